@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * base_buf and base_reader: see the door. Thread: one at a time. Owner: the buffer's bytes.
+ */
+#include "base/buf.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIRST_CAPACITY = 256 };
+
+void base_buf_init(struct base_buf *buf, size_t count_max)
+{
+    *buf = (struct base_buf){.count_max = count_max ? count_max : BASE_BUF_COUNT_MAX};
+}
+
+void base_buf_release(struct base_buf *buf)
+{
+    free(buf->bytes);
+    *buf = (struct base_buf){0};
+}
+
+void base_buf_clear(struct base_buf *buf)
+{
+    buf->count = 0;
+    buf->overflowed = false;
+}
+
+static bool grow(struct base_buf *buf, size_t bytes)
+{
+    size_t max = buf->count_max ? buf->count_max : BASE_BUF_COUNT_MAX;
+    if (bytes > max || buf->count > max - bytes)
+        return false;
+    size_t capacity = buf->capacity ? buf->capacity : FIRST_CAPACITY;
+    while (capacity < buf->count + bytes)
+        capacity *= 2;
+    uint8_t *moved = realloc(buf->bytes, capacity);
+    if (!moved)
+        return false;
+    buf->bytes = moved;
+    buf->capacity = capacity;
+    return true;
+}
+
+uint8_t *base_buf_reserve(struct base_buf *buf, size_t bytes)
+{
+    if (buf->overflowed)
+        return NULL;
+    if (buf->capacity - buf->count < bytes && !grow(buf, bytes)) {
+        buf->overflowed = true;
+        return NULL;
+    }
+    return buf->bytes + buf->count;
+}
+
+void base_buf_commit(struct base_buf *buf, size_t bytes)
+{
+    FR_ASSERT(bytes <= buf->capacity - buf->count);
+    buf->count += bytes;
+}
+
+void base_buf_put(struct base_buf *buf, const void *bytes, size_t count)
+{
+    if (count == 0)
+        return;
+    uint8_t *room = base_buf_reserve(buf, count);
+    if (!room)
+        return;
+    memcpy(room, bytes, count);
+    buf->count += count;
+}
+
+void base_buf_put_slice(struct base_buf *buf, struct fr_slice text)
+{
+    base_buf_put(buf, text.ptr, text.bytes);
+}
+
+void base_buf_put_str(struct base_buf *buf, const char *text)
+{
+    base_buf_put(buf, text, strlen(text));
+}
+
+void base_buf_printf(struct base_buf *buf, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int count = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    uint8_t *room = count < 0 ? NULL : base_buf_reserve(buf, (size_t)count + 1);
+    if (room) {
+        vsnprintf((char *)room, (size_t)count + 1, format, again);
+        buf->count += (size_t)count;
+    }
+    va_end(again);
+}
+
+struct fr_slice base_buf_slice(const struct base_buf *buf)
+{
+    return fr_slice_of((const char *)buf->bytes, buf->count);
+}
+
+static void put_little_endian(struct base_buf *buf, uint64_t value, size_t count)
+{
+    uint8_t bytes[8];
+    for (size_t i = 0; i < count; i++)
+        bytes[i] = (uint8_t)(value >> (8 * i));
+    base_buf_put(buf, bytes, count);
+}
+
+void base_buf_put_u8(struct base_buf *buf, uint8_t value)
+{
+    base_buf_put(buf, &value, 1);
+}
+
+void base_buf_put_u32(struct base_buf *buf, uint32_t value)
+{
+    put_little_endian(buf, value, 4);
+}
+
+void base_buf_put_u64(struct base_buf *buf, uint64_t value)
+{
+    put_little_endian(buf, value, 8);
+}
+
+void base_buf_put_f64(struct base_buf *buf, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof(bits));
+    base_buf_put_u64(buf, bits);
+}
+
+void base_buf_put_varint(struct base_buf *buf, uint64_t value)
+{
+    uint8_t bytes[10];
+    size_t count = 0;
+    do {
+        uint8_t low = value & 0x7f;
+        value >>= 7;
+        bytes[count++] = (uint8_t)(low | (value ? 0x80 : 0));
+    } while (value);
+    base_buf_put(buf, bytes, count);
+}
+
+void base_buf_put_string(struct base_buf *buf, struct fr_slice text)
+{
+    base_buf_put_varint(buf, text.bytes);
+    base_buf_put_slice(buf, text);
+}
+
+static void json_escape(struct base_buf *buf, unsigned char c)
+{
+    static const char short_escapes[32] = {
+        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r',
+    };
+    if (c == '"' || c == '\\') {
+        char text[2] = {'\\', (char)c};
+        base_buf_put(buf, text, 2);
+    } else if (short_escapes[c & 31]) {
+        char text[2] = {'\\', short_escapes[c]};
+        base_buf_put(buf, text, 2);
+    } else {
+        base_buf_printf(buf, "\\u%04x", c);
+    }
+}
+
+void base_buf_json_string(struct base_buf *buf, struct fr_slice text)
+{
+    base_buf_put_u8(buf, '"');
+    size_t plain = 0;
+    for (size_t i = 0; i < text.bytes; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        if (c >= 0x20 && c != '"' && c != '\\')
+            continue;
+        base_buf_put(buf, text.ptr + plain, i - plain);
+        json_escape(buf, c);
+        plain = i + 1;
+    }
+    base_buf_put(buf, text.ptr ? text.ptr + plain : NULL, text.bytes - plain);
+    base_buf_put_u8(buf, '"');
+}
+
+void base_buf_json_u64(struct base_buf *buf, uint64_t value)
+{
+    char digits[20];
+    size_t count = 0;
+    do {
+        digits[count++] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    uint8_t *room = base_buf_reserve(buf, count);
+    if (!room)
+        return;
+    for (size_t i = 0; i < count; i++)
+        room[i] = (uint8_t)digits[count - 1 - i];
+    buf->count += count;
+}
+
+void base_buf_json_fixed(struct base_buf *buf, double value, int decimals)
+{
+    static const double scales[] = {1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
+    FR_ASSERT(decimals >= 0 && decimals < (int)FR_COUNT_OF(scales));
+    double scaled = fabs(value) * scales[decimals] + 0.5;
+    if (!isfinite(value)) {
+        base_buf_put_str(buf, "null");
+        return;
+    }
+    if (scaled >= 1e18) {
+        base_buf_json_number(buf, value);
+        return;
+    }
+    uint64_t whole = (uint64_t)scaled, scale = (uint64_t)scales[decimals];
+    if (value < 0 && whole > 0)
+        base_buf_put_u8(buf, '-');
+    base_buf_json_u64(buf, whole / scale);
+    if (decimals == 0)
+        return;
+    char digits[11] = {'.'};
+    uint64_t rest = whole % scale;
+    for (int i = decimals; i > 0; i--, rest /= 10)
+        digits[i] = (char)('0' + rest % 10);
+    base_buf_put(buf, digits, (size_t)decimals + 1);
+}
+
+void base_buf_json_number(struct base_buf *buf, double value)
+{
+    if (!isfinite(value)) {
+        base_buf_put_str(buf, "null");
+        return;
+    }
+    if (value == floor(value) && fabs(value) < 9007199254740992.0) {
+        if (value < 0)
+            base_buf_put_u8(buf, '-');
+        base_buf_json_u64(buf, (uint64_t)fabs(value));
+        return;
+    }
+    char text[40];
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    base_buf_put_str(buf, text);
+}
+
+struct base_reader base_reader_of(const void *bytes, size_t count)
+{
+    return (struct base_reader){.at = bytes, .end = (const uint8_t *)bytes + count};
+}
+
+size_t base_reader_left(const struct base_reader *reader)
+{
+    return reader->failed ? 0 : (size_t)(reader->end - reader->at);
+}
+
+static uint64_t get_little_endian(struct base_reader *reader, size_t count)
+{
+    if (reader->failed || (size_t)(reader->end - reader->at) < count) {
+        reader->failed = true;
+        return 0;
+    }
+    uint64_t value = 0;
+    for (size_t i = 0; i < count; i++)
+        value |= (uint64_t)reader->at[i] << (8 * i);
+    reader->at += count;
+    return value;
+}
+
+uint8_t base_reader_u8(struct base_reader *reader)
+{
+    return (uint8_t)get_little_endian(reader, 1);
+}
+
+uint32_t base_reader_u32(struct base_reader *reader)
+{
+    return (uint32_t)get_little_endian(reader, 4);
+}
+
+uint64_t base_reader_u64(struct base_reader *reader)
+{
+    return get_little_endian(reader, 8);
+}
+
+double base_reader_f64(struct base_reader *reader)
+{
+    uint64_t bits = base_reader_u64(reader);
+    double value;
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
+uint64_t base_reader_varint(struct base_reader *reader)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        uint8_t byte = base_reader_u8(reader);
+        if (shift == 63 && byte > 1)
+            reader->failed = true; /* more than 64 bits */
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (!(byte & 0x80) || reader->failed)
+            return reader->failed ? 0 : value;
+    }
+    reader->failed = true;
+    return 0;
+}
+
+struct fr_slice base_reader_take(struct base_reader *reader, size_t count)
+{
+    if (reader->failed || (size_t)(reader->end - reader->at) < count) {
+        reader->failed = true;
+        return (struct fr_slice){0};
+    }
+    struct fr_slice taken = fr_slice_of((const char *)reader->at, count);
+    reader->at += count;
+    return taken;
+}
+
+struct fr_slice base_reader_string(struct base_reader *reader)
+{
+    return base_reader_take(reader, base_reader_varint(reader));
+}

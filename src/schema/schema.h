@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * schema: what may enter. Events, items and users: their plain structs, their rules, their JSON and
+ * binary codecs; records as the journal carries them; slates.
+ *
+ * Decoding borrows: slices of a decoded thing point into its input (or into the given arena where
+ * JSON escapes had to be undone). Encoding appends to a base_buf. Thread: any, one object at a time.
+ */
+#ifndef SCHEMA_SCHEMA_H
+#define SCHEMA_SCHEMA_H
+
+#include "base/arena.h"
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/hash.h"
+
+/* Limits: bytes of ids and texts, counts of lists. A longer one is a rejection with its path. */
+enum {
+    SCHEMA_ID_BYTES_MAX = 256,
+    SCHEMA_CONTEXT_VALUE_BYTES_MAX = 128,
+    SCHEMA_CONTEXT_EXTRA_MAX = 16,
+    SCHEMA_TITLE_BYTES_MAX = 1024,
+    SCHEMA_TEXT_BYTES_MAX = 16384,
+    SCHEMA_LIST_MAX = 64,       /* categories, tags, attributes, follows in one change */
+    SCHEMA_TYPES_MAX = 32,      /* built-in and custom event types together */
+    SCHEMA_JSON_DEPTH_MAX = 8,
+};
+
+/* ---- event types ------------------------------------------------------------------------ */
+
+enum schema_value_rule {
+    SCHEMA_VALUE_NONE,    /* value is ignored when given */
+    SCHEMA_VALUE_SECONDS, /* dwell: 0 .. 86400 */
+    SCHEMA_VALUE_DEPTH,   /* scroll: 0 .. 1 */
+    SCHEMA_VALUE_STARS,   /* rating: 0 .. 5 by default */
+    SCHEMA_VALUE_PRICE,   /* purchase, add_to_cart: >= 0, optional */
+    SCHEMA_VALUE_ANY,     /* custom: any finite number, optional */
+};
+
+/* How an event of this type counts. The graded signal of an event is
+ *   weight                                       value rule NONE, PRICE, ANY
+ *   weight * clamp((value - low) / (high - low)) SECONDS, DEPTH (0 below low: not a signal)
+ *   weight * (value - low) / (high - low)        STARS: negative below low
+ * A negative signal (dislike, few stars) is a dislike: the item is not recommended again. */
+struct schema_type {
+    char name[32];
+    float weight;
+    enum schema_value_rule rule;
+    float low, high;
+    bool is_exposure;  /* shown, not acted on: counts for CTR, never as interest */
+    bool is_custom;
+};
+
+/* The table of types: the built-in ones first, in this fixed order (journals store the name of a
+ * custom type in a record of its own, so that replay does not depend on the configuration). */
+enum {
+    SCHEMA_VIEW, SCHEMA_CLICK, SCHEMA_DWELL, SCHEMA_SCROLL, SCHEMA_LIKE, SCHEMA_DISLIKE,
+    SCHEMA_RATING, SCHEMA_ADD_TO_CART, SCHEMA_PURCHASE, SCHEMA_SHARE, SCHEMA_EXPOSURE,
+    SCHEMA_BUILT_IN_COUNT
+};
+struct schema_types {
+    struct schema_type row[SCHEMA_TYPES_MAX];
+    uint32_t count;
+};
+void schema_types_init(struct schema_types *types); /* the built-in ones with default weights */
+/* The type's index, or -1. */
+int schema_types_find(const struct schema_types *types, struct fr_slice name);
+FR_MUST_USE enum fr_status schema_types_add(struct schema_types *types,
+                                            const struct schema_type *type, struct fr_error *error);
+/* The graded signal: about -1 .. 4. */
+float schema_signal(const struct schema_types *types, uint32_t type, double value, bool has_value);
+
+/* ---- the things ------------------------------------------------------------------------- */
+
+struct schema_pair {
+    struct fr_slice key, value;
+};
+
+/* Where, when and on what: each may be empty. */
+struct schema_context {
+    struct fr_slice device, os, country, region, city, referrer, language;
+    struct schema_pair extra[SCHEMA_CONTEXT_EXTRA_MAX];
+    uint32_t extra_count;
+};
+
+struct schema_event {
+    struct base_hash128 key;  /* dedupe key: of the id when given, else as the source says */
+    struct fr_slice id;       /* as given; empty when absent */
+    struct fr_slice user;     /* required */
+    struct fr_slice session;  /* empty: cut by inactivity */
+    struct fr_slice item;     /* required */
+    struct fr_slice request;  /* the answer it reacts to; may be empty */
+    int64_t time_us;          /* Unix time, microseconds; > 0 */
+    double value;
+    bool has_value;
+    uint8_t type;             /* index into schema_types */
+    struct schema_context context;
+};
+
+enum schema_field { /* bits of `present`: what a PATCH carries */
+    SCHEMA_TITLE = 1 << 0, SCHEMA_TEXT = 1 << 1, SCHEMA_CATEGORIES = 1 << 2, SCHEMA_TAGS = 1 << 3,
+    SCHEMA_AUTHOR = 1 << 4, SCHEMA_PUBLISHED = 1 << 5, SCHEMA_EXPIRES = 1 << 6,
+    SCHEMA_LENGTH = 1 << 7, SCHEMA_PRICE = 1 << 8, SCHEMA_LANGUAGE = 1 << 9,
+    SCHEMA_IMAGE = 1 << 10, SCHEMA_ATTRIBUTES = 1 << 11, SCHEMA_HIDDEN = 1 << 12,
+    SCHEMA_FOLLOWS = 1 << 13,
+};
+
+struct schema_item {
+    struct fr_slice id; /* required */
+    struct fr_slice title, text, author, language, image;
+    struct fr_slice categories[SCHEMA_LIST_MAX], tags[SCHEMA_LIST_MAX];
+    struct schema_pair attributes[SCHEMA_LIST_MAX];
+    uint32_t category_count, tag_count, attribute_count;
+    int64_t published_us, expires_us; /* 0: unknown, never */
+    double length;                    /* duration in seconds or length in the site's own unit */
+    double price;
+    bool hidden;
+    uint32_t present; /* enum schema_field; a PUT replaces all, a PATCH those present */
+};
+
+struct schema_user {
+    struct fr_slice id; /* required */
+    struct schema_pair attributes[SCHEMA_LIST_MAX];
+    struct fr_slice follows[SCHEMA_LIST_MAX]; /* users or authors */
+    uint32_t attribute_count, follow_count;
+    uint32_t present;
+};
+
+/* ---- JSON ------------------------------------------------------------------------------- */
+
+/* Why one thing was refused. */
+struct schema_reject {
+    char path[64];      /* JSON path, "$.context.device"; a column for CSV, "column 4 (time)" */
+    char rule[96];      /* the rule broken: "must be a number of stars from 0 to 5" */
+    char seen[96];      /* the value seen, cut and escaped to printable UTF-8 */
+    char hint[96];      /* what to do; may be empty */
+};
+
+/* A parser is reused for many documents: its memory grows to the largest and stays. */
+struct schema_json;
+FR_MUST_USE enum fr_status schema_json_new(size_t document_bytes_max,
+                                           struct schema_json **out_json);
+void schema_json_free(struct schema_json *json);
+
+/* One event from one JSON object. Unknown members are refused with the nearest known name.
+ * FR_INVALID fills reject. Slices live until the parser's next document.
+ * `now_us`: the received time; stamps the event when it has no timestamp (allowed over HTTP only:
+ * pass 0 to require one), and bounds it (a time before 1970-01-02 or after 9999 is refused; the
+ * future is clamped by the fold, not here). key is left zero unless the event has an id. */
+FR_MUST_USE enum fr_status schema_event_from_json(struct schema_json *json,
+                                                  const struct schema_types *types,
+                                                  struct fr_slice text, int64_t now_us,
+                                                  struct schema_event *out_event,
+                                                  struct schema_reject *out_reject);
+FR_MUST_USE enum fr_status schema_item_from_json(struct schema_json *json, struct fr_slice text,
+                                                 struct schema_item *out_item,
+                                                 struct schema_reject *out_reject);
+FR_MUST_USE enum fr_status schema_user_from_json(struct schema_json *json, struct fr_slice text,
+                                                 struct schema_user *out_user,
+                                                 struct schema_reject *out_reject);
+
+/* Splits a body into its documents, calling `each` with the raw text of each: a JSON array's
+ * elements, one object, or NDJSON lines (CRLF, blank lines and a last line without newline are
+ * allowed). FR_INVALID with the byte offset in `error` for a malformed array; a malformed NDJSON
+ * line is still handed over (and then refused on its own). */
+typedef enum fr_status (*schema_each_fn)(void *context, uint32_t index, struct fr_slice text);
+FR_MUST_USE enum fr_status schema_json_split(struct schema_json *json, struct fr_slice body,
+                                             uint32_t count_max, schema_each_fn each, void *context,
+                                             struct fr_error *error);
+
+void schema_event_to_json(const struct schema_event *event, const struct schema_types *types,
+                          struct base_buf *out);
+void schema_item_to_json(const struct schema_item *item, struct base_buf *out);
+void schema_user_to_json(const struct schema_user *user, struct base_buf *out);
+void schema_reject_to_json(const struct schema_reject *reject, struct base_buf *out);
+
+/* RFC 3339 with a zone, or Unix seconds / milliseconds / microseconds by magnitude
+ * (< 1e11 s, < 1e14 ms, else us). FR_INVALID with a reason in out_rule (static). */
+FR_MUST_USE enum fr_status schema_time_parse(struct fr_slice text, int64_t *out_us,
+                                             const char **out_rule);
+void schema_time_print(int64_t time_us, struct base_buf *out); /* 2026-11-24T05:30:15.123456Z */
+
+/* ---- binary: what journal records carry -------------------------------------------------- */
+
+/* Kinds of journal records. Numbers are stored: never reuse one. */
+enum schema_kind {
+    SCHEMA_KIND_EVENT = 1,       /* schema_event */
+    SCHEMA_KIND_ITEM = 2,        /* schema_item, whole */
+    SCHEMA_KIND_ITEM_PATCH = 3,  /* schema_item, the fields in `present` */
+    SCHEMA_KIND_ITEM_DELETE = 4, /* id */
+    SCHEMA_KIND_USER = 5,
+    SCHEMA_KIND_USER_PATCH = 6,
+    SCHEMA_KIND_USER_DELETE = 7, /* id */
+    SCHEMA_KIND_TYPES = 8,       /* the table of event types from here on */
+    SCHEMA_KIND_TICK = 9,        /* time passed: received time only */
+    SCHEMA_KIND_SAMPLING = 10,   /* u32: one event in so many is scored and learnt by the blend */
+    SCHEMA_KIND_SOURCE = 11,     /* offsets of a source: name, partition, next */
+    SCHEMA_KIND_MODEL = 12,      /* a deferred job's start or publication */
+    SCHEMA_KIND_AUDIT = 13,      /* an administrative act: who, what (keys, settings) */
+    SCHEMA_KIND_ERASE = 14,      /* user id: erasure asked for */
+    SCHEMA_KIND_CONFIG = 15,     /* options that the fold depends on, from here on */
+};
+
+void schema_event_encode(const struct schema_event *event, struct base_buf *out);
+FR_MUST_USE enum fr_status schema_event_decode(struct fr_slice bytes, struct schema_event *out);
+void schema_item_encode(const struct schema_item *item, struct base_buf *out);
+FR_MUST_USE enum fr_status schema_item_decode(struct fr_slice bytes, struct schema_item *out);
+void schema_user_encode(const struct schema_user *user, struct base_buf *out);
+FR_MUST_USE enum fr_status schema_user_decode(struct fr_slice bytes, struct schema_user *out);
+void schema_types_encode(const struct schema_types *types, struct base_buf *out);
+FR_MUST_USE enum fr_status schema_types_decode(struct fr_slice bytes, struct schema_types *out);
+
+/* base = base with the present fields of patch. Slices of both stay borrowed. */
+void schema_item_merge(struct schema_item *base, const struct schema_item *patch);
+void schema_user_merge(struct schema_user *base, const struct schema_user *patch);
+
+#endif
