@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The thin front: what people type. The build proper is CMakeLists.txt.
+#   make                build/freshet (installs missing packages first, only when some are missing)
+#   make run            build, fetch a small catalogue, serve it; DATA=my.csv for your own
+#   make test           what one runs while writing: unit, property, golden, one scenario (< 3 min)
+#   make check          everything in its short form (<= 30 min on two cores)
+#   make check-full     the long forms, ThreadSanitizer, arm64 under qemu
+#   make tidy           house rules: rooms, format, sizes, banned calls, stale generated files
+#   make bench          builds the benches
+#   make figures        measures every row of bench/FIGURES, writes docs/FIGURES.md
+#   make install        DESTDIR and PREFIX (default /usr/local)
+BUILD ?= build
+PREFIX ?= /usr/local
+CMAKE_FLAGS ?=
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: all build run test check check-full tidy format docs bench figures install clean deps
+
+all: build
+
+deps:
+	@tools/deps base
+
+# Configures only when there is nothing yet; CMake itself reruns when a file was added.
+$(BUILD)/build.ninja: | deps
+	@cmake -S . -B $(BUILD) -G Ninja $(CMAKE_FLAGS) >/dev/null
+
+build: deps $(BUILD)/build.ninja
+	@cmake --build $(BUILD) -j $(JOBS)
+
+run: build
+	@tools/run $(if $(DATA),"$(DATA)")
+
+test: build
+	@tools/deps test
+	@tools/run-tests test
+
+check:
+	@tools/deps base test web
+	@tools/run-tests check
+
+check-full:
+	@tools/deps base test web full
+	@tools/run-tests check-full
+
+tidy: build
+	@tools/deps test
+	@tools/tidy
+
+# Rewrites what is generated from the tables, and the formatting of all C files.
+docs: build
+	@tools/generate-docs
+
+format:
+	@tools/format
+
+bench: build
+
+figures: build
+	@bench/figures
+
+install: build
+	@DESTDIR="$(DESTDIR)" tools/install "$(BUILD)" "$(PREFIX)"
+
+clean:
+	@rm -rf $(BUILD) build-*
