@@ -82,7 +82,7 @@ static inline void fr_ignore(enum fr_status status, const char *why)
         if (__builtin_expect(!(cond), 0))                                                          \
             base_assert_failed(#cond, __FILE__, __LINE__);                                         \
     } while (0)
-_Noreturn void base_assert_failed(const char *what, const char *file, int line);
+__attribute__((noreturn)) void base_assert_failed(const char *what, const char *file, int line);
 
 static inline struct fr_slice fr_slice_of(const char *ptr, size_t bytes)
 {
