@@ -19,6 +19,7 @@
 #include "os/os.h"
 
 struct fold;
+struct schema_types;
 struct state; /* state/state.h: what is folded */
 struct rank;  /* rank/rank.h: scores and learns sampled events */
 
@@ -66,6 +67,7 @@ struct fold_options {
     uint32_t queue_bytes_max;     /* waiting batches, bytes; 0 = 64 MiB */
     uint32_t sample_one_in;       /* 0 = automatic (1 .. 32 by load), else fixed */
     bool read_only;               /* recover and stay: hash, why */
+    bool by_hand;                 /* no threads: fold_run() and fold_drain() drive the stages */
     void (*progress)(void *context, uint64_t done, uint64_t total); /* recovery; may be NULL */
     void *progress_context;
 };
@@ -88,6 +90,9 @@ uint64_t fold_applied(const struct fold *fold);  /* position of the last applied
 uint64_t fold_durable(const struct fold *fold);
 bool fold_failed(const struct fold *fold);       /* the journal has failed: stop acknowledging */
 
+/* The event types in force at the current position. Thread: any; changes only by a record. */
+const struct schema_types *fold_types(const struct fold *fold);
+
 /* Waits until everything submitted so far is applied. */
 void fold_drain(struct fold *fold);
 /* Digest of all state at the current position; drains first. */
@@ -96,9 +101,12 @@ struct base_hash128 fold_hash(struct fold *fold, uint64_t *out_position);
 FR_MUST_USE enum fr_status fold_snapshot(struct fold *fold, struct fr_error *error);
 
 struct fold_stats {
-    uint64_t applied, durable, duplicates, conflicts, events, late_clamped;
-    uint64_t batches, syncs, snapshot_position, snapshot_us, sampled;
-    uint64_t queue_bytes, sync_p50_us, sync_p99_us, apply_p99_us;
+    uint64_t applied, durable;       /* positions */
+    uint64_t events, duplicates, conflicts, late_clamped, sampled; /* since the journal's start */
+    uint64_t batches, syncs;         /* since the process's start */
+    uint64_t snapshot_position, snapshot_us; /* newest good one, time its writing took */
+    uint64_t waiting_units;          /* submitted, not yet applied */
+    int64_t clock_us;                /* the fold clock */
     uint32_t sample_one_in;
 };
 void fold_stats_get(const struct fold *fold, struct fold_stats *out_stats);

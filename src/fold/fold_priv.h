@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fold, inside: units on their way through the two stages, the snapshot writer, the fold's own row.
+ *
+ * Invariants
+ *   F1: a record is applied only after the sync that made it durable has returned.
+ *   F2: records are applied in the order of their positions, each once.
+ *   F3: `applied` is published (release) after every change of the unit is written.
+ *   F4: a snapshot holds the state after exactly the records up to its position.
+ *   F5: after a failed sync nothing more is acknowledged.
+ */
+#ifndef FOLD_FOLD_PRIV_H
+#define FOLD_FOLD_PRIV_H
+
+#include <pthread.h>
+
+#include "base/rows.h"
+#include "fold/fold.h"
+#include "obs/obs.h"
+#include "schema/schema.h"
+#include "state/state.h"
+
+enum {
+    FOLD__TABLES_MAX = 96,
+    FOLD__GROUP_RECORDS_MAX = 1000,
+    FOLD__GROUP_BYTES_MAX = 4 << 20,
+    FOLD__BATCH_MAX = 256,
+    FOLD__SAMPLE_ONE_IN_MAX = 32,
+    FOLD__CLOCK_AHEAD_US = 300 * 1000000, /* event time is clamped to received + 5 minutes */
+};
+
+/* A submitted batch inside the fold: its buffer is swapped in, so that a caller who waits only for
+ * durability has its batch back before the records are applied. */
+struct fold__unit {
+    struct base_buf bytes;
+    uint32_t count;
+    int64_t received_us;
+    uint64_t first_position;
+    int64_t durable_us;
+    struct fold_batch *batch; /* NULL once `done` was called, or when nobody waits */
+    enum fold_ack ack;
+    struct fold__unit *next;
+};
+
+struct fold__queue {
+    pthread_mutex_t lock;
+    pthread_cond_t filled;
+    struct fold__unit *first, *last;
+    size_t bytes, units;
+    bool closed;
+};
+
+/* The fold's own state: one row, saved and hashed with the rest. */
+struct fold__row {
+    uint64_t position;  /* last applied */
+    int64_t clock_us;   /* the fold clock */
+    uint64_t events, duplicates, conflicts, late_clamped, sampled, unknown_kinds;
+    uint32_t sample_one_in;
+    uint32_t pad;
+    struct schema_types types;
+};
+
+struct fold__snapshot; /* a snapshot being written */
+
+struct fold {
+    struct fold_options options;
+    struct journal *journal;
+    struct base_rows *own; /* one row: struct fold__row */
+    struct fold__row *row; /* that row, in place */
+    struct base_rows *tables[FOLD__TABLES_MAX];
+    size_t table_count;
+    struct base_pool *pool;
+
+    struct fold__queue to_journal, to_apply, spare;
+    pthread_t journal_thread, apply_thread, snapshot_thread;
+    bool threads_running;
+
+    /* commands to the apply stage: hash, snapshot. Lock: command_lock, a leaf */
+    pthread_mutex_t command_lock;
+    pthread_cond_t command_done;
+    bool want_hash, want_snapshot;
+    uint64_t submitted_units, applied_units; /* under command_lock */
+    struct base_hash128 hash;
+
+    /* snapshot thread; under command_lock */
+    struct fold__snapshot *snapshot; /* frozen, being written */
+    bool snapshot_stop;
+    enum fr_status snapshot_status;
+    struct fr_error snapshot_error;
+    uint64_t snapshot_position; /* newest good one */
+    int64_t snapshot_us;        /* time its writing took */
+    uint64_t snapshots_done;
+
+    uint64_t applied, durable; /* published; release/acquire */
+    uint32_t failed;           /* atomic; the journal refused a sync (F5) */
+    uint64_t batches, syncs;   /* atomic, statistics */
+    uint32_t rate_wanted;      /* fold stage: the last sampling rate asked for */
+    int64_t tick_last_us;
+    uint64_t tick_position;
+};
+
+/* pipeline.c */
+void fold__queue_init(struct fold__queue *queue);
+void fold__queue_release(struct fold__queue *queue);
+/* One group: append, sync, hand on. False when there was nothing (or, waiting, when closed). */
+bool fold__journal_step(struct fold *fold, bool wait);
+/* One unit: apply, publish, answer. */
+bool fold__apply_step(struct fold *fold, bool wait);
+void fold__commands(struct fold *fold); /* apply stage, between units */
+void fold__threads_start(struct fold *fold);
+void fold__threads_stop(struct fold *fold);
+
+/* apply.c */
+void fold__apply_record(struct fold *fold, const struct journal_record *record, bool replay);
+void fold__apply_publish(struct fold *fold, uint64_t position);
+
+/* snapshot.c */
+FR_MUST_USE enum fr_status fold__snapshot_begin(struct fold *fold, struct fr_error *error,
+                                                struct fold__snapshot **out_snapshot);
+/* Writes up to `blocks` blocks; FR_AGAIN: more to do; FR_OK: in place, synced, renamed. Always
+ * ends the snapshot (thaws, frees) unless FR_AGAIN. */
+FR_MUST_USE enum fr_status fold__snapshot_step(struct fold__snapshot *snapshot, uint32_t blocks,
+                                               struct fr_error *error);
+uint64_t fold__snapshot_position(const struct fold__snapshot *snapshot);
+/* Loads the newest good snapshot into the (empty) tables; *out_position = 0 when there is none. */
+FR_MUST_USE enum fr_status fold__snapshot_load(struct fold *fold, struct fr_error *error,
+                                               uint64_t *out_position);
+
+#endif
