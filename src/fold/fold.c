@@ -24,17 +24,17 @@ enum {
 
 static void gather_tables(struct fold *fold)
 {
-    size_t count = 0;
+    uint32_t count = 0;
     struct base_rows *const *tables = state_tables(fold->options.state, &count);
     fold->tables[fold->table_count++] = fold->own;
     FR_ASSERT(count + 1 < FOLD__TABLES_MAX);
-    for (size_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++)
         fold->tables[fold->table_count++] = tables[i];
     if (!fold->options.rank)
         return;
     tables = rank_tables(fold->options.rank, &count);
     FR_ASSERT(fold->table_count + count < FOLD__TABLES_MAX);
-    for (size_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++)
         fold->tables[fold->table_count++] = tables[i];
 }
 
@@ -95,7 +95,7 @@ static enum fr_status replay(struct fold *fold, struct fr_error *error)
     FR_TRY(journal_cursor_open(fold->journal, first, error, &cursor));
     enum fr_status status;
     while ((status = journal_cursor_next(cursor, error, &record)) == FR_OK) {
-        fold__apply_record(fold, &record, true);
+        fold__apply_record(fold, &record);
         if (fold->options.progress && record.position % PROGRESS_EVERY == 0)
             fold->options.progress(fold->options.progress_context, record.position - first + 1,
                                    last - first + 1);
@@ -111,7 +111,7 @@ static enum fr_status recover(struct fold *fold, struct fr_error *error)
     if (base_rows_count(fold->own) == 1)
         own_row_init(fold);
     fold->row = base_rows_write(fold->own, 1); /* stays valid: regions never move */
-    state_rebuild(fold->options.state);
+    FR_TRY(state_rebuild(fold->options.state, error));
     if (fold->options.rank)
         rank_rebuild(fold->options.rank);
     fold->snapshot_position = position;
@@ -338,10 +338,10 @@ void fold_stats_get(const struct fold *const_fold, struct fold_stats *out_stats)
         .events = FR_LOAD(row->events),
         .duplicates = FR_LOAD(row->duplicates),
         .conflicts = FR_LOAD(row->conflicts),
-        .late_clamped = FR_LOAD(row->late_clamped),
+        .clamped = FR_LOAD(row->clamped),
+        .refused = FR_LOAD(row->refused),
         .sampled = FR_LOAD(row->sampled),
         .sample_one_in = FR_LOAD(row->sample_one_in),
-        .clock_us = FR_LOAD(row->clock_us),
         .batches = FR_LOAD(fold->batches),
         .syncs = FR_LOAD(fold->syncs),
     };

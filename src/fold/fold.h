@@ -102,11 +102,12 @@ FR_MUST_USE enum fr_status fold_snapshot(struct fold *fold, struct fr_error *err
 
 struct fold_stats {
     uint64_t applied, durable;       /* positions */
-    uint64_t events, duplicates, conflicts, late_clamped, sampled; /* since the journal's start */
+    uint64_t events, duplicates, conflicts, sampled; /* since the journal's start */
+    uint64_t clamped; /* events whose time lay more than five minutes ahead of their receipt */
+    uint64_t refused; /* records that could not be applied: unknown kind, or a table was full */
     uint64_t batches, syncs;         /* since the process's start */
     uint64_t snapshot_position, snapshot_us; /* newest good one, time its writing took */
     uint64_t waiting_units;          /* submitted, not yet applied */
-    int64_t clock_us;                /* the fold clock */
     uint32_t sample_one_in;
 };
 void fold_stats_get(const struct fold *fold, struct fold_stats *out_stats);

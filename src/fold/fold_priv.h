@@ -53,8 +53,9 @@ struct fold__queue {
 /* The fold's own state: one row, saved and hashed with the rest. */
 struct fold__row {
     uint64_t position;  /* last applied */
-    int64_t clock_us;   /* the fold clock */
-    uint64_t events, duplicates, conflicts, late_clamped, sampled, unknown_kinds;
+    uint64_t events, duplicates, conflicts, sampled;
+    uint64_t clamped; /* events whose time lay more than five minutes ahead of their receipt */
+    uint64_t refused; /* records that could not be applied: unknown kind, or a table was full */
     uint32_t sample_one_in;
     uint32_t pad;
     struct schema_types types;
@@ -111,7 +112,7 @@ void fold__threads_start(struct fold *fold);
 void fold__threads_stop(struct fold *fold);
 
 /* apply.c */
-void fold__apply_record(struct fold *fold, const struct journal_record *record, bool replay);
+void fold__apply_record(struct fold *fold, const struct journal_record *record);
 void fold__apply_publish(struct fold *fold, uint64_t position);
 
 /* snapshot.c */

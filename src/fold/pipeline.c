@@ -396,7 +396,7 @@ static void apply_unit(struct fold *fold, struct fold__unit *unit)
         record.kind = base_reader_u8(&reader);
         record.payload = base_reader_string(&reader);
         FR_ASSERT(!reader.failed);
-        fold__apply_record(fold, &record, false);
+        fold__apply_record(fold, &record);
     }
     fold__apply_publish(fold, record.position);
     if (unit->batch) {

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of appliers: kind of record -> what it does to the state. A record whose payload does not
+ * decode cannot have come from this program's intake: it is counted and skipped, the same way at
+ * every replay. Thread: the fold stage.
+ */
+#include "fold/fold_priv.h"
+#include "rank/rank.h"
+
+/* What an applier is given. */
+struct applying {
+    struct fold *fold;
+    struct state *state;
+    const struct journal_record *record;
+};
+
+typedef enum fr_status (*applier_fn)(const struct applying *applying);
+
+static bool is_sampled(const struct fold *fold, uint64_t position)
+{
+    uint32_t one_in = fold->row->sample_one_in;
+    return one_in <= 1 || base_mix64(position) % one_in == 0;
+}
+
+static enum fr_status apply_event(const struct applying *applying)
+{
+    struct fold *fold = applying->fold;
+    struct fold__row *row = fold->row;
+    const struct journal_record *record = applying->record;
+    struct schema_event event;
+    struct state_event resolved;
+    FR_TRY(schema_event_decode(record->payload, &event));
+    uint32_t body =
+        (uint32_t)base_hash64(record->payload.ptr, record->payload.bytes, 0);
+    int64_t time_us = FR_MIN(event.time_us, record->received_us + FOLD__CLOCK_AHEAD_US);
+    FR_STORE(row->clamped, row->clamped + (time_us != event.time_us));
+    enum state_dedupe seen =
+        state_dedupe_check_add(applying->state, event.key, body, record->received_us);
+    FR_STORE(row->duplicates, row->duplicates + (seen != STATE_DEDUPE_NEW));
+    FR_STORE(row->conflicts, row->conflicts + (seen == STATE_DEDUPE_CONFLICT));
+    if (seen != STATE_DEDUPE_NEW)
+        return FR_OK;
+    FR_TRY(state_resolve(applying->state, &event, &row->types, record->position,
+                         record->received_us, &resolved));
+    if (fold->options.rank && is_sampled(fold, record->position)) {
+        rank_learn(fold->options.rank, &resolved);
+        FR_STORE(row->sampled, row->sampled + 1);
+    }
+    state_apply(applying->state, &resolved);
+    FR_STORE(row->events, row->events + 1);
+    return FR_OK;
+}
+
+static enum fr_status apply_item(const struct applying *applying)
+{
+    return state_apply_item(applying->state, applying->record->payload,
+                            applying->record->received_us);
+}
+
+static enum fr_status apply_item_patch(const struct applying *applying)
+{
+    return state_apply_item_patch(applying->state, applying->record->payload,
+                                  applying->record->received_us);
+}
+
+static enum fr_status apply_item_delete(const struct applying *applying)
+{
+    state_apply_item_delete(applying->state, applying->record->payload);
+    return FR_OK;
+}
+
+static enum fr_status apply_user(const struct applying *applying)
+{
+    return state_apply_user(applying->state, applying->record->payload);
+}
+
+static enum fr_status apply_user_patch(const struct applying *applying)
+{
+    return state_apply_user_patch(applying->state, applying->record->payload);
+}
+
+static enum fr_status apply_user_delete(const struct applying *applying)
+{
+    state_apply_user_delete(applying->state, applying->record->payload);
+    return FR_OK;
+}
+
+static enum fr_status apply_types(const struct applying *applying)
+{
+    struct schema_types types;
+    FR_TRY(schema_types_decode(applying->record->payload, &types));
+    applying->fold->row->types = types;
+    return FR_OK;
+}
+
+static enum fr_status apply_tick(const struct applying *applying)
+{
+    state_apply_tick(applying->state, applying->record->received_us);
+    return FR_OK;
+}
+
+static enum fr_status apply_sampling(const struct applying *applying)
+{
+    struct base_reader reader =
+        base_reader_of(applying->record->payload.ptr, applying->record->payload.bytes);
+    uint32_t one_in = base_reader_u32(&reader);
+    if (reader.failed || one_in < 1 || one_in > FOLD__SAMPLE_ONE_IN_MAX)
+        return FR_INVALID;
+    FR_STORE(applying->fold->row->sample_one_in, one_in);
+    return FR_OK;
+}
+
+static enum fr_status apply_source(const struct applying *applying)
+{
+    struct base_reader reader =
+        base_reader_of(applying->record->payload.ptr, applying->record->payload.bytes);
+    struct fr_slice name = base_reader_string(&reader);
+    int32_t partition = (int32_t)base_reader_u32(&reader);
+    int64_t next = (int64_t)base_reader_u64(&reader);
+    if (reader.failed)
+        return FR_INVALID;
+    return state_apply_source(applying->state, name, partition, next);
+}
+
+static enum fr_status apply_nothing(const struct applying *applying)
+{
+    (void)applying; /* kept for the record: who did what */
+    return FR_OK;
+}
+
+static const applier_fn appliers[] = {
+    [SCHEMA_KIND_EVENT] = apply_event,
+    [SCHEMA_KIND_ITEM] = apply_item,
+    [SCHEMA_KIND_ITEM_PATCH] = apply_item_patch,
+    [SCHEMA_KIND_ITEM_DELETE] = apply_item_delete,
+    [SCHEMA_KIND_USER] = apply_user,
+    [SCHEMA_KIND_USER_PATCH] = apply_user_patch,
+    [SCHEMA_KIND_USER_DELETE] = apply_user_delete,
+    [SCHEMA_KIND_TYPES] = apply_types,
+    [SCHEMA_KIND_TICK] = apply_tick,
+    [SCHEMA_KIND_SAMPLING] = apply_sampling,
+    [SCHEMA_KIND_SOURCE] = apply_source,
+    [SCHEMA_KIND_AUDIT] = apply_nothing,
+};
+
+void fold__apply_record(struct fold *fold, const struct journal_record *record)
+{
+    struct fold__row *row = base_rows_write(fold->own, 1);
+    struct applying applying = {.fold = fold, .state = fold->options.state, .record = record};
+    bool known = record->kind < FR_COUNT_OF(appliers) && appliers[record->kind];
+    FR_ASSERT(row == fold->row && record->position == row->position + 1); /* F2 */
+    if (!known || appliers[record->kind](&applying) != FR_OK)
+        FR_STORE(row->refused, row->refused + 1);
+    FR_STORE(row->position, record->position);
+}
+
+void fold__apply_publish(struct fold *fold, uint64_t position)
+{
+    __atomic_store_n(&fold->applied, position, __ATOMIC_RELEASE); /* F3, pairs with fold_applied() */
+}
