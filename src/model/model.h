@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * model: the experts. Each turns a query and a batch of candidates into features, x >= 0 where 0
+ * means "this expert says nothing", so that the blend's score is a sum of weight * feature and every
+ * part of it can be shown. An expert is a row in the table of model_experts(): adding one touches its
+ * own file, the table and its test.
+ *
+ * Objective of all: the next item of this user. Sources: reference in README.md and docs/PAPERS.md.
+ *
+ * Thread: score() from any thread (R); apply() and learn() on the fold thread (W). All arithmetic is
+ * plain IEEE float in a fixed order, so that learning is equal bit for bit everywhere.
+ */
+#ifndef MODEL_MODEL_H
+#define MODEL_MODEL_H
+
+#include "base/arena.h"
+#include "base/base.h"
+#include "base/rows.h"
+#include "state/state.h"
+
+enum {
+    MODEL_HISTORY_MAX = 64,   /* newest visits that scoring looks at */
+    MODEL_SEEN_MAX = 16384,   /* items that are left out of an answer */
+    MODEL_FEATURES_MAX = 96,  /* of all experts together */
+    MODEL_EXPERTS_MAX = 24,
+    MODEL_BATCH_MAX = 1024,   /* candidates */
+    MODEL_BUCKETS = 64,       /* context buckets of the blend */
+};
+
+/* ---- the query ------------------------------------------------------------------------------ */
+
+struct model_recent {
+    uint32_t item;
+    uint32_t age_s;
+    float signal;
+    bool same_session;
+};
+
+/* What is asked, in ids. user 0: anonymous. recent: items the request itself carries, newest first
+ * (they count as this session's clicks, before the stored history). */
+struct model_request {
+    uint32_t user;
+    uint32_t session_tag;     /* 0: the running session, when the last visit is < 30 min old */
+    uint32_t clock_s;         /* 0: the state's clock */
+    uint32_t context[STATE_CONTEXT_COUNT];
+    const uint32_t *recent;
+    uint32_t recent_count;
+    bool repeats;             /* seen items may come back */
+    bool session_unit;        /* "seen" means seen in this session only */
+};
+
+/* The user's view and the context, built once, the same for serving and for learning. */
+struct model_query {
+    uint32_t clock_s;
+    uint32_t user;
+    uint32_t context[STATE_CONTEXT_COUNT];
+    const struct model_recent *history; /* newest first, no item twice, dislikes left out */
+    uint32_t history_count;
+    uint32_t session_count;   /* visits of this session (the session's first event: 0) */
+    uint32_t visit_count;     /* all of this user */
+    uint32_t last_age_s;      /* since the last visit; UINT32_MAX: none */
+    const uint32_t *seen;     /* never to be answered: seen (unless repeats) and disliked */
+    uint32_t seen_count;
+    uint32_t bucket;          /* < MODEL_BUCKETS: history length x session position x ... */
+};
+/* R. Everything lies in the arena. */
+FR_MUST_USE enum fr_status model_query_build(const struct state *state,
+                                             const struct model_request *request,
+                                             struct base_arena *arena,
+                                             struct model_query *out_query);
+/* The request an event answers: what was known before it happened. */
+void model_request_of_event(const struct state_event *event, bool repeats, bool session_unit,
+                            struct model_request *out_request);
+
+/* ---- the gather: one pass over the neighbour rows ------------------------------------------- */
+
+/* What the rows of the history and of the context say about every item in them: the sums that
+ * several experts and generators share. Sums are of decayed counts times the weight of the visit
+ * (recency, and 1/sqrt of the source's own count). */
+enum model_sum {
+    MODEL_SUM_NEXT_LAST,    /* next within the session, half-life 17 min, from the last item */
+    MODEL_SUM_NEXT_SESSION, /* ... from the session's items, recency .6 a step */
+    MODEL_SUM_SESSION,      /* in one session, 2.3 h, from the session's items */
+    MODEL_SUM_EARLIER,      /* ... from the user's earlier sessions */
+    MODEL_SUM_SEQ_6,        /* windowed co-counts, both ways, slow, recency .6 */
+    MODEL_SUM_SEQ_8,        /* ... recency .8 */
+    MODEL_SUM_FORWARD_LAST, /* forward only, from the last item */
+    MODEL_SUM_FORWARD_8,    /* forward only, recency .8 */
+    MODEL_SUM_DEVICE, MODEL_SUM_REGION, MODEL_SUM_COUNTRY, MODEL_SUM_REFERRER, MODEL_SUM_CITY,
+    MODEL_SUM_LANGUAGE,     /* share among the context's recent events, half-life 17 min */
+    MODEL_SUM_REGION_2H, MODEL_SUM_REFERRER_2H,
+    MODEL_SUM_COUNT
+};
+struct model_gather; /* see model/gather.h (for retrieve and rank) */
+
+/* ---- the batch ------------------------------------------------------------------------------ */
+
+struct model_batch {
+    const struct state *state;
+    const struct model_query *query;
+    struct base_arena *arena;
+    const struct model_gather *gather;
+    uint32_t count;
+    uint32_t stride;          /* floats between two features: count rounded up to 16 */
+    const uint32_t *item;     /* [count] */
+    const float *sum;         /* [MODEL_SUM_COUNT][stride] */
+    const float *popularity;  /* [STATE_HALF_COUNT][stride] decayed events of the item */
+    const float *total;       /* [STATE_HALF_COUNT] of all items */
+    bool in_place;            /* on the fold thread: rows may be read where they lie */
+};
+
+/* How a feature is told to people. */
+enum model_reason {
+    MODEL_REASON_HISTORY,  /* "because you viewed X": shares by visit */
+    MODEL_REASON_NEXT,     /* "often next after X" */
+    MODEL_REASON_POPULAR,  /* "popular" */
+    MODEL_REASON_TRENDING, /* "trending now" */
+    MODEL_REASON_CONTEXT,  /* "trending in R" */
+    MODEL_REASON_CONTENT,  /* "similar to Y" */
+    MODEL_REASON_NEW,      /* "new" */
+    MODEL_REASON_PATTERN,  /* learnt patterns: network, factors */
+    MODEL_REASON_COUNT
+};
+
+struct model_feature {
+    const char *name;
+    enum model_reason reason;
+    float initial;            /* weight before anything was learnt */
+    int16_t sum;              /* enum model_sum this is the log of, or -1: gives shares by visit */
+    int16_t context;          /* enum state_context_field it speaks of, or -1 */
+};
+
+/* One expert. `self` is what open() gave (NULL for experts without parameters of their own). */
+struct model_expert {
+    const char *name;
+    const struct model_feature *features;
+    uint32_t feature_count;
+    /* A. Parameters live in row tables only; `experts` seeds come from options. All may be NULL. */
+    enum fr_status (*open)(struct state *state, uint64_t seed, struct fr_error *error,
+                           void **out_self);
+    void (*close)(void *self);
+    struct base_rows *const *(*tables)(void *self, uint32_t *out_count);
+    enum fr_status (*rebuild)(void *self, struct fr_error *error); /* after loading */
+    /* R. Fills out[feature_count][batch->stride]; the rest of a row up to stride stays zero. */
+    void (*score)(void *self, const struct model_batch *batch, float *out);
+    /* W. A sampled event: `target` is its index in the batch, or -1 when it was no candidate;
+     * `gradient` [count] is d loss / d score of the blend's softmax. Called after the scoring of
+     * this very batch and before the event is applied. */
+    void (*learn)(void *self, const struct model_batch *batch, const struct state_event *event,
+                  int32_t target, const float *gradient);
+    /* W. Every event, after state_apply(). */
+    void (*apply)(void *self, const struct state_event *event);
+};
+/* The table of experts, fixed order. */
+const struct model_expert *const *model_experts(uint32_t *out_count);
+const char *model_reason_name(enum model_reason reason);
+
+extern const struct model_expert model_popularity; /* popularity.c: decayed, trending, context */
+extern const struct model_expert model_cooc;       /* cooc.c: windowed co-counts ("seq-cooc") */
+extern const struct model_expert model_transition; /* transition.c: next in the session */
+extern const struct model_expert model_content;    /* content.c: categories, tags, author, words */
+
+#endif

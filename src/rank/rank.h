@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * rank: batched scoring of candidates by all experts, the online listwise blend over them, and its
+ * prequential judgement. score = sum over features of weight * x, plus (when on) a small network on
+ * the residual, shown as "patterns". Weights = global + those of the query's context bucket, learnt by
+ * softmax over the candidates of each sampled event, Adagrad, steps weighted by the target's rank.
+ *
+ * Blend weights and prequential figures live in row tables: saved, hashed, replayed.
+ *
+ * Thread: rank_query() and figures from any thread (R); rank_learn(), rank_apply() on the fold
+ * thread (W).
+ */
+#ifndef RANK_RANK_H
+#define RANK_RANK_H
+
+#include "base/arena.h"
+#include "base/base.h"
+#include "base/rows.h"
+#include "model/model.h"
+#include "retrieve/retrieve.h"
+#include "state/state.h"
+
+struct rank;
+
+struct rank_options {
+    struct state *state;     /* borrowed, outlives the rank */
+    const char *experts;     /* comma-separated names (ablation); NULL or "" = all */
+    uint32_t candidates_max; /* 0 = 192 */
+    uint64_t seed;
+    bool no_network;         /* the linear blend alone */
+    bool repeats;            /* events on seen items are scored too, and seen items may come back */
+    bool session_unit;       /* "seen" is by session */
+    bool all_items;          /* scored: the rank of the target among all items ever seen (eval) */
+};
+
+enum { RANK_ARENA_BYTES = 4 << 20 }; /* what one query needs at most */
+
+FR_MUST_USE enum fr_status rank_new(const struct rank_options *options, struct fr_error *error,
+                                    struct rank **out_rank);
+void rank_free(struct rank *rank);
+struct base_rows *const *rank_tables(const struct rank *rank, uint32_t *out_count);
+FR_MUST_USE enum fr_status rank_rebuild(struct rank *rank, struct fr_error *error);
+
+/* ---- folding -------------------------------------------------------------------------------- */
+
+/* How the event would have been answered just before it. */
+struct rank_outcome {
+    bool scored;            /* false: a repeat, a dislike, an exposure, no user view */
+    bool known;             /* the item existed */
+    int32_t candidate;      /* index among the candidates, -1 = a miss */
+    float rank;             /* 0-based, ties half; a large number for a miss */
+    float popularity_rank;  /* by decayed popularity alone */
+    const float *expert_rank; /* [expert count] each expert alone; valid until the next call */
+};
+
+/* W. Scores a sampled event before it is learnt, updates the prequential figures and the blend. To be
+ * followed by state_apply(). `out_outcome` may be NULL. `learn` false: score only. */
+void rank_learn(struct rank *rank, const struct state_event *event, bool learn,
+                struct rank_outcome *out_outcome);
+/* W. Every event, after state_apply(): experts with counts of their own. */
+void rank_apply(struct rank *rank, const struct state_event *event);
+/* W. Is this event sampled at one in `one_in`? By keyed hash of its position. */
+bool rank_is_sampled(const struct rank *rank, uint64_t position, uint32_t one_in);
+
+/* ---- serving -------------------------------------------------------------------------------- */
+
+struct rank_feature {
+    const char *name;    /* "seq_8" */
+    const char *expert;  /* "cooc" */
+    enum model_reason reason;
+    int context;         /* enum state_context_field, or -1 */
+};
+
+struct rank_result {
+    uint32_t count;          /* candidates, best first */
+    const uint32_t *item;
+    const float *score;
+    const uint16_t *generators; /* bit per enum retrieve_generator */
+    uint32_t feature_count;     /* "patterns" of the network is the last one when it is on */
+    const struct rank_feature *feature;
+    const struct model_query *query;
+    const char *degraded_reason; /* NULL, or which stage was left out */
+    /* private */
+    const float *contribution;  /* [feature][stride], by original candidate index */
+    const uint32_t *order;      /* result index -> candidate index */
+    const struct model_gather *gather;
+    uint32_t stride;
+    const struct rank *rank;
+};
+
+struct rank_query_options {
+    struct retrieve_options retrieve;
+    uint32_t experts_off;    /* bit e: leave expert e out (a failing or slow one) */
+};
+
+/* R. Candidates for the query, scored and sorted. Zero malloc; all in the arena. FR_FULL: the arena
+ * was too small. */
+FR_MUST_USE enum fr_status rank_query(const struct rank *rank, const struct model_query *query,
+                                      const struct rank_query_options *options,
+                                      struct base_arena *arena, struct rank_result *out_result);
+/* Exact parts of result r's score; they sum to score[r] (to float rounding). */
+float rank_contribution(const struct rank_result *result, uint32_t r, uint32_t feature);
+/* How a contribution of a history feature divides among the visits: out[h] for
+ * h < query->history_count, summing to the contribution. False when the feature has no shares. */
+bool rank_history_shares(const struct rank_result *result, uint32_t r, uint32_t feature,
+                         float *out);
+/* R. Items nearest to one item ("similar"), by co-counts and content, servable ones, best first. */
+FR_MUST_USE enum fr_status rank_similar(const struct rank *rank, uint32_t item,
+                                        const struct retrieve_options *options,
+                                        struct base_arena *arena, struct rank_result *out_result);
+
+/* ---- figures -------------------------------------------------------------------------------- */
+
+struct rank_figure {
+    const char *name;        /* "blend", "popularity" (baseline), or an expert's name */
+    uint64_t scored;
+    double hit10, hit20, mrr10, ndcg10;  /* means over all scored */
+    double recent_hit10, recent_mrr10;   /* fading, alpha = .999 */
+};
+uint32_t rank_figures(const struct rank *rank, struct rank_figure *out, uint32_t count_max);
+uint32_t rank_experts(const struct rank *rank, const struct model_expert **out, uint32_t count_max);
+/* The present weights of a bucket (global when bucket >= MODEL_BUCKETS), by feature. */
+uint32_t rank_weights(const struct rank *rank, uint32_t bucket, float *out, uint32_t count_max);
+const struct rank_feature *rank_features(const struct rank *rank, uint32_t *out_count);
+
+#endif
