@@ -316,6 +316,22 @@ static void tick(struct fold *fold)
     hand_on_own(fold, SCHEMA_KIND_TICK, 0);
 }
 
+static enum fr_status sync_group(struct fold *fold, struct fr_error *error)
+{
+    int64_t began_ns = os_mono_ns(fold->options.os);
+    uint64_t before = journal_durable(fold->journal);
+    obs_counter_add(OBS_JOURNAL_BYTES, journal_staged_bytes(fold->journal));
+    enum fr_status status = journal_sync(fold->journal, error);
+    uint64_t records = journal_durable(fold->journal) - before;
+    obs_histogram_record(OBS_JOURNAL_SYNC, (uint64_t)(os_mono_ns(fold->options.os) - began_ns));
+    obs_histogram_record(OBS_JOURNAL_BATCH, records);
+    obs_counter_add(OBS_JOURNAL_RECORDS, records);
+    obs_counter_add(OBS_JOURNAL_SYNCS, 1);
+    obs_counter_add(OBS_JOURNAL_ERRORS, status != FR_OK);
+    obs_gauge_set(OBS_JOURNAL_POSITION, (double)journal_durable(fold->journal));
+    return status;
+}
+
 static void group_failed(struct fold *fold, struct fold__unit *group, const struct fr_error *error)
 {
     if (error->status != FR_NO_SPACE && error->status != FR_FULL) {
@@ -356,10 +372,8 @@ bool fold__journal_step(struct fold *fold, bool wait)
         status = base_fail(&error, FR_IO, "fold", "the journal has failed before");
     for (struct fold__unit *unit = group; unit && status == FR_OK; unit = unit->next)
         status = append_unit(fold, unit, &error);
-    int64_t began_ns = os_mono_ns(fold->options.os);
     if (status == FR_OK)
-        status = journal_sync(fold->journal, &error);
-    obs_histogram_record(OBS_JOURNAL_SYNC_SECONDS, (uint64_t)(os_mono_ns(fold->options.os) - began_ns));
+        status = sync_group(fold, &error);
     if (status == FR_OK)
         group_durable(fold, group);
     else
@@ -405,15 +419,24 @@ static void apply_unit(struct fold *fold, struct fold__unit *unit)
     }
 }
 
+static void measure_unit(struct fold *fold, const struct fold__unit *unit)
+{
+    int64_t waited_us = os_wall_us(fold->options.os) - unit->received_us;
+    obs_histogram_record(OBS_APPLY, (uint64_t)FR_MAX(waited_us, (int64_t)0) * 1000);
+    obs_counter_add(OBS_FOLD_RECORDS, unit->count);
+    obs_gauge_set(OBS_FOLD_POSITION, (double)fold->row->position);
+    obs_gauge_set(OBS_FOLD_CLOCK, (double)state_clock_us(fold->options.state) * 1e-6);
+    obs_gauge_set(OBS_SAMPLE_RATE, fold->row->sample_one_in);
+    __atomic_fetch_add(&fold->batches, 1, __ATOMIC_RELAXED);
+}
+
 bool fold__apply_step(struct fold *fold, bool wait)
 {
     struct fold__unit *unit = queue_take_group(&fold->to_apply, wait, 0, 0);
     if (unit) {
         FR_ASSERT(unit->first_position == fold->row->position + 1); /* F2 */
         apply_unit(fold, unit);
-        obs_histogram_record(OBS_FOLD_FRESHNESS_SECONDS, (uint64_t)FR_MAX(
-            (os_wall_us(fold->options.os) - unit->received_us) * 1000, (int64_t)0));
-        __atomic_fetch_add(&fold->batches, 1, __ATOMIC_RELAXED);
+        measure_unit(fold, unit);
         choose_rate(fold);
         unit_answer(unit);
         unit_finish(fold, unit);
