@@ -16,10 +16,20 @@ struct applying {
 
 typedef enum fr_status (*applier_fn)(const struct applying *applying);
 
-static bool is_sampled(const struct fold *fold, uint64_t position)
+/* Judged before learnt, and only then counted. */
+static void learn_and_count(struct fold *fold, const struct state_event *event)
 {
-    uint32_t one_in = fold->row->sample_one_in;
-    return one_in <= 1 || base_mix64(position) % one_in == 0;
+    struct fold__row *row = fold->row;
+    struct rank *rank = fold->options.rank;
+    if (rank && rank_is_sampled(rank, event->position, row->sample_one_in)) {
+        rank_learn(rank, event, true, NULL);
+        FR_STORE(row->sampled, row->sampled + 1);
+        obs_counter_add(OBS_SAMPLED_EVENTS, 1);
+    }
+    state_apply(fold->options.state, event);
+    if (rank)
+        rank_apply(rank, event);
+    FR_STORE(row->events, row->events + 1);
 }
 
 static enum fr_status apply_event(const struct applying *applying)
@@ -42,12 +52,7 @@ static enum fr_status apply_event(const struct applying *applying)
         return FR_OK;
     FR_TRY(state_resolve(applying->state, &event, &row->types, record->position,
                          record->received_us, &resolved));
-    if (fold->options.rank && is_sampled(fold, record->position)) {
-        rank_learn(fold->options.rank, &resolved);
-        FR_STORE(row->sampled, row->sampled + 1);
-    }
-    state_apply(applying->state, &resolved);
-    FR_STORE(row->events, row->events + 1);
+    learn_and_count(fold, &resolved);
     return FR_OK;
 }
 

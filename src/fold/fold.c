@@ -113,7 +113,7 @@ static enum fr_status recover(struct fold *fold, struct fr_error *error)
     fold->row = base_rows_write(fold->own, 1); /* stays valid: regions never move */
     FR_TRY(state_rebuild(fold->options.state, error));
     if (fold->options.rank)
-        rank_rebuild(fold->options.rank);
+        FR_TRY(rank_rebuild(fold->options.rank, error));
     fold->snapshot_position = position;
     FR_TRY(replay(fold, error));
     fold__apply_publish(fold, fold->row->position);

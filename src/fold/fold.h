@@ -78,7 +78,8 @@ FR_MUST_USE enum fr_status fold_open(const struct fold_options *options, struct 
 /* Drains what was submitted, writes a snapshot (unless read-only or failed), stops. NULL is fine. */
 void fold_close(struct fold *fold);
 
-/* FR_FULL: the queue is at its maximum, nothing taken (answer 429). FR_IO: the journal has failed. */
+/* FR_FULL: the queue is at its maximum, nothing taken (answer 429). FR_IO: the journal has failed.
+ * FR_INVALID: one batch of more than 32 MiB. */
 FR_MUST_USE enum fr_status fold_submit(struct fold *fold, struct fold_batch *batch,
                                        enum fold_ack ack,
                                        void (*done)(void *context, struct fold_batch *batch),

@@ -191,6 +191,8 @@ enum fr_status fold_submit(struct fold *fold, struct fold_batch *batch, enum fol
                            void (*done)(void *context, struct fold_batch *batch), void *context)
 {
     FR_ASSERT(batch->count > 0 && !batch->bytes.overflowed);
+    if (batch->bytes.count > JOURNAL_GROUP_BYTES_MAX / 2)
+        return FR_INVALID;
     if (fold_failed(fold) || fold->options.read_only)
         return FR_IO;
     size_t waiting = queue_bytes(&fold->to_journal) + queue_bytes(&fold->to_apply);
@@ -334,7 +336,7 @@ static enum fr_status sync_group(struct fold *fold, struct fr_error *error)
 
 static void group_failed(struct fold *fold, struct fold__unit *group, const struct fr_error *error)
 {
-    if (error->status != FR_NO_SPACE && error->status != FR_FULL) {
+    if (journal_failed(fold->journal) && !fold_failed(fold)) {
         __atomic_store_n(&fold->failed, 1, __ATOMIC_RELEASE); /* pairs with fold_failed(); F5 */
         obs_log(OBS_ERROR, "fold", "%s; nothing more is acknowledged: %s", error->message,
                 error->hint[0] ? error->hint : "restart to recover from the journal");
@@ -374,6 +376,8 @@ bool fold__journal_step(struct fold *fold, bool wait)
         status = append_unit(fold, unit, &error);
     if (status == FR_OK)
         status = sync_group(fold, &error);
+    else
+        journal_discard(fold->journal);
     if (status == FR_OK)
         group_durable(fold, group);
     else
@@ -463,6 +467,14 @@ static void *apply_main(void *context)
     return NULL;
 }
 
+/* Segments below the snapshot are read again only by whole replays: they are compressed. */
+static void seal(struct fold *fold, uint64_t position)
+{
+    struct fr_error error = {0};
+    if (journal_seal(fold->journal, position, &error) != FR_OK)
+        obs_log(OBS_WARN, "fold", "%s; tried again after the next snapshot", error.message);
+}
+
 /* Writes what the fold stage has frozen; sleeps otherwise. */
 static void *snapshot_main(void *context)
 {
@@ -482,9 +494,13 @@ static void *snapshot_main(void *context)
         do {
             status = fold__snapshot_step(snapshot, SNAPSHOT_BLOCKS_A_STEP, &error);
         } while (status == FR_AGAIN);
-        if (status != FR_OK)
+        if (status == FR_OK)
+            seal(fold, position);
+        else
             obs_log(OBS_WARN, "fold", "no snapshot at %llu: %s", (unsigned long long)position,
                     error.message);
+        obs_counter_add(status == FR_OK ? OBS_SNAPSHOTS : OBS_SNAPSHOTS_FAILED, 1);
+        obs_histogram_record(OBS_SNAPSHOT, (uint64_t)(os_mono_ns(fold->options.os) - began_ns));
         pthread_mutex_lock(&fold->command_lock);
         fold->snapshot = NULL;
         fold->snapshot_status = status;
