@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// The page's state: whose list is shown, the answer, what the last act changed. One act runs at a
+// time; an answer for a person who is no longer chosen is dropped.
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import * as api from "./api";
+import { compare, type Diff } from "./diff";
+import type { Ack, EventType, Item, Past, Slate } from "./types";
+
+export const SLATE_SIZE = 12;
+
+export interface Act {
+    type: EventType | "hide";
+    item: Item;
+    ack: Ack | null; // null: nothing was told to the engine (hide)
+    diff: Diff;
+    caused: number; // titles in the new list whose reasons name the item
+    isIncluded: boolean; // the answer's position is not before the event's
+}
+
+interface View {
+    user: string;
+    slate: Slate | null;
+    past: Past[];
+    last: Act | null;
+    problem: api.Problem | null;
+}
+
+const nobody: View = { user: "", slate: null, past: [], last: null, problem: null };
+
+const NEW_PREFIX = "new-";
+
+function newId(): string {
+    const random = crypto.getRandomValues(new Uint32Array(2));
+    return NEW_PREFIX + Array.from(random, (n) => n.toString(36)).join("").slice(0, 8);
+}
+
+const userInAddress = () => new URLSearchParams(location.hash.slice(1)).get("user") ?? "";
+
+const asProblem = (e: unknown) => (e instanceof api.Problem ? e : new api.Problem(String(e), "", 0));
+
+/** A history may name an item more than once: the newest is shown. */
+function newestOfEach(past: Past[]): Past[] {
+    const seen = new Set<string>();
+    return past.filter((p) => p.type !== "exposure" && !seen.has(p.id) && seen.add(p.id));
+}
+
+export function useSession() {
+    const [view, setView] = useState<View>(nobody);
+    const [isBusy, setBusy] = useState(false);
+    const hidden = useRef<string[]>([]);
+    const turn = useRef(0);
+
+    const show = useCallback(async (user: string) => {
+        const mine = ++turn.current;
+        hidden.current = [];
+        history.replaceState(null, "", `#${new URLSearchParams({ user })}`);
+        try {
+            const [slate, past] = await Promise.all([api.recommend(user, SLATE_SIZE, []), api.history(user)]);
+            if (mine === turn.current) setView({ ...nobody, user, slate, past: newestOfEach(past.items) });
+        } catch (e) {
+            if (mine === turn.current) setView({ ...nobody, user, problem: asProblem(e) });
+        }
+    }, []);
+
+    const act = useCallback(
+        async (type: EventType | "hide", item: Item) => {
+            if (isBusy || !view.slate) return;
+            const mine = turn.current;
+            const before = view.slate.items;
+            setBusy(true);
+            try {
+                const ack = type === "hide" ? null : await api.sendEvent(view.user, item.id, type, view.slate.request_id);
+                if (type === "hide") hidden.current.push(item.id);
+                const [slate, past] = await Promise.all([
+                    api.recommend(view.user, SLATE_SIZE, hidden.current),
+                    api.history(view.user),
+                ]);
+                if (mine !== turn.current) return;
+                const done: Act = {
+                    type,
+                    item,
+                    ack,
+                    diff: compare(before, slate.items, item.id),
+                    caused: slate.items.filter((r) => r.reasons.some((why) => why.item === item.id)).length,
+                    isIncluded: ack === null || slate.position >= ack.position,
+                };
+                setView({ user: view.user, slate, past: newestOfEach(past.items), last: done, problem: null });
+            } catch (e) {
+                if (mine === turn.current) setView((v) => ({ ...v, problem: asProblem(e) }));
+            } finally {
+                setBusy(false);
+            }
+        },
+        [isBusy, view],
+    );
+
+    const beNew = useCallback(() => void show(newId()), [show]);
+    useEffect(() => {
+        const follow = () => userInAddress() !== "" && void show(userInAddress());
+        follow();
+        addEventListener("hashchange", follow);
+        return () => removeEventListener("hashchange", follow);
+    }, [show]);
+
+    const driven = useMemo(() => {
+        const counts = new Map<string, number>();
+        for (const r of view.slate?.items ?? []) {
+            for (const id of new Set(r.reasons.map((why) => why.item ?? ""))) counts.set(id, (counts.get(id) ?? 0) + 1);
+        }
+        return counts;
+    }, [view.slate]);
+
+    return { ...view, isBusy, isNew: view.user.startsWith(NEW_PREFIX), driven, show, beNew, act };
+}

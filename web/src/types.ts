@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// The shapes of the native API (docs/API.md) as far as this page reads them.
+
+export type EventType = "click" | "view" | "like" | "dislike";
+
+export interface Item {
+    id: string;
+    title: string;
+    categories: string[];
+}
+
+export interface Reason {
+    kind: string;
+    text: string;
+    item?: string;
+    title?: string;
+    share: number;
+    contribution: number;
+}
+
+export interface Recommended extends Item {
+    rank: number;
+    score: number;
+    reasons: Reason[];
+}
+
+export interface Slate {
+    request_id: string;
+    user: string;
+    position: number;
+    items: Recommended[];
+    degraded_reason?: string | null;
+    took_us: number;
+    decision?: Decision;
+}
+
+export interface Generator {
+    name: string;
+    proposed: number;
+    kept?: number;
+    us?: number;
+}
+
+export interface Part {
+    expert: string;
+    value?: number;
+    weight?: number;
+    contribution: number;
+}
+
+export interface Decision {
+    generators?: Generator[];
+    experts?: { name: string; weight: number }[];
+    stages?: { name: string; us: number }[];
+    dropped?: { rule: string; count: number }[];
+    moves?: { id: string; from: number; to: number; rule: string }[];
+    items?: { id: string; generator?: string; score: number; parts?: Part[] }[];
+}
+
+export interface Ack {
+    accepted: number;
+    duplicates: number;
+    rejected: unknown[];
+    position: number;
+    durable_us: number;
+    applied_us: number;
+}
+
+export interface Past extends Item {
+    type: string;
+    timestamp: string;
+}
+
+export interface Person {
+    id: string;
+    events: number;
+    last_title?: string;
+}
+
+export interface Stats {
+    version?: string;
+    position: number;
+    events: number;
+    events_per_s: number;
+    users: number;
+    items: number;
+    recommendations: number;
+    rss_bytes: number;
+    freshness_us?: { p50: number; p99: number };
+    recommend_us?: { p50: number; p99: number };
+    quality?: { scored: number; hr10: number; popular_hr10: number; sample_one_in?: number };
+    sample_users?: Person[];
+}
