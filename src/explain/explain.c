@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * explain: reasons from a ranked result. See the door for the rules.
+ *
+ * Cost: one pass over the features of an item; a history feature's shares are asked for only when
+ * its part is at least share_min of the whole, since smaller ones end in "other" anyway.
+ */
+#include "explain/explain.h"
+
+#include <math.h>
+#include <string.h>
+
+static const struct {
+    const char *name, *icon, *about;
+} kind_row[EXPLAIN_KIND_COUNT] = {
+    [EXPLAIN_BECAUSE] = {"because_you_viewed", "history",
+                         "People who acted on that item acted on this one, too."},
+    [EXPLAIN_NEXT] = {"next", "arrow", "Often the next choice after that item in a session."},
+    [EXPLAIN_SIMILAR] = {"similar", "tag", "Categories, tags, author or words like that item's."},
+    [EXPLAIN_INTERESTS] = {"interests", "heart", "Content like what this user chose before."},
+    [EXPLAIN_TRENDING] = {"trending", "flame", "Chosen often in the last minutes or hours."},
+    [EXPLAIN_CONTEXT] = {"context", "pin", "Chosen often in this region, on this device, ..."},
+    [EXPLAIN_POPULAR] = {"popular", "star", "Chosen often over the long run."},
+    [EXPLAIN_NEW] = {"new", "spark", "New in the catalogue."},
+    [EXPLAIN_PATTERN] = {"pattern", "wave", "Combinations that the blend has learnt to trust."},
+    [EXPLAIN_OTHER] = {"other", "dots", "Parts too small to tell apart, added up."},
+};
+
+const char *explain_kind_name(enum explain_kind kind)
+{
+    return kind_row[kind].name;
+}
+
+const char *explain_kind_icon(enum explain_kind kind)
+{
+    return kind_row[kind].icon;
+}
+
+const char *explain_kind_about(enum explain_kind kind)
+{
+    return kind_row[kind].about;
+}
+
+/* ---- gathering -------------------------------------------------------------------------- */
+
+struct gathering {
+    const struct rank_result *result;
+    uint32_t r;
+    float floor;            /* smaller parts go to other */
+    double other;
+    struct explain_reasons *out;
+};
+
+/* With shares by visit; and without. */
+static enum explain_kind kind_of(enum model_reason reason, bool with_item)
+{
+    switch (reason) {
+    case MODEL_REASON_HISTORY:
+        return with_item ? EXPLAIN_BECAUSE : EXPLAIN_INTERESTS;
+    case MODEL_REASON_NEXT:
+        return with_item ? EXPLAIN_NEXT : EXPLAIN_PATTERN;
+    case MODEL_REASON_CONTENT:
+        return with_item ? EXPLAIN_SIMILAR : EXPLAIN_INTERESTS;
+    case MODEL_REASON_POPULAR:
+        return EXPLAIN_POPULAR;
+    case MODEL_REASON_TRENDING:
+        return EXPLAIN_TRENDING;
+    case MODEL_REASON_CONTEXT:
+        return EXPLAIN_CONTEXT;
+    case MODEL_REASON_NEW:
+        return EXPLAIN_NEW;
+    default:
+        return EXPLAIN_PATTERN;
+    }
+}
+
+static void add(struct gathering *gathering, struct explain_reason what, float contribution)
+{
+    struct explain_reasons *out = gathering->out;
+    if (contribution == 0)
+        return;
+    for (uint32_t i = 0; i < out->count; i++) {
+        struct explain_reason *reason = &out->reason[i];
+        if (reason->kind == what.kind && reason->item == what.item &&
+            reason->context == what.context && reason->context_field == what.context_field) {
+            reason->contribution += contribution;
+            return;
+        }
+    }
+    if (out->count == EXPLAIN_REASONS_MAX) {
+        gathering->other += (double)contribution;
+        return;
+    }
+    what.contribution = contribution;
+    out->reason[out->count++] = what;
+}
+
+static void add_plain(struct gathering *gathering, const struct rank_feature *feature,
+                      float contribution)
+{
+    const struct model_query *query = gathering->result->query;
+    struct explain_reason what = {.kind = kind_of(feature->reason, false), .context_field = -1};
+    if (what.kind == EXPLAIN_CONTEXT && feature->context >= 0) {
+        what.context_field = (int8_t)feature->context;
+        what.context = query->context[feature->context];
+    }
+    add(gathering, what, contribution);
+}
+
+static bool has_visits(enum model_reason reason)
+{
+    return reason == MODEL_REASON_HISTORY || reason == MODEL_REASON_NEXT ||
+           reason == MODEL_REASON_CONTENT;
+}
+
+static void add_feature(struct gathering *gathering, uint32_t f, float *share)
+{
+    const struct rank_result *result = gathering->result;
+    const struct rank_feature *feature = &result->feature[f];
+    float contribution = rank_contribution(result, gathering->r, f);
+    if (contribution == 0)
+        return;
+    if (fabsf(contribution) < gathering->floor) {
+        gathering->other += (double)contribution;
+        return;
+    }
+    uint32_t visits = result->query->history_count;
+    if (visits == 0 || !has_visits(feature->reason) ||
+        !rank_history_shares(result, gathering->r, f, share)) {
+        add_plain(gathering, feature, contribution);
+        return;
+    }
+    for (uint32_t h = 0; h < visits; h++) {
+        struct explain_reason what = {.kind = kind_of(feature->reason, true),
+                                      .item = result->query->history[h].item,
+                                      .context_field = -1};
+        add(gathering, what, share[h]);
+    }
+}
+
+/* ---- merging ---------------------------------------------------------------------------- */
+
+static void sort_by_size(struct explain_reasons *reasons)
+{
+    for (uint32_t i = 1; i < reasons->count; i++) {
+        struct explain_reason moving = reasons->reason[i];
+        uint32_t at = i;
+        while (at > 0 && fabsf(reasons->reason[at - 1].contribution) < fabsf(moving.contribution)) {
+            reasons->reason[at] = reasons->reason[at - 1];
+            at--;
+        }
+        reasons->reason[at] = moving;
+    }
+}
+
+static double absolute_sum(const struct explain_reasons *reasons)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < reasons->count; i++)
+        sum += fabs((double)reasons->reason[i].contribution);
+    return sum;
+}
+
+/* Keeps the largest, adds the rest to "other"; then shares (E2). */
+static void merge(struct explain_reasons *reasons, double other,
+                  const struct explain_options *options)
+{
+    uint32_t shown = options->shown_max ? options->shown_max : EXPLAIN_SHOWN_DEFAULT;
+    double whole = absolute_sum(reasons) + fabs(other);
+    uint32_t kept = 0;
+    sort_by_size(reasons);
+    while (kept < reasons->count && kept < shown &&
+           fabs((double)reasons->reason[kept].contribution) >= (double)options->share_min * whole)
+        kept++;
+    for (uint32_t i = kept; i < reasons->count; i++)
+        other += (double)reasons->reason[i].contribution;
+    reasons->count = kept;
+    if (other != 0)
+        reasons->reason[reasons->count++] = (struct explain_reason){
+            .kind = EXPLAIN_OTHER, .context_field = -1, .contribution = (float)other};
+    whole = absolute_sum(reasons);
+    for (uint32_t i = 0; i < reasons->count; i++)
+        reasons->reason[i].share =
+            (float)(fabs((double)reasons->reason[i].contribution) / whole);
+}
+
+enum fr_status explain_item(const struct rank_result *result, uint32_t r,
+                            const struct explain_options *options, struct base_arena *arena,
+                            struct explain_reasons *out_reasons)
+{
+    struct gathering gathering = {.result = result, .r = r, .out = out_reasons};
+    size_t mark = base_arena_mark(arena);
+    float *share = base_arena_alloc(arena, (result->query->history_count + 1) * sizeof *share);
+    out_reasons->count = 0;
+    if (!share)
+        return FR_FULL;
+    double whole = 0;
+    for (uint32_t f = 0; f < result->feature_count; f++)
+        whole += fabs((double)rank_contribution(result, r, f));
+    gathering.floor = options->share_min * (float)whole;
+    for (uint32_t f = 0; f < result->feature_count; f++)
+        add_feature(&gathering, f, share);
+    merge(out_reasons, gathering.other, options);
+    base_arena_rewind(arena, mark);
+    return FR_OK;
+}
+
+/* ---- sentences -------------------------------------------------------------------------- */
+
+static void context_text(const struct explain_reason *reason, const struct state *state,
+                         struct base_buf *out)
+{
+    static const char *const before[STATE_CONTEXT_COUNT] = {
+        [STATE_DEVICE] = "Popular on ",         [STATE_OS] = "Popular on ",
+        [STATE_COUNTRY] = "Trending in ",       [STATE_REGION] = "Trending in ",
+        [STATE_CITY] = "Trending in ",          [STATE_REFERRER] = "Popular with visitors from ",
+        [STATE_LANGUAGE] = "Popular with readers of ",
+    };
+    struct fr_slice value = {0};
+    if (reason->context)
+        value = state_context_text(state, reason->context);
+    if (reason->context_field < 0 || value.bytes == 0) {
+        base_buf_put_str(out, "Popular in your situation");
+        return;
+    }
+    const char *words = before[reason->context_field];
+    base_buf_put_str(out, words ? words : "Popular where ");
+    base_buf_put_slice(out, value);
+}
+
+void explain_text(const struct explain_reason *reason, const struct state *state,
+                  struct fr_slice title, struct base_buf *out)
+{
+    static const char *const words[EXPLAIN_KIND_COUNT] = {
+        [EXPLAIN_BECAUSE] = "Because you viewed ",
+        [EXPLAIN_NEXT] = "Often chosen right after ",
+        [EXPLAIN_SIMILAR] = "Similar to ",
+        [EXPLAIN_INTERESTS] = "Matches what you chose before",
+        [EXPLAIN_TRENDING] = "Trending now",
+        [EXPLAIN_POPULAR] = "Popular with everyone",
+        [EXPLAIN_NEW] = "New",
+        [EXPLAIN_PATTERN] = "Fits a learnt pattern",
+        [EXPLAIN_OTHER] = "Other signals",
+    };
+    if (reason->kind == EXPLAIN_CONTEXT) {
+        context_text(reason, state, out);
+        return;
+    }
+    base_buf_put_str(out, words[reason->kind]);
+    if (reason->item)
+        base_buf_put_slice(out, title);
+}
