@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The rows of the table in commands.c, each defined in the file of its name.
+ */
+#ifndef APP_COMMANDS_H
+#define APP_COMMANDS_H
+
+#include "app/app.h"
+
+extern const struct app_command app_command_check_config;
+extern const struct app_command app_command_version;
+
+#endif
