@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * journal, housekeeping beside the writer: a spare segment ahead of need, compression of sealed
+ * segments, retention. `tending` makes them take turns; `mutex` is held only to look and to switch.
+ * Thread: any; the journal's own thread makes spares.
+ */
+#include "journal/journal_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+enum { ZSTD_LEVEL = 3 };
+
+/* ---- the spare ------------------------------------------------------------------------------- */
+
+/* Zeroes spare.tmp (new, or a retired segment under that name, J6) and gives it its final name. */
+static enum fr_status make_spare(struct journal *journal, struct fr_error *error)
+{
+    char from[OS_PATH_MAX], to[OS_PATH_MAX];
+    struct os_file *file;
+    uint64_t bytes = 0;
+    FR_TRY(journal__path(journal->directory, "spare.tmp", error, from));
+    FR_TRY(journal__path(journal->directory, "spare.seg", error, to));
+    enum fr_status status =
+        journal__zero_file(journal->os, from, journal->segment_bytes, NULL, error, &file);
+    if (status == FR_OK) {
+        status = os_size(file, &bytes, error);
+        os_close(file);
+    }
+    if (status != FR_OK) {
+        fr_ignore(os_unlink(journal->os, from, NULL), "gives the space back; swept at open");
+        return status;
+    }
+    pthread_mutex_lock(&journal->mutex);
+    status = os_rename(journal->os, from, to, error);
+    if (status == FR_OK) {
+        journal->list.has_spare = true;
+        journal->list.spare_bytes = bytes;
+    }
+    pthread_mutex_unlock(&journal->mutex);
+    return status;
+}
+
+static bool has_spare(struct journal *journal)
+{
+    pthread_mutex_lock(&journal->mutex);
+    bool has = journal->list.has_spare;
+    pthread_mutex_unlock(&journal->mutex);
+    return has;
+}
+
+enum fr_status journal_prepare(struct journal *journal, struct fr_error *error)
+{
+    FR_ASSERT(!journal->read_only);
+    pthread_mutex_lock(&journal->tending);
+    enum fr_status status = has_spare(journal) ? FR_OK : make_spare(journal, error);
+    pthread_mutex_unlock(&journal->tending);
+    return status;
+}
+
+static void *prepare_thread(void *context)
+{
+    struct journal *journal = context;
+    pthread_mutex_lock(&journal->mutex);
+    while (!journal->stop) {
+        if (!journal->list.has_spare) {
+            pthread_mutex_unlock(&journal->mutex);
+            fr_ignore(journal_prepare(journal, NULL), "the writer makes do without a spare");
+            pthread_mutex_lock(&journal->mutex);
+        }
+        if (!journal->stop)
+            pthread_cond_wait(&journal->wake, &journal->mutex);
+    }
+    pthread_mutex_unlock(&journal->mutex);
+    return NULL;
+}
+
+void journal__thread_poke(struct journal *journal)
+{
+    pthread_mutex_lock(&journal->mutex);
+    if (!journal->thread_runs)
+        journal->thread_runs =
+            pthread_create(&journal->thread, NULL, prepare_thread, journal) == 0;
+    else
+        pthread_cond_signal(&journal->wake);
+    pthread_mutex_unlock(&journal->mutex);
+}
+
+void journal__thread_stop(struct journal *journal)
+{
+    pthread_mutex_lock(&journal->mutex);
+    bool runs = journal->thread_runs;
+    journal->stop = true;
+    pthread_cond_signal(&journal->wake);
+    pthread_mutex_unlock(&journal->mutex);
+    if (runs)
+        pthread_join(journal->thread, NULL);
+}
+
+/* ---- sealing ----------------------------------------------------------------------------------- */
+
+struct packer {
+    struct os_file *file;
+    uint64_t written;
+    ZSTD_CStream *zstd;
+    uint8_t *out;
+    uint32_t crc;         /* of the content */
+    uint64_t first, next; /* the segment's positions */
+};
+
+static enum fr_status pack(struct packer *packer, const uint8_t *bytes, size_t count, bool last,
+                           struct fr_error *error)
+{
+    ZSTD_inBuffer in = {bytes, count, 0};
+    packer->crc = base_crc32c(packer->crc, bytes, count);
+    for (;;) {
+        ZSTD_outBuffer out = {packer->out, JOURNAL__READ_BYTES, 0};
+        size_t left =
+            ZSTD_compressStream2(packer->zstd, &out, &in, last ? ZSTD_e_end : ZSTD_e_continue);
+        if (ZSTD_isError(left))
+            return base_fail(error, FR_MEMORY, "journal", "zstd: %s", ZSTD_getErrorName(left));
+        FR_TRY(os_write_at(packer->file, packer->written, packer->out, out.pos, error));
+        packer->written += out.pos;
+        if (last ? left == 0 : in.pos == in.size)
+            return FR_OK;
+    }
+}
+
+/* Checks the segment group by group up to its last position and packs exactly that. */
+static enum fr_status pack_segment(struct journal__reader *reader, uint64_t salt,
+                                   struct packer *packer, struct fr_error *error)
+{
+    struct journal__header header;
+    uint64_t floor, at = JOURNAL__HEADER_BYTES;
+    const uint8_t *bytes;
+    size_t count;
+    FR_TRY(journal__reader_header(reader, packer->first, error, &header, &floor));
+    FR_TRY(journal__reader_need(reader, 0, JOURNAL__HEADER_BYTES, error, &bytes, &count));
+    FR_TRY(pack(packer, bytes, JOURNAL__HEADER_BYTES, false, error));
+    for (uint64_t position = header.first; position < packer->next;) {
+        struct journal__group group = {0};
+        FR_TRY(journal__reader_need(reader, at, JOURNAL__GROUP_BYTES, error, &bytes, &count));
+        if (count < JOURNAL__GROUP_BYTES || !journal__group_decode(bytes, salt, at, &group) ||
+            group.first != position)
+            return journal__corrupt(error, reader->name, at, "a group fails its check");
+        size_t whole = JOURNAL__GROUP_BYTES + (size_t)group.bytes;
+        FR_TRY(journal__reader_need(reader, at, whole, error, &bytes, &count));
+        if (count < whole || !journal__body_valid(bytes + JOURNAL__GROUP_BYTES, salt, &group))
+            return journal__corrupt(error, reader->name, at, "a record fails its check");
+        FR_TRY(pack(packer, bytes, whole, false, error));
+        at += whole;
+        position += group.count;
+    }
+    return pack(packer, NULL, 0, true, error);
+}
+
+/* Reads the packed file back: is it the same content? */
+static enum fr_status check_packed(struct journal *journal, const char *path, uint32_t crc,
+                                   struct fr_error *error)
+{
+    struct os_file *file;
+    size_t got = 0;
+    uint64_t size = 0;
+    uint32_t seen = 0;
+    FR_TRY(os_open(journal->os, path, OS_READ, error, &file));
+    enum fr_status status = os_size(file, &size, error);
+    uint8_t *packed = status == FR_OK ? malloc((size_t)size) : NULL;
+    uint8_t *content = malloc(JOURNAL__READ_BYTES);
+    ZSTD_DStream *zstd = ZSTD_createDStream();
+    if (status == FR_OK && (!packed || !content || !zstd))
+        status = base_fail(error, FR_MEMORY, "journal", "no memory to check %s", path);
+    if (status == FR_OK)
+        status = os_read_at(file, 0, packed, (size_t)size, &got, error);
+    ZSTD_inBuffer in = {packed, got, 0};
+    size_t left = 1;
+    while (status == FR_OK && left != 0) {
+        ZSTD_outBuffer out = {content, JOURNAL__READ_BYTES, 0};
+        size_t before = in.pos;
+        left = ZSTD_decompressStream(zstd, &out, &in);
+        if (ZSTD_isError(left) || (left != 0 && in.pos == before && out.pos == 0))
+            break;
+        seen = base_crc32c(seen, content, out.pos);
+    }
+    if (status == FR_OK && (left != 0 || seen != crc || got != size))
+        status = base_fail(error, FR_IO, "journal", "%s does not read back as written", path);
+    ZSTD_freeDStream(zstd);
+    free(content);
+    free(packed);
+    os_close(file);
+    return status;
+}
+
+static enum fr_status packer_init(struct packer *packer, struct os *os, const char *path,
+                                  struct fr_error *error)
+{
+    *packer = (struct packer){.zstd = ZSTD_createCStream(), .out = malloc(JOURNAL__READ_BYTES)};
+    if (!packer->zstd || !packer->out)
+        return base_fail(error, FR_MEMORY, "journal", "no memory to compress");
+    ZSTD_CCtx_setParameter(packer->zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL);
+    ZSTD_CCtx_setParameter(packer->zstd, ZSTD_c_checksumFlag, 1);
+    return os_open(os, path, OS_WRITE | OS_CREATE | OS_TRUNCATE, error, &packer->file);
+}
+
+static void packer_release(struct packer *packer)
+{
+    if (packer->file)
+        os_close(packer->file);
+    ZSTD_freeCStream(packer->zstd);
+    free(packer->out);
+}
+
+/* Writes <first>.seg.zst, whole, checked and durable with its name. */
+static enum fr_status compress_segment(struct journal *journal, uint64_t first, uint64_t next,
+                                       uint64_t *out_bytes, struct fr_error *error)
+{
+    char name[JOURNAL__NAME_BYTES], path[OS_PATH_MAX], tmp[OS_PATH_MAX];
+    struct journal__reader reader;
+    struct packer packer;
+    journal__name_print(first, true, name);
+    FR_TRY(journal__path(journal->directory, name, error, path));
+    FR_TRY(journal__path(journal->directory, "packing.tmp", error, tmp));
+    FR_TRY(journal__reader_open(journal->os, journal->directory, first, false, error, &reader));
+    enum fr_status status = packer_init(&packer, journal->os, tmp, error);
+    packer.first = first;
+    packer.next = next;
+    if (status == FR_OK)
+        status = pack_segment(&reader, journal->salt, &packer, error);
+    if (status == FR_OK)
+        status = os_sync(packer.file, error);
+    if (status == FR_OK)
+        status = check_packed(journal, tmp, packer.crc, error);
+    if (status == FR_OK)
+        status = os_rename(journal->os, tmp, path, error);
+    if (status == FR_OK)
+        status = os_sync_dir(journal->os, journal->directory, error);
+    else
+        fr_ignore(os_unlink(journal->os, tmp, NULL), "swept at the next open");
+    *out_bytes = packer.written;
+    packer_release(&packer);
+    journal__reader_close(&reader);
+    return status;
+}
+
+/* The plain file of a segment that is not needed any more: the next spare, or gone. */
+static enum fr_status retire(struct journal *journal, const char *path, struct fr_error *error)
+{
+    char spare[OS_PATH_MAX];
+    if (has_spare(journal)) {
+        FR_TRY(os_unlink(journal->os, path, error));
+        return os_sync_dir(journal->os, journal->directory, error);
+    }
+    FR_TRY(journal__path(journal->directory, "spare.tmp", error, spare));
+    FR_TRY(os_rename(journal->os, path, spare, error));
+    FR_TRY(os_sync_dir(journal->os, journal->directory, error)); /* J6 */
+    return make_spare(journal, error);
+}
+
+/* The segment `first` reads from its compressed file from now on; false when a cursor is on it. */
+static bool switch_segment(struct journal *journal, uint64_t first, uint64_t bytes)
+{
+    bool switched = false;
+    pthread_mutex_lock(&journal->mutex);
+    for (uint32_t i = 0; i < journal->list.count; i++) {
+        struct journal__segment *segment = &journal->list.at[i];
+        if (segment->first != first || segment->pins > 0)
+            continue;
+        segment->compressed = true;
+        segment->file_bytes = bytes;
+        switched = true;
+    }
+    pthread_mutex_unlock(&journal->mutex);
+    return switched;
+}
+
+static enum fr_status seal_one(struct journal *journal, uint64_t first, uint64_t next,
+                               struct fr_error *error)
+{
+    char name[JOURNAL__NAME_BYTES], path[OS_PATH_MAX];
+    uint64_t bytes = 0;
+    FR_TRY(compress_segment(journal, first, next, &bytes, error));
+    bool switched = switch_segment(journal, first, bytes);
+    journal__name_print(first, !switched, name);
+    FR_TRY(journal__path(journal->directory, name, error, path));
+    if (switched)
+        return retire(journal, path, error);
+    return os_unlink(journal->os, path, error); /* a cursor came: another time */
+}
+
+/* The first segment at or after `from` that may be sealed; 0: none. */
+static uint64_t next_to_seal(struct journal *journal, uint64_t from, uint64_t position,
+                             uint64_t *out_next)
+{
+    uint64_t found = 0;
+    pthread_mutex_lock(&journal->mutex);
+    for (uint32_t i = 0; i + 1 < journal->list.count && !found; i++) {
+        const struct journal__segment *segment = &journal->list.at[i];
+        *out_next = journal->list.at[i + 1].first;
+        if (segment->first >= from && *out_next <= position && !segment->compressed &&
+            segment->pins == 0)
+            found = segment->first;
+    }
+    pthread_mutex_unlock(&journal->mutex);
+    return found;
+}
+
+enum fr_status journal_seal(struct journal *journal, uint64_t position, struct fr_error *error)
+{
+    FR_ASSERT(!journal->read_only);
+    enum fr_status status = FR_OK;
+    uint64_t next = 0;
+    pthread_mutex_lock(&journal->tending);
+    while (status == FR_OK) {
+        uint64_t first = next_to_seal(journal, next, position, &next);
+        if (first == 0)
+            break;
+        status = seal_one(journal, first, next, error);
+    }
+    pthread_mutex_unlock(&journal->tending);
+    return status;
+}
+
+/* ---- retention ------------------------------------------------------------------------------------ */
+
+/* Takes the oldest segment off the list when all of it lies below `position`. */
+static bool take_oldest(struct journal *journal, uint64_t position, struct journal__segment *out)
+{
+    struct journal__list *list = &journal->list;
+    pthread_mutex_lock(&journal->mutex);
+    bool may = list->count > 1 && list->at[1].first <= position && list->at[0].pins == 0;
+    if (may) {
+        *out = list->at[0];
+        list->count--;
+        memmove(list->at, list->at + 1, list->count * sizeof(*list->at));
+    }
+    pthread_mutex_unlock(&journal->mutex);
+    return may;
+}
+
+enum fr_status journal_drop(struct journal *journal, uint64_t position, struct fr_error *error)
+{
+    FR_ASSERT(!journal->read_only);
+    enum fr_status status = FR_OK;
+    struct journal__segment oldest;
+    pthread_mutex_lock(&journal->tending);
+    while (status == FR_OK && take_oldest(journal, position, &oldest)) {
+        char name[JOURNAL__NAME_BYTES], path[OS_PATH_MAX];
+        journal__name_print(oldest.first, oldest.compressed, name);
+        status = journal__path(journal->directory, name, error, path);
+        if (status == FR_OK)
+            status = os_unlink(journal->os, path, error);
+        if (status == FR_OK) /* one by one: a crash must not keep an older and lose a newer one */
+            status = os_sync_dir(journal->os, journal->directory, error);
+    }
+    pthread_mutex_unlock(&journal->tending);
+    return status;
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * journal, walking over what may be damaged, for verify and salvage. Where a group does not pass,
+ * every aligned offset is tried for a group or a single record: the checksums carry the salt and
+ * the position (J3), so that nothing but a record of this journal passes.
+ * Thread: any.
+ */
+#include "journal/journal_priv.h"
+
+#include <stdio.h>
+
+struct place {
+    struct journal__walk *walk;
+    struct journal__reader *reader;
+    uint64_t at;
+    uint64_t next_first; /* positions of this segment end before it; UINT64_MAX: newest */
+    bool in_fault;       /* a run of bad bytes has been reported */
+};
+
+static void report(struct journal__walk *walk, const char *segment, uint64_t offset,
+                   const char *what)
+{
+    walk->faults++;
+    if (walk->fault)
+        walk->fault(walk, segment, offset, what);
+}
+
+static void report_missing(struct journal__walk *walk, const char *segment, uint64_t offset,
+                           uint64_t position)
+{
+    char what[96];
+    snprintf(what, sizeof(what), "positions %llu to %llu are missing",
+             (unsigned long long)walk->next, (unsigned long long)position - 1);
+    report(walk, segment, offset, what);
+}
+
+static enum fr_status give(struct place *place, const struct journal_record *record,
+                           struct fr_error *error)
+{
+    struct journal__walk *walk = place->walk;
+    if (record->position > walk->next)
+        report_missing(walk, place->reader->name, place->at, record->position);
+    if (walk->first == 0)
+        walk->first = record->position;
+    FR_TRY(walk->record(walk, record, error));
+    walk->next = record->position + 1;
+    return FR_OK;
+}
+
+/* A whole, valid group at the place. FR_END: there is none. */
+static enum fr_status walk_group(struct place *place, struct fr_error *error)
+{
+    const uint8_t *bytes;
+    size_t count;
+    struct journal__group group;
+    struct journal__walk *walk = place->walk;
+    FR_TRY(journal__reader_need(place->reader, place->at, JOURNAL__GROUP_BYTES, error, &bytes,
+                                &count));
+    if (count < JOURNAL__GROUP_BYTES ||
+        !journal__group_decode(bytes, walk->salt, place->at, &group))
+        return FR_END;
+    size_t whole = JOURNAL__GROUP_BYTES + (size_t)group.bytes;
+    FR_TRY(journal__reader_need(place->reader, place->at, whole, error, &bytes, &count));
+    bool fits = group.first >= walk->next && group.first + group.count <= place->next_first;
+    if (count < whole || !fits ||
+        !journal__body_valid(bytes + JOURNAL__GROUP_BYTES, walk->salt, &group))
+        return FR_END;
+    for (size_t at = JOURNAL__GROUP_BYTES, i = 0; i < group.count; i++) {
+        struct journal_record record;
+        size_t size = journal__record_decode(bytes + at, whole - at, walk->salt, group.first + i,
+                                             &record);
+        FR_ASSERT(size > 0); /* the body was valid */
+        FR_TRY(give(place, &record, error));
+        at += size;
+    }
+    place->at += whole;
+    return FR_OK;
+}
+
+static uint64_t word(const uint8_t *bytes, int count)
+{
+    uint64_t value = 0;
+    for (int i = 0; i < count; i++)
+        value |= (uint64_t)bytes[i] << (8 * i);
+    return value;
+}
+
+/* A single valid record at the place. FR_END: there is none. */
+static enum fr_status walk_record(struct place *place, struct fr_error *error)
+{
+    const uint8_t *bytes;
+    size_t count;
+    struct journal__walk *walk = place->walk;
+    size_t smallest = journal__record_size(0);
+    FR_TRY(journal__reader_need(place->reader, place->at, smallest, error, &bytes, &count));
+    if (count < smallest)
+        return FR_END;
+    uint64_t payload_bytes = word(bytes + 4, 4), position = word(bytes + 8, 8);
+    if (position < walk->next || position >= place->next_first ||
+        payload_bytes > JOURNAL_PAYLOAD_BYTES_MAX)
+        return FR_END;
+    size_t want = journal__record_size((size_t)payload_bytes);
+    struct journal_record record;
+    FR_TRY(journal__reader_need(place->reader, place->at, want, error, &bytes, &count));
+    size_t size = journal__record_decode(bytes, count, walk->salt, position, &record);
+    if (size == 0)
+        return FR_END;
+    FR_TRY(give(place, &record, error));
+    place->at += size;
+    return FR_OK;
+}
+
+/* One step over a damaged place: reports the run once. FR_END at the end of the segment. */
+static enum fr_status step_over(struct place *place, struct fr_error *error)
+{
+    const uint8_t *bytes;
+    size_t count;
+    FR_TRY(journal__reader_need(place->reader, place->at, JOURNAL__ALIGN, error, &bytes, &count));
+    if (count == 0)
+        return FR_END;
+    if (!place->in_fault)
+        report(place->walk, place->reader->name, place->at, "bytes that are no valid group");
+    place->in_fault = true;
+    place->at += FR_MIN(count, (size_t)JOURNAL__ALIGN);
+    return FR_OK;
+}
+
+/* Nothing but zeros from here on? */
+static enum fr_status rest_is_zero(struct place *place, struct fr_error *error, bool *out_zero)
+{
+    uint64_t bytes = 0;
+    *out_zero = false;
+    if (place->reader->zstd) { /* forwards only, and nothing follows the last group */
+        const uint8_t *rest;
+        size_t count;
+        FR_TRY(journal__reader_need(place->reader, place->at, 1, error, &rest, &count));
+        *out_zero = count == 0;
+        return FR_OK;
+    }
+    FR_TRY(journal__tail_bytes(place->reader, place->at, error, &bytes));
+    *out_zero = bytes == 0;
+    return FR_OK;
+}
+
+static enum fr_status walk_groups(struct place *place, struct fr_error *error)
+{
+    for (;;) {
+        enum fr_status status = walk_group(place, error);
+        if (status == FR_OK) {
+            place->in_fault = false;
+            continue;
+        }
+        bool zero = false;
+        if (status == FR_END && !place->in_fault)
+            FR_TRY(rest_is_zero(place, error, &zero));
+        if (zero)
+            break;
+        if (status == FR_END && place->in_fault)
+            status = walk_record(place, error);
+        if (status == FR_END)
+            status = step_over(place, error);
+        if (status == FR_END)
+            break;
+        FR_TRY(status);
+    }
+    if (place->next_first != UINT64_MAX && place->walk->next < place->next_first) {
+        report_missing(place->walk, place->reader->name, place->at, place->next_first);
+        place->walk->next = place->next_first;
+    }
+    return FR_OK;
+}
+
+/* The newest segment, whole but for a torn tail: FR_OK. FR_CORRUPT: walk over what is damaged. */
+static enum fr_status walk_newest(struct place *place, const struct journal__header *header,
+                                  uint64_t floor, bool live, struct fr_error *error)
+{
+    struct journal__end end;
+    FR_TRY(journal__recover(place->reader, header, floor, live, error, &end));
+    place->walk->torn_bytes = end.torn_bytes;
+    while (place->at < end.offset) {
+        enum fr_status status = walk_group(place, error);
+        if (status == FR_END) /* it was good a moment ago: the medium changes its mind */
+            return journal__corrupt(error, place->reader->name, place->at, "unstable reads");
+        FR_TRY(status);
+    }
+    return FR_OK;
+}
+
+static enum fr_status walk_opened(struct place *place, uint64_t first, bool live,
+                                  struct fr_error *error)
+{
+    struct journal__walk *walk = place->walk;
+    struct journal__header header = {0};
+    uint64_t floor = 0;
+    enum fr_status status =
+        journal__reader_header(place->reader, first, error, &header, &floor);
+    if (status == FR_OK && walk->has_salt && header.salt != walk->salt)
+        status = base_fail(error, FR_CORRUPT, "journal", "it belongs to another journal");
+    if (status == FR_CORRUPT) {
+        struct fr_error unnamed = {.message = "its header is damaged"};
+        report(walk, place->reader->name, 0, error ? error->message : unnamed.message);
+    } else {
+        FR_TRY(status);
+        walk->salt = header.salt;
+        walk->has_salt = true;
+    }
+    if (!walk->has_salt)
+        return FR_OK; /* nothing can be checked without it */
+    if (place->next_first == UINT64_MAX && status == FR_OK) {
+        status = walk_newest(place, &header, floor, live, error);
+        if (status != FR_CORRUPT)
+            return status;
+        if (error)
+            report(walk, place->reader->name, place->at, error->message);
+    }
+    return walk_groups(place, error);
+}
+
+static enum fr_status walk_segment(struct journal__walk *walk, const struct journal__list *list,
+                                   uint32_t i, bool live, struct fr_error *error)
+{
+    const struct journal__segment *segment = &list->at[i];
+    struct journal__reader reader;
+    bool compressed = segment->compressed;
+    struct fr_error local = {0};
+    enum fr_status status = journal__reader_open(walk->os, walk->directory, segment->first,
+                                                 compressed, &local, &reader);
+    if (status != FR_OK) {
+        char name[JOURNAL__NAME_BYTES];
+        journal__name_print(segment->first, compressed, name);
+        report(walk, name, 0, local.message);
+        return FR_OK;
+    }
+    if (walk->next < segment->first) {
+        if (i > 0)
+            report_missing(walk, reader.name, 0, segment->first);
+        walk->next = segment->first;
+    }
+    struct place place = {.walk = walk,
+                          .reader = &reader,
+                          .at = JOURNAL__HEADER_BYTES,
+                          .next_first = i + 1 < list->count ? list->at[i + 1].first : UINT64_MAX};
+    walk->segments++;
+    walk->bytes += segment->file_bytes;
+    status = walk_opened(&place, segment->first, live, &local);
+    if (status == FR_CORRUPT || status == FR_IO) {
+        report(walk, reader.name, place.at, local.message);
+        status = FR_OK;
+    }
+    if (status != FR_OK && error)
+        *error = local;
+    journal__reader_close(&reader);
+    return status;
+}
+
+/* Is a writer at work? */
+static bool is_live(struct os *os, const char *directory)
+{
+    char path[OS_PATH_MAX];
+    struct os_file *file;
+    if (journal__path(directory, "lock", NULL, path) != FR_OK ||
+        os_open(os, path, OS_READ, NULL, &file) != FR_OK)
+        return false;
+    bool live = os_lock(file, NULL) == FR_AGAIN;
+    os_close(file);
+    return live;
+}
+
+/* The salt of the first header that is whole, for segments before it whose own is not. */
+static void find_salt(struct journal__walk *walk, const struct journal__list *list)
+{
+    for (uint32_t i = 0; i < list->count && !walk->has_salt; i++) {
+        struct journal__reader reader;
+        struct journal__header header;
+        uint64_t floor;
+        if (journal__reader_open(walk->os, walk->directory, list->at[i].first,
+                                 list->at[i].compressed, NULL, &reader) != FR_OK)
+            continue;
+        if (journal__reader_header(&reader, list->at[i].first, NULL, &header, &floor) == FR_OK) {
+            walk->salt = header.salt;
+            walk->has_salt = true;
+        }
+        journal__reader_close(&reader);
+    }
+}
+
+enum fr_status journal__walk_all(struct journal__walk *walk, struct fr_error *error)
+{
+    struct journal__list list;
+    bool live = is_live(walk->os, walk->directory);
+    FR_TRY(journal__list_read(walk->os, walk->directory, error, &list));
+    enum fr_status status = FR_OK;
+    if (list.count == 0)
+        status = base_fail(error, FR_NOT_FOUND, "journal", "there is no journal in %s",
+                           walk->directory);
+    walk->next = 1;
+    find_salt(walk, &list);
+    for (uint32_t i = 0; i < list.count && status == FR_OK; i++)
+        status = walk_segment(walk, &list, i, live, error);
+    journal__list_release(&list);
+    return status;
+}
