@@ -97,6 +97,12 @@ function answer(method, url, body) {
     const path = decodeURIComponent(url.pathname);
     const q = url.searchParams;
     let m;
+    if (method === "PUT" && path.startsWith("/v1/items/")) {
+        const item = JSON.parse(body);
+        items.set(item.id, { categories: [], ...item });
+        return [200, { accepted: 1 }];
+    }
+    if (method === "DELETE" && path.startsWith("/v1/items/")) return [200, { deleted: items.delete(path.slice(10)) }];
     if (method === "POST" && path === "/v1/events") {
         const e = JSON.parse(body);
         if (!items.has(e.item)) return [422, { message: "No such item.", hint: "Send the item first." }];

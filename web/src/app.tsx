@@ -100,7 +100,7 @@ export function App() {
                     </p>
                 </main>
                 <aside class="right" aria-label="Decision record">
-                    {slate && <DecisionPanel slate={slate} explained={slate.items.find((i) => i.id === explained)} />}
+                    {slate && <DecisionPanel slate={slate} explained={slate.items.find((i) => i.id === explained)} onOpen={open} />}
                 </aside>
             </div>
         </>

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The decision record of one answer: what each stage proposed, scored, moved, and how long it took.
+import { useEffect, useState } from "preact/hooks";
+import * as api from "./api";
 import { count, duration, percent } from "./format";
 import { family } from "./reasons";
-import type { Decision, Recommended, Slate } from "./types";
+import { Titles } from "./titles";
+import type { Decision, Item, Recommended, Slate } from "./types";
 
 function Bar({ name, kind, value, of, text }: { name: string; kind?: string; value: number; of: number; text: string }) {
     return (
@@ -60,7 +63,31 @@ function Moves({ decision, items }: { decision: Decision; items: Recommended[] }
     );
 }
 
-export function DecisionPanel({ slate, explained }: { slate: Slate; explained: Recommended | undefined }) {
+function Similar({ to, onOpen }: { to: Item; onOpen: (item: Item) => void }) {
+    const [items, setItems] = useState<Item[]>([]);
+    useEffect(() => {
+        let isOver = false;
+        api.similar(to.id).then((s) => !isOver && setItems(s.items)).catch(() => !isOver && setItems([]));
+        return () => {
+            isOver = true;
+        };
+    }, [to.id]);
+    if (items.length === 0) return null;
+    return (
+        <>
+            <h3>Similar titles</h3>
+            <Titles items={items} onOpen={onOpen} />
+        </>
+    );
+}
+
+interface Props {
+    slate: Slate;
+    explained: Recommended | undefined;
+    onOpen: (item: Item) => void;
+}
+
+export function DecisionPanel({ slate, explained, onOpen }: Props) {
     const decision = slate.decision ?? {};
     const generators = decision.generators ?? [];
     const most = Math.max(...generators.map((g) => g.proposed), 0);
@@ -73,6 +100,7 @@ export function DecisionPanel({ slate, explained }: { slate: Slate; explained: R
             <p class="ids">request <code>{slate.request_id}</code> at position {count(slate.position)}</p>
             {slate.degraded_reason && <p class="degraded">Fell back: {slate.degraded_reason}</p>}
             {explained && <Parts decision={decision} item={explained} />}
+            {explained && <Similar to={explained} onOpen={onOpen} />}
             {generators.length > 0 && (
                 <>
                     <h3>Candidates <b>{count(generators.reduce((sum, g) => sum + g.proposed, 0))}</b></h3>

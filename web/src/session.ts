@@ -49,6 +49,7 @@ export function useSession() {
     const [isBusy, setBusy] = useState(false);
     const hidden = useRef<string[]>([]);
     const turn = useRef(0);
+    const isActing = useRef(false); // at once, where isBusy waits for the next drawing
 
     const show = useCallback(async (user: string) => {
         const mine = ++turn.current;
@@ -64,7 +65,8 @@ export function useSession() {
 
     const act = useCallback(
         async (type: EventType | "hide", item: Item) => {
-            if (isBusy || !view.slate) return;
+            if (isActing.current || !view.slate) return;
+            isActing.current = true;
             const mine = turn.current;
             const before = view.slate.items;
             setBusy(true);
@@ -88,10 +90,11 @@ export function useSession() {
             } catch (e) {
                 if (mine === turn.current) setView((v) => ({ ...v, problem: asProblem(e) }));
             } finally {
+                isActing.current = false;
                 setBusy(false);
             }
         },
-        [isBusy, view],
+        [view],
     );
 
     const beNew = useCallback(() => void show(newId()), [show]);
