@@ -3,8 +3,9 @@
  * schema: what may enter. Events, items and users: their plain structs, their rules, their JSON and
  * binary codecs; records as the journal carries them; slates.
  *
- * Decoding borrows: slices of a decoded thing point into its input (or into the given arena where
- * JSON escapes had to be undone). Encoding appends to a base_buf. Thread: any, one object at a time.
+ * Decoding borrows: slices of a decoded thing point into its input (binary) or into the parser (JSON).
+ * Encoding appends to a base_buf. After a failed decode the output is not to be used: these structs
+ * are filled in place, not copied. Thread: any, one object at a time.
  */
 #ifndef SCHEMA_SCHEMA_H
 #define SCHEMA_SCHEMA_H
@@ -30,11 +31,12 @@ enum {
 
 enum schema_value_rule {
     SCHEMA_VALUE_NONE,    /* value is ignored when given */
-    SCHEMA_VALUE_SECONDS, /* dwell: 0 .. 86400 */
-    SCHEMA_VALUE_DEPTH,   /* scroll: 0 .. 1 */
-    SCHEMA_VALUE_STARS,   /* rating: 0 .. 5 by default */
+    SCHEMA_VALUE_SECONDS, /* dwell: 0 .. 86400, required */
+    SCHEMA_VALUE_DEPTH,   /* scroll: 0 .. 1, required */
+    SCHEMA_VALUE_STARS,   /* rating: 0 .. 5 by default, required */
     SCHEMA_VALUE_PRICE,   /* purchase, add_to_cart: >= 0, optional */
     SCHEMA_VALUE_ANY,     /* custom: any finite number, optional */
+    SCHEMA_VALUE_RULE_COUNT
 };
 
 /* How an event of this type counts. The graded signal of an event is
@@ -46,8 +48,9 @@ struct schema_type {
     char name[32];
     float weight;
     enum schema_value_rule rule;
-    float low, high;
-    bool is_exposure;  /* shown, not acted on: counts for CTR, never as interest */
+    float low, high;  /* the grading: see above */
+    float min, max;   /* what may be given; outside is a rejection */
+    bool is_exposure; /* shown, not acted on: counts for CTR, never as interest */
     bool is_custom;
 };
 
@@ -65,9 +68,11 @@ struct schema_types {
 void schema_types_init(struct schema_types *types); /* the built-in ones with default weights */
 /* The type's index, or -1. */
 int schema_types_find(const struct schema_types *types, struct fr_slice name);
-FR_MUST_USE enum fr_status schema_types_add(struct schema_types *types,
+/* A custom type, or another weighting of a built-in one (whose rule stays). min = max = 0 takes the
+ * rule's own bounds. FR_INVALID: a bad name, a number that is not finite, low >= high. FR_FULL. */
+FR_MUST_USE enum fr_status schema_types_set(struct schema_types *types,
                                             const struct schema_type *type, struct fr_error *error);
-/* The graded signal: about -1 .. 4. */
+/* The graded signal: about -2.5 .. 4 with the default weights. */
 float schema_signal(const struct schema_types *types, uint32_t type, double value, bool has_value);
 
 /* ---- the things ------------------------------------------------------------------------- */
@@ -126,7 +131,7 @@ struct schema_user {
     uint32_t present;
 };
 
-/* ---- JSON ------------------------------------------------------------------------------- */
+/* ---- rules ------------------------------------------------------------------------------ */
 
 /* Why one thing was refused. */
 struct schema_reject {
@@ -136,11 +141,43 @@ struct schema_reject {
     char hint[96];      /* what to do; may be empty */
 };
 
-/* A parser is reused for many documents: its memory grows to the largest and stays. */
+/* The rules on values, whatever format they came in: ids, texts, bounds, times, counts. The JSON
+ * readers below apply them; readers of other formats fill the struct and call these. */
+FR_MUST_USE enum fr_status schema_event_check(const struct schema_types *types,
+                                              const struct schema_event *event,
+                                              struct schema_reject *out_reject);
+FR_MUST_USE enum fr_status schema_item_check(const struct schema_item *item,
+                                             struct schema_reject *out_reject);
+FR_MUST_USE enum fr_status schema_user_check(const struct schema_user *user,
+                                             struct schema_reject *out_reject);
+/* Fills a reject; `seen` is cut and escaped. rule, hint: static or copied; hint may be NULL. Gives
+ * FR_INVALID, to be returned. */
+enum fr_status schema_reject_set(struct schema_reject *reject, const char *path, const char *rule,
+                                 struct fr_slice seen, const char *hint);
+/* The rule that an id breaks (static), or NULL: 1 .. 256 bytes of valid UTF-8, not blank, no
+ * control characters. Ids are compared byte by byte: case, accents and composition matter. */
+const char *schema_id_fault(struct fr_slice id);
+bool schema_utf8_valid(struct fr_slice text);
+/* The name of `count` nearest to `text` (at most two edits away, or a known synonym), or NULL. */
+const char *schema_nearest(struct fr_slice text, const char *const *names, size_t count);
+
+/* Empties a struct without touching its lists beyond their counts. */
+void schema_event_clear(struct schema_event *event);
+void schema_item_clear(struct schema_item *item);
+void schema_user_clear(struct schema_user *user);
+
+/* ---- JSON ------------------------------------------------------------------------------- */
+
+/* A parser is reused for many documents: its memory grows to the largest and stays. Warm, it never
+ * allocates. */
 struct schema_json;
 FR_MUST_USE enum fr_status schema_json_new(size_t document_bytes_max,
                                            struct schema_json **out_json);
 void schema_json_free(struct schema_json *json);
+/* The key under which event ids are hashed to dedupe keys (default: a published constant). */
+void schema_json_set_key(struct schema_json *json, const uint8_t key[16]);
+struct base_hash128 schema_dedupe_key(struct fr_slice id, const uint8_t key[16]);
+extern const uint8_t schema_default_key[16];
 
 /* One event from one JSON object. Unknown members are refused with the nearest known name.
  * FR_INVALID fills reject. Slices live until the parser's next document.
@@ -159,10 +196,27 @@ FR_MUST_USE enum fr_status schema_user_from_json(struct schema_json *json, struc
                                                  struct schema_user *out_user,
                                                  struct schema_reject *out_reject);
 
+/* The same for PUT and PATCH, where the id stands in the address: a member "id" may be absent, but
+ * must agree when present. */
+FR_MUST_USE enum fr_status schema_item_from_json_as(struct schema_json *json, struct fr_slice id,
+                                                    struct fr_slice text,
+                                                    struct schema_item *out_item,
+                                                    struct schema_reject *out_reject);
+FR_MUST_USE enum fr_status schema_user_from_json_as(struct schema_json *json, struct fr_slice id,
+                                                    struct fr_slice text,
+                                                    struct schema_user *out_user,
+                                                    struct schema_reject *out_reject);
+
+/* The byte offset of the first fault in a JSON text, or -1 when it is well-formed. Slow: for
+ * messages. Depth up to 1,024; says nothing about UTF-8 and the size of numbers. */
+int64_t schema_json_fault(struct fr_slice text, const char **out_what);
+
 /* Splits a body into its documents, calling `each` with the raw text of each: a JSON array's
- * elements, one object, or NDJSON lines (CRLF, blank lines and a last line without newline are
- * allowed). FR_INVALID with the byte offset in `error` for a malformed array; a malformed NDJSON
- * line is still handed over (and then refused on its own). */
+ * elements, one object (also over several lines), or NDJSON lines (CRLF, blank lines, a leading
+ * byte order mark and a last line without newline are allowed). FR_INVALID: nothing in it, or a
+ * malformed array, with the byte offset in `error`: nothing was handed over. FR_FULL: more than
+ * count_max, likewise. A malformed NDJSON line is still handed over (and then refused on its own).
+ * A status of `each` other than FR_OK ends the walk and is returned. */
 typedef enum fr_status (*schema_each_fn)(void *context, uint32_t index, struct fr_slice text);
 FR_MUST_USE enum fr_status schema_json_split(struct schema_json *json, struct fr_slice body,
                                              uint32_t count_max, schema_each_fn each, void *context,
@@ -175,9 +229,15 @@ void schema_user_to_json(const struct schema_user *user, struct base_buf *out);
 void schema_reject_to_json(const struct schema_reject *reject, struct base_buf *out);
 
 /* RFC 3339 with a zone, or Unix seconds / milliseconds / microseconds by magnitude
- * (< 1e11 s, < 1e14 ms, else us). FR_INVALID with a reason in out_rule (static). */
+ * (< 1e11 s, < 1e14 ms, else us; decimals allowed). FR_INVALID with a reason in out_rule (static). */
 FR_MUST_USE enum fr_status schema_time_parse(struct fr_slice text, int64_t *out_us,
                                              const char **out_rule);
+FR_MUST_USE enum fr_status schema_time_from_int(int64_t number, int64_t *out_us,
+                                                const char **out_rule);
+FR_MUST_USE enum fr_status schema_time_from_double(double number, int64_t *out_us,
+                                                   const char **out_rule);
+/* A decimal number, whole text ("3.5", "-2", "1e3"); false when it is not one or not finite. */
+FR_MUST_USE bool schema_number_parse(struct fr_slice text, double *out_number);
 void schema_time_print(int64_t time_us, struct base_buf *out); /* 2026-11-24T05:30:15.123456Z */
 
 /* ---- binary: what journal records carry -------------------------------------------------- */
