@@ -65,12 +65,12 @@ function recommend(user, n, exclude) {
         parts.get(id).push({ kind, cause, value });
     };
     past.slice(-8).filter((p) => p.type !== "dislike").forEach((p, i, all) => {
-        for (const [id, c] of together.get(p.item) ?? []) add(id, i === all.length - 1 ? "session" : "because", p.item, (c / (3 + Math.sqrt(popular.get(id) ?? 1) * 4)) * 0.8 ** (all.length - 1 - i));
+        for (const [id, c] of together.get(p.item) ?? []) add(id, i === all.length - 1 ? "next" : "because_you_viewed", p.item, (c / (3 + Math.sqrt(popular.get(id) ?? 1) * 4)) * 0.8 ** (all.length - 1 - i));
     });
     for (const [id, c] of [...popular].sort((a, b) => b[1] - a[1]).slice(0, 60)) add(id, "popular", undefined, c / 4000);
     const scored = [...parts].map(([id, p]) => ({ id, p: p.sort((a, b) => b.value - a.value), score: p.reduce((s, x) => s + x.value, 0) })).sort((a, b) => b.score - a.score).slice(0, n);
     recommendations++;
-    const sentence = { because: "Because you opened ", session: "Often opened right after ", popular: "Popular with everyone" };
+    const sentence = { because_you_viewed: "Because you opened ", next: "Often opened right after ", popular: "Popular with everyone" };
     return {
         request_id: `req-${(position * 7919 + recommendations).toString(36).padStart(10, "0")}`,
         user,

@@ -3,18 +3,28 @@
 import { percent } from "./format";
 import type { Reason } from "./types";
 
-const families: [RegExp, string][] = [
-    [/session|next|transition/, "session"],
-    [/because|viewed|cooc|co-|neighbour/, "tie"],
-    [/similar|content|text|author|tag/, "alike"],
-    [/trend/, "trend"],
-    [/popular/, "floor"],
-    [/new|fresh|explor/, "fresh"],
-];
+const families: Record<string, string> = {
+    because_you_viewed: "tie",
+    history: "tie",
+    cooc: "tie",
+    next: "session",
+    earlier: "session",
+    session: "session",
+    similar: "alike",
+    interests: "alike",
+    content: "alike",
+    category: "alike",
+    trending: "trend",
+    context: "trend",
+    popular: "floor",
+    popularity: "floor",
+    new: "fresh",
+    fresh: "fresh",
+};
 
-/** The colour family of a kind of reason; its meaning is always in the words beside it too. */
+/** The colour family of a kind of reason, a generator or an expert; the words beside it say the same. */
 export function family(kind: string): string {
-    return families.find(([pattern]) => pattern.test(kind))?.[1] ?? "other";
+    return families[kind] ?? "other";
 }
 
 /** Splits a sentence around the title it names, so that the title can be set apart. */
