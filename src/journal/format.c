@@ -47,9 +47,9 @@ bool journal__is_zero(const uint8_t *bytes, size_t count)
 
 /* ---- the header block ------------------------------------------------------------------------- */
 
-void journal__header_encode(const struct journal__header *header, uint8_t to[JOURNAL__SECTOR_BYTES])
+void journal__header_encode(const struct journal__header *header, uint8_t to[JOURNAL__HEADER_BYTES])
 {
-    memset(to, 0, JOURNAL__SECTOR_BYTES);
+    memset(to, 0, JOURNAL__HEADER_BYTES);
     put_u64(to, HEADER_MAGIC);
     put_u32(to + 8, header->version);
     put_u32(to + 12, JOURNAL__HEADER_BYTES);
@@ -57,6 +57,7 @@ void journal__header_encode(const struct journal__header *header, uint8_t to[JOU
     put_u64(to + 24, (uint64_t)header->created_us);
     put_u64(to + 32, header->salt);
     put_u32(to + 508, base_crc32c(0, to, 508));
+    memcpy(to + JOURNAL__COPY_AT, to, JOURNAL__SECTOR_BYTES);
 }
 
 enum fr_status journal__header_decode(const uint8_t from[JOURNAL__SECTOR_BYTES],

@@ -68,11 +68,11 @@ static enum fr_status dress_spare(struct journal *journal, const char *path,
                                   const struct journal__header *header, struct fr_error *error,
                                   struct os_file **out_file)
 {
-    uint8_t sector[JOURNAL__SECTOR_BYTES];
+    uint8_t block[JOURNAL__HEADER_BYTES];
     struct os_file *file;
     FR_TRY(os_open(journal->os, path, OS_READ | OS_WRITE, error, &file));
-    journal__header_encode(header, sector);
-    enum fr_status status = os_write_at(file, 0, sector, sizeof(sector), error);
+    journal__header_encode(header, block);
+    enum fr_status status = os_write_at(file, 0, block, sizeof(block), error);
     if (status == FR_OK)
         status = os_sync(file, error);
     if (status != FR_OK) {

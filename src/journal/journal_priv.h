@@ -32,6 +32,7 @@
 enum {
     JOURNAL__SECTOR_BYTES = OS_SECTOR_BYTES,
     JOURNAL__FLOOR_AT = 512,
+    JOURNAL__COPY_AT = 2048,      /* the header once more, for salvage */
     JOURNAL__HEADER_BYTES = 4096, /* the first group begins here */
     JOURNAL__GROUP_BYTES = 40,    /* header of a group */
     JOURNAL__RECORD_BYTES = 25,   /* head of a record: all before the payload */
@@ -57,8 +58,10 @@ struct journal__group {
     uint32_t count;
 };
 
+/* The whole header block: the header, no floor yet, the header's copy. */
 void journal__header_encode(const struct journal__header *header,
-                            uint8_t to[JOURNAL__SECTOR_BYTES]);
+                            uint8_t to[JOURNAL__HEADER_BYTES]);
+/* One sector of it. */
 /* FR_CORRUPT or FR_UNSUPPORTED; out_what says why (static). */
 FR_MUST_USE enum fr_status journal__header_decode(const uint8_t from[JOURNAL__SECTOR_BYTES],
                                                   struct journal__header *out_header,

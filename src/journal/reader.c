@@ -190,7 +190,11 @@ enum fr_status journal__reader_header(struct journal__reader *reader, uint64_t f
     if (!has_floor && !journal__is_zero(bytes + JOURNAL__FLOOR_AT, JOURNAL__SECTOR_BYTES))
         return journal__corrupt(error, reader->name, JOURNAL__FLOOR_AT, "the floor fails its check");
     size_t rest = JOURNAL__FLOOR_AT + JOURNAL__SECTOR_BYTES;
-    if (!journal__is_zero(bytes + rest, JOURNAL__HEADER_BYTES - rest))
+    size_t after = JOURNAL__COPY_AT + JOURNAL__SECTOR_BYTES;
+    if (memcmp(bytes, bytes + JOURNAL__COPY_AT, JOURNAL__SECTOR_BYTES) != 0)
+        return journal__corrupt(error, reader->name, JOURNAL__COPY_AT, "the header's copy differs");
+    if (!journal__is_zero(bytes + rest, JOURNAL__COPY_AT - rest) ||
+        !journal__is_zero(bytes + after, JOURNAL__HEADER_BYTES - after))
         return journal__corrupt(error, reader->name, rest, "the header block is not zero here");
     *out_header = header;
     *out_floor = floor;

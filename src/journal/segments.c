@@ -113,15 +113,15 @@ enum fr_status journal__zero_file(struct os *os, const char *path, uint64_t byte
 {
     struct os_file *file;
     FR_TRY(os_open(os, path, OS_READ | OS_WRITE | OS_CREATE, error, &file));
-    uint8_t sector[JOURNAL__SECTOR_BYTES] = {0};
+    uint8_t block[JOURNAL__HEADER_BYTES];
     uint64_t size = 0;
     enum fr_status status = os_size(file, &size, error);
     /* An old file keeps its blocks (that is the point of recycling): all of it is zeroed. */
     if (status == FR_OK)
         status = journal__write_zeros(file, 0, FR_MAX(bytes, size), error);
     if (status == FR_OK && header) {
-        journal__header_encode(header, sector);
-        status = os_write_at(file, 0, sector, sizeof(sector), error);
+        journal__header_encode(header, block);
+        status = os_write_at(file, 0, block, sizeof(block), error);
     }
     if (status == FR_OK)
         status = os_sync(file, error);

@@ -266,20 +266,35 @@ static bool is_live(struct os *os, const char *directory)
     return live;
 }
 
-/* The salt of the first header that is whole, for segments before it whose own is not. */
+/* A header or its copy; a damaged one's salt is worth having. */
+static bool read_salt(struct journal__reader *reader, uint64_t *out_salt)
+{
+    static const size_t places[] = {0, JOURNAL__COPY_AT};
+    for (size_t i = 0; i < FR_COUNT_OF(places); i++) {
+        const uint8_t *bytes;
+        size_t count;
+        struct journal__header header;
+        const char *what;
+        if (journal__reader_need(reader, 0, JOURNAL__HEADER_BYTES, NULL, &bytes, &count) != FR_OK ||
+            count < JOURNAL__HEADER_BYTES)
+            return false;
+        if (journal__header_decode(bytes + places[i], &header, &what) != FR_OK)
+            continue;
+        *out_salt = header.salt;
+        return true;
+    }
+    return false;
+}
+
+/* The salt of the first header that is readable, for segments whose own is not. */
 static void find_salt(struct journal__walk *walk, const struct journal__list *list)
 {
     for (uint32_t i = 0; i < list->count && !walk->has_salt; i++) {
         struct journal__reader reader;
-        struct journal__header header;
-        uint64_t floor;
         if (journal__reader_open(walk->os, walk->directory, list->at[i].first,
                                  list->at[i].compressed, NULL, &reader) != FR_OK)
             continue;
-        if (journal__reader_header(&reader, list->at[i].first, NULL, &header, &floor) == FR_OK) {
-            walk->salt = header.salt;
-            walk->has_salt = true;
-        }
+        walk->has_salt = read_salt(&reader, &walk->salt);
         journal__reader_close(&reader);
     }
 }
