@@ -82,11 +82,13 @@ function recommend(user, n, exclude) {
             reasons: s.p.slice(0, 5).map((x) => ({ kind: x.kind, text: sentence[x.kind] + (x.cause ? items.get(x.cause).title : ""), item: x.cause, title: x.cause && items.get(x.cause).title, share: x.value / s.p.slice(0, 5).reduce((t, y) => t + y.value, 0), contribution: x.value })),
         })),
         decision: {
-            generators: [{ name: "co-counts", proposed: 180 }, { name: "session transitions", proposed: 60 }, { name: "similar content", proposed: 50 }, { name: "trending", proposed: 30 }, { name: "popular", proposed: 60 }],
-            experts: [{ name: "co-counts", weight: 1.7 }, { name: "session transitions", weight: 0.9 }, { name: "popular, 7 d", weight: 0.4 }, { name: "similar content", weight: 0.2 }],
-            stages: [{ name: "context", us: 8 }, { name: "candidates", us: 92 }, { name: "rank", us: 110 }, { name: "policy", us: 14 }, { name: "explain", us: 40 }, { name: "answer", us: 16 }],
-            dropped: [{ rule: "seen", count: past.length }, { rule: "hidden", count: exclude.length }],
-            moves: scored[4] ? [{ id: scored[4].id, from: 9, to: 5, rule: "moved up for diversity" }] : [],
+            candidates: parts.size,
+            generators: [["history", 180, 7], ["next", 60, 4], ["content", 50, 1], ["trending", 30, 0], ["popular", 60, 2]].map(([name, proposed, kept]) => ({ name, proposed, kept })),
+            experts: [["cooc", 1.7, 22], ["session", 0.9, 14], ["popularity", 0.4, 3], ["content", 0.2, 1]].map(([name, weight, contribution]) => ({ name, weight, contribution })),
+            stages: [["context", 8], ["candidates and rank", 192], ["policy", 14], ["explain", 40]].map(([name, us]) => ({ name, us })),
+            dropped: [{ rule: "seen", count: past.length }, { rule: "excluded", count: exclude.length }].filter((d) => d.count > 0),
+            moves: scored[4] ? [{ id: scored[4].id, from: 9, to: 5, rule: "diversity" }] : [],
+            items: scored.map((s) => ({ id: s.id, score: s.score, parts: s.p.map((x, i) => ({ expert: { next: "session", popular: "popularity" }[x.kind] ?? "cooc", feature: `${x.kind}_${i}`, contribution: x.value })) })),
         },
     };
 }

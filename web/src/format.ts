@@ -20,6 +20,11 @@ export function percent(share: number, digits = 0): string {
     return `${(share * 100).toFixed(digits)} %`;
 }
 
+/** A part of a score: its sign matters more than its last digit. */
+export function signed(n: number): string {
+    return `${n < 0 ? "\u2212" : "+"}${Math.abs(n).toFixed(Math.abs(n) < 0.095 ? 3 : 2)}`;
+}
+
 export function bytes(n: number): string {
     const mib = n / 1048576;
     return mib < 1024 ? `${Math.round(mib)} MiB` : `${(mib / 1024).toFixed(2)} GiB`;
@@ -42,7 +47,7 @@ export function hash(text: string): number {
 export function ago(timestamp: string, now = Date.now()): string {
     const s = Math.max(0, (now - Date.parse(timestamp)) / 1000);
     if (!Number.isFinite(s)) return "";
-    if (s < 45) return "just now";
+    if (s < 45) return "now";
     if (s < 5400) return `${Math.max(1, Math.round(s / 60))} min ago`;
     if (s < 129600) return `${Math.round(s / 3600)} h ago`;
     return `${Math.round(s / 86400)} d ago`;

@@ -21,6 +21,7 @@ export function Reflection({ act }: { act: Act | null }) {
     const isPositive = act !== null && act.type !== "dislike" && act.type !== "hide";
     return (
         <div class={`reflection${act ? " on" : ""}`} role="status" aria-live="polite" aria-atomic="true">
+            {!act && <p>Open, like or dislike a title: the very next answer reflects it.</p>}
             {act && (
                 <>
                     <BoltIcon />

@@ -18,7 +18,7 @@ interface Props {
 
 export function Strip({ past, driven, cause, onPoint, onTakeBack }: Props) {
     if (past.length === 0) {
-        return <p class="strip-empty">Nothing opened yet. Open a title below and watch the list answer.</p>;
+        return <p class="strip-empty">Nothing opened yet.</p>;
     }
     return (
         <ol class="strip" aria-label="What this person did, newest first">

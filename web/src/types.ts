@@ -34,27 +34,21 @@ export interface Slate {
     decision?: Decision;
 }
 
-export interface Generator {
-    name: string;
-    proposed: number;
-    kept?: number;
-    us?: number;
+/** The decision record: what each stage proposed, scored, moved, and how long it took. */
+export interface Decision {
+    candidates: number;
+    generators: { name: string; proposed: number; kept: number }[];
+    experts: { name: string; weight: number; contribution: number }[];
+    stages: { name: string; us: number }[];
+    dropped: { rule: string; count: number }[];
+    moves: { id: string; from: number; to: number; rule: string }[];
+    items: { id: string; score: number; parts: Part[] }[];
 }
 
 export interface Part {
     expert: string;
-    value?: number;
-    weight?: number;
+    feature: string;
     contribution: number;
-}
-
-export interface Decision {
-    generators?: Generator[];
-    experts?: { name: string; weight: number }[];
-    stages?: { name: string; us: number }[];
-    dropped?: { rule: string; count: number }[];
-    moves?: { id: string; from: number; to: number; rule: string }[];
-    items?: { id: string; generator?: string; score: number; parts?: Part[] }[];
 }
 
 export interface Ack {
