@@ -120,14 +120,22 @@ static enum fr_status create_segment(struct journal *journal, uint64_t first,
     return FR_OK;
 }
 
-/* The zeros of a cut tail, durable (J2). */
-static enum fr_status cut_tail(struct journal *journal, const struct journal__end *end,
-                               struct fr_error *error)
+/* The last group written once more (J10), the cut tail zeroed (J2), both durable. */
+static enum fr_status settle(struct journal *journal, const struct journal__end *end,
+                             struct fr_error *error)
 {
-    if (end->torn_bytes == 0)
-        return FR_OK;
+    size_t bytes = (size_t)(end->offset - end->last), got = 0;
+    uint8_t *group = malloc(bytes + 1);
+    if (!group)
+        return base_fail(error, FR_MEMORY, "journal", "no memory for a group of %zu bytes", bytes);
+    enum fr_status status = os_read_at(journal->file, end->last, group, bytes, &got, error);
+    if (status == FR_OK)
+        status = os_write_at(journal->file, end->last, group, got, error);
+    free(group);
+    FR_TRY(status);
     FR_TRY(journal__write_zeros(journal->file, end->offset, end->offset + end->torn_bytes, error));
     FR_TRY(os_sync(journal->file, error));
+    FR_TRY(os_sync_dir(journal->os, journal->directory, error));
     journal->torn_bytes = end->torn_bytes;
     return FR_OK;
 }
@@ -160,7 +168,7 @@ static enum fr_status open_newest(struct journal *journal, struct fr_error *erro
     if (journal->read_only)
         return FR_OK;
     FR_TRY(os_open(journal->os, path, OS_READ | OS_WRITE, error, &journal->file));
-    return cut_tail(journal, &end, error);
+    return settle(journal, &end, error);
 }
 
 /* Every other segment must at least be of this journal, under its own name. What is in it is

@@ -19,6 +19,9 @@
  *       its positions are used again.
  *   J8  After a failed sync nothing is acknowledged any more (O3).
  *   J9  A cursor gives only records at or below the durable position.
+ *   J10 What recovery finds is made durable (again) before it counts: the process before may have
+ *       died between write and sync, or after a failed one, and the page cache tells no difference.
+ *       Only the last group can be such (J1); it is written once more, and its name synced.
  */
 #ifndef JOURNAL_JOURNAL_PRIV_H
 #define JOURNAL_JOURNAL_PRIV_H
@@ -164,6 +167,7 @@ FR_MUST_USE enum fr_status journal__reader_header(struct journal__reader *reader
 struct journal__end {
     uint64_t next;       /* position after the last whole group */
     uint64_t offset;     /* where the next group goes */
+    uint64_t last;       /* where the last whole group is; equal to offset when there is none */
     uint64_t file_bytes;
     uint64_t torn_bytes; /* from offset to the last byte that is not zero */
 };

@@ -57,6 +57,7 @@ static enum fr_status step(struct journal__reader *reader, uint64_t salt, struct
         *out_torn = group.first == end->next && may_be_torn(bytes, end->offset, whole);
         return FR_END;
     }
+    end->last = end->offset;
     end->offset += whole;
     end->next += group.count;
     return FR_OK;
@@ -131,7 +132,9 @@ enum fr_status journal__recover(struct journal__reader *reader,
                                 const struct journal__header *header, uint64_t floor, bool live,
                                 struct fr_error *error, struct journal__end *out_end)
 {
-    struct journal__end end = {.next = header->first, .offset = JOURNAL__HEADER_BYTES};
+    struct journal__end end = {.next = header->first,
+                               .offset = JOURNAL__HEADER_BYTES,
+                               .last = JOURNAL__HEADER_BYTES};
     enum fr_status status;
     for (;;) {
         bool torn = true;
