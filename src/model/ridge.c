@@ -73,10 +73,9 @@ enum fr_status model_ridge_new(const struct model_ridge_options *options, struct
     ridge->diag = calloc(n, sizeof(*ridge->diag));
     ridge->near = calloc(n, sizeof(*ridge->near));
     ridge->near_key = calloc(n, sizeof(*ridge->near_key));
-    ridge->place = calloc(options->item_max, sizeof(*ridge->place));
     enum fr_status status = FR_MEMORY;
     if (ridge->step && ridge->step_back && ridge->matrix && ridge->rhs && ridge->diag &&
-        ridge->near && ridge->near_key && ridge->place)
+        ridge->near && ridge->near_key)
         status = tables_new(ridge, error);
     if (status != FR_OK) {
         model_ridge_free(ridge);
@@ -104,7 +103,6 @@ void model_ridge_free(struct model_ridge *ridge)
     free(ridge->diag);
     free(ridge->near);
     free(ridge->near_key);
-    free(ridge->place);
     free(ridge);
 }
 
@@ -126,10 +124,12 @@ static bool item_known(const struct model_ridge *ridge, uint32_t item)
 static bool item_make(struct model_ridge *ridge, uint32_t item)
 {
     struct base_rows *items = ridge->tables[RIDGE_ITEM];
-    uint32_t count = base_rows_count(items);
     if (!item || item >= base_rows_count_max(items))
         return false;
-    return item < count || base_rows_add_run(items, item + 1 - count);
+    while (item >= base_rows_count(items))
+        if (!base_rows_add(items))
+            return false;
+    return true;
 }
 
 /* At the tail of the queue, once (RD2). */

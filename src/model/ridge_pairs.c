@@ -87,12 +87,21 @@ static bool buckets_grow(struct model_ridge *ridge)
     return true;
 }
 
-uint32_t model__ridge_pair_find(const struct model_ridge *ridge, uint32_t a, uint32_t b)
+void model__ridge_pair_prefetch(const struct model_ridge *ridge, uint32_t a, uint32_t b)
 {
-    uint32_t lo = FR_MIN(a, b), hi = FR_MAX(a, b), buckets = bucket_count(ridge);
-    if (!buckets)
-        return 0;
-    uint32_t i = head_get(ridge, bucket_of(pair_hash(lo, hi), buckets));
+    uint32_t hash = pair_hash(FR_MIN(a, b), FR_MAX(a, b));
+    base_rows_prefetch(ridge->tables[RIDGE_BUCKET], 1 + bucket_of(hash, bucket_count(ridge)) / 2);
+}
+
+uint32_t model__ridge_pair_first(const struct model_ridge *ridge, uint32_t a, uint32_t b)
+{
+    uint32_t hash = pair_hash(FR_MIN(a, b), FR_MAX(a, b));
+    return head_get(ridge, bucket_of(hash, bucket_count(ridge)));
+}
+
+uint32_t model__ridge_pair_along(const struct model_ridge *ridge, uint32_t i, uint32_t lo,
+                                 uint32_t hi)
+{
     while (i) {
         const struct model__ridge_pair *pair = model__ridge_pair(ridge, i);
         if (pair->a == lo && pair->b == hi)
@@ -100,6 +109,14 @@ uint32_t model__ridge_pair_find(const struct model_ridge *ridge, uint32_t a, uin
         i = pair->next_hash;
     }
     return 0;
+}
+
+uint32_t model__ridge_pair_find(const struct model_ridge *ridge, uint32_t a, uint32_t b)
+{
+    if (!bucket_count(ridge))
+        return 0;
+    return model__ridge_pair_along(ridge, model__ridge_pair_first(ridge, a, b), FR_MIN(a, b),
+                                   FR_MAX(a, b));
 }
 
 uint32_t model__ridge_pair_make(struct model_ridge *ridge, uint32_t a, uint32_t b)

@@ -60,7 +60,6 @@ struct model_ridge {
     float *rhs, *diag;  /* neighbours */
     uint32_t *near;     /* the solve's N(j) */
     float *near_key;
-    uint32_t *place;    /* item -> 1 + its place in N(j), 0 outside; item_max */
 };
 
 /* Words of the item table's meta that the room keeps. */
@@ -71,6 +70,12 @@ const struct model__ridge_item *model__ridge_item(const struct model_ridge *ridg
 struct model__ridge_item *model__ridge_item_write(struct model_ridge *ridge, uint32_t item);
 const struct model__ridge_pair *model__ridge_pair(const struct model_ridge *ridge, uint32_t i);
 
+/* The steps of a look-up, for those who do many at once: bring the bucket near, its first pair, and
+ * from there along the bucket to the pair (lo < hi) or 0. There must be a bucket. */
+void model__ridge_pair_prefetch(const struct model_ridge *ridge, uint32_t a, uint32_t b);
+uint32_t model__ridge_pair_first(const struct model_ridge *ridge, uint32_t a, uint32_t b);
+uint32_t model__ridge_pair_along(const struct model_ridge *ridge, uint32_t i, uint32_t lo,
+                                 uint32_t hi);
 /* Index of the pair or 0. */
 uint32_t model__ridge_pair_find(const struct model_ridge *ridge, uint32_t a, uint32_t b);
 /* The same, made when missing; 0 when the table is full. */

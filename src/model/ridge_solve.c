@@ -5,6 +5,8 @@
  */
 #include "model/ridge_priv.h"
 
+#include "simd/simd.h"
+
 #include <string.h>
 
 /* Right-looking LDL' over the lower triangle: element (i, j) is changed once for each k < j, in the
@@ -12,6 +14,7 @@
 uint32_t model__ridge_ldl(float *a, uint32_t n, uint32_t stride, float *diag, float *x)
 {
     uint32_t lifted = 0;
+    void (*axpy)(float *y, float by, const float *from, size_t count) = simd_ops()->axpy;
     for (uint32_t k = 0; k < n; k++) {
         float d = a[(size_t)k * stride + k];
         if (!(d > 1e-3f)) {
@@ -23,11 +26,9 @@ uint32_t model__ridge_ldl(float *a, uint32_t n, uint32_t stride, float *diag, fl
         for (uint32_t i = k + 1; i < n; i++)
             column[i] = a[(size_t)i * stride + k];
         for (uint32_t i = k + 1; i < n; i++) {
-            float l = column[i] / d, *restrict row = a + (size_t)i * stride;
-            const float *restrict from = column;
+            float l = column[i] / d, *row = a + (size_t)i * stride;
             row[k] = l;
-            for (uint32_t j = k + 1; j <= i; j++)
-                row[j] -= l * from[j];
+            axpy(row + k + 1, -l, column + k + 1, i - k);
         }
     }
     for (uint32_t k = 0; k < n; k++)
@@ -37,8 +38,7 @@ uint32_t model__ridge_ldl(float *a, uint32_t n, uint32_t stride, float *diag, fl
         x[k] /= diag[k];
     for (uint32_t k = n; k-- > 0;) {
         const float *row = a + (size_t)k * stride;
-        for (uint32_t i = 0; i < k; i++)
-            x[i] -= row[i] * x[k];
+        axpy(x, -x[k], row, k);
     }
     return lifted;
 }
@@ -114,23 +114,19 @@ static uint32_t near_find(struct model_ridge *ridge, uint32_t j)
     return n;
 }
 
-/* Row `at` of G_NN below the diagonal: along the item's chain, or pair by pair, whichever is less.
- * Both give the same numbers. */
+/* Row `at` of G_NN below the diagonal. The look-ups do not depend on each other, so their memory
+ * latencies overlap: heads first, then pairs, then the comparison. */
 static void gather_row(struct model_ridge *ridge, uint32_t at, float *row)
 {
-    uint32_t item = ridge->near[at], steps = 0, i;
-    memset(row, 0, at * sizeof(*row));
-    for (i = model__ridge_item(ridge, item)->chain; i && steps < 4 * at; steps++) {
-        const struct model__ridge_pair *pair = model__ridge_pair(ridge, i);
-        uint32_t place = ridge->place[model__ridge_other(pair, item)];
-        if (place && place <= at)
-            row[place - 1] = (float)pair->both;
-        i = model__ridge_next(pair, item);
-    }
-    if (!i)
-        return;
+    uint32_t item = ridge->near[at], first[MODEL_RIDGE_NEIGHBOURS_MAX];
+    for (uint32_t k = 0; k < at; k++)
+        model__ridge_pair_prefetch(ridge, item, ridge->near[k]);
     for (uint32_t k = 0; k < at; k++) {
-        uint32_t p = model__ridge_pair_find(ridge, item, ridge->near[k]);
+        first[k] = model__ridge_pair_first(ridge, item, ridge->near[k]);
+        base_rows_prefetch(ridge->tables[RIDGE_PAIR], first[k]);
+    }
+    for (uint32_t k = 0; k < at; k++) { /* near is in the order of ids: near[k] < item */
+        uint32_t p = model__ridge_pair_along(ridge, first[k], ridge->near[k], item);
         row[k] = p ? (float)model__ridge_pair(ridge, p)->both : 0.0f;
     }
 }
@@ -138,8 +134,6 @@ static void gather_row(struct model_ridge *ridge, uint32_t at, float *row)
 static void gather(struct model_ridge *ridge, uint32_t j, uint32_t n)
 {
     const struct model_ridge_options *options = &ridge->options;
-    for (uint32_t k = 0; k < n; k++)
-        ridge->place[ridge->near[k]] = k + 1;
     for (uint32_t k = 0; k < n; k++) {
         float *row = ridge->matrix + (size_t)k * options->neighbours;
         float users = (float)model__ridge_item(ridge, ridge->near[k])->users;
@@ -147,8 +141,6 @@ static void gather(struct model_ridge *ridge, uint32_t j, uint32_t n)
         row[k] = users + options->lambda + options->diagonal * users;
         ridge->rhs[k] = model_ridge_directed(ridge, ridge->near[k], j);
     }
-    for (uint32_t k = 0; k < n; k++)
-        ridge->place[ridge->near[k]] = 0;
 }
 
 uint32_t model__ridge_row_solve(struct model_ridge *ridge, uint32_t j)

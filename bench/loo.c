@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * loo: leave-one-out with full ranking. Each user's last item is the test, the one before it the
+ * validation; all else trains. Strict: the validation item is not learnt (but is in the history of
+ * the test query, as everywhere); online: it is learnt before the test. Prints every expert alone
+ * and the blend, whose weights are tuned on the validation item.
+ *
+ *   loo NAME [key=value ...]   NAME: ml100k, ml1m, beauty, toys
+ */
+#include "base/fmath.h"
+#include "bench/lib/data.h"
+#include "bench/lib/offline.h"
+#include "model/ridge.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPERTS 4
+enum { POP, COOC, RIDGE, ATTR };
+static const char *const names[EXPERTS] = {"popular", "seq-cooc", "seq-ridge", "attributes"};
+
+struct loo {
+    struct data_sequences data;
+    struct data_attributes attributes;
+    struct model_ridge_options ridge_options;
+    struct model_ridge *ridge;
+    /* seq-cooc rows from the counts of the ridge */
+    float source_exp, target_exp, cooc_recency, ridge_recency, attr_recency;
+    float *users_source, *users_target; /* popularity powers */
+    uint32_t *seen, stamp;
+    float *features[EXPERTS], *profile, *attr_weight, *blended;
+    float weights[EXPERTS];
+    uint32_t validation_max;
+    bool only_single;
+};
+
+static void history_of(const struct loo *loo, uint32_t user, size_t end, uint32_t *out,
+                       uint32_t max, uint32_t *out_count)
+{
+    uint32_t n = 0;
+    for (size_t i = end; i-- > loo->data.start[user] && n < max;)
+        out[n++] = loo->data.items[i];
+    *out_count = n;
+}
+
+static void learn_range(struct loo *loo, uint32_t user, size_t from, size_t to)
+{
+    static uint32_t history[4096];
+    for (size_t i = from; i < to; i++) {
+        uint32_t n;
+        history_of(loo, user, i, history, 4096, &n);
+        model_ridge_count(loo->ridge, loo->data.items[i], history, n);
+    }
+}
+
+static void prepare(struct loo *loo)
+{
+    double began = offline_cpu();
+    model_ridge_queue_all(loo->ridge);
+    uint32_t rows = model_ridge_solve(loo->ridge, UINT32_MAX);
+    struct model_ridge_stats stats;
+    model_ridge_stats_get(loo->ridge, &stats);
+    printf("solved %u rows in %.2f s CPU, %llu pairs, %llu lifted, %.0f MB\n", rows,
+           offline_cpu() - began, (unsigned long long)stats.pairs,
+           (unsigned long long)stats.pivots_lifted, (double)stats.bytes / 1e6);
+    for (uint32_t j = 1; j < loo->data.item_max; j++) {
+        float users = (float)FR_MAX(model_ridge_users(loo->ridge, j), 1u);
+        loo->users_source[j] = base_exp2f(-loo->source_exp * base_log2f(users));
+        loo->users_target[j] = base_exp2f(-loo->target_exp * base_log2f(users));
+    }
+    const struct data_attributes *a = &loo->attributes;
+    memset(loo->attr_weight, 0, (a->value_max + 1u) * sizeof(float));
+    for (size_t i = 0; a->value_max && i < a->start[a->item_max]; i++)
+        loo->attr_weight[a->values[i]] += 1;
+    for (uint32_t v = 0; v < a->value_max; v++)
+        loo->attr_weight[v] = loo->attr_weight[v] > 0 ? 1.0f / loo->attr_weight[v] : 0.0f;
+}
+
+struct cooc_query {
+    const struct loo *loo;
+    float *scores, weight;
+};
+
+static void cooc_visit(void *context, uint32_t other, uint32_t both, float in, float out)
+{
+    struct cooc_query *query = context;
+    (void)both;
+    (void)in;
+    query->scores[other] += query->weight * out * query->loo->users_target[other];
+}
+
+static void score_attributes(struct loo *loo, const uint32_t *history, uint32_t count)
+{
+    const struct data_attributes *a = &loo->attributes;
+    if (!a->value_max)
+        return;
+    memset(loo->profile, 0, a->value_max * sizeof(float));
+    float recency = 1;
+    for (uint32_t i = 0; i < FR_MIN(count, 50u); i++, recency *= loo->attr_recency)
+        for (size_t k = a->start[history[i]]; k < a->start[history[i] + 1]; k++)
+            loo->profile[a->values[k]] += recency;
+    for (uint32_t j = 1; j < loo->data.item_max; j++)
+        for (size_t k = a->start[j]; k < a->start[j + 1]; k++)
+            loo->features[ATTR][j] += loo->profile[a->values[k]] * loo->attr_weight[a->values[k]];
+}
+
+static void score(struct loo *loo, uint32_t user, size_t end)
+{
+    static uint32_t history[4096];
+    uint32_t n, items = loo->data.item_max;
+    history_of(loo, user, end, history, 4096, &n);
+    loo->stamp++;
+    for (uint32_t i = 0; i < n; i++)
+        loo->seen[history[i]] = loo->stamp;
+    for (int e = 0; e < EXPERTS; e++)
+        memset(loo->features[e], 0, items * sizeof(float));
+    for (uint32_t j = 1; j < items; j++)
+        loo->features[POP][j] = (float)model_ridge_users(loo->ridge, j);
+    float recency = 1;
+    for (uint32_t i = 0; i < FR_MIN(n, 64u) && recency > 1e-4f; i++) {
+        struct cooc_query query = {loo, loo->features[COOC],
+                                   recency * loo->users_source[history[i]]};
+        model_ridge_each(loo->ridge, history[i], cooc_visit, &query);
+        recency *= loo->cooc_recency;
+    }
+    float weight[64];
+    recency = 1;
+    for (uint32_t i = 0; i < 64; i++, recency *= loo->ridge_recency)
+        weight[i] = recency;
+    model_ridge_query(loo->ridge, history, weight, n, loo->features[RIDGE], items);
+    score_attributes(loo, history, n);
+    for (int e = 0; e < EXPERTS; e++)
+        offline_blend_feature(loo->features[e], items, loo->seen, loo->stamp);
+}
+
+/* Whether the case of `user` whose target is `back` from the end exists. */
+static bool target_at(const struct loo *loo, uint32_t user, size_t back, size_t *out_at)
+{
+    size_t from = loo->data.start[user], to = loo->data.start[user + 1];
+    if (to - from < back + 1)
+        return false;
+    *out_at = to - back;
+    return true;
+}
+
+static void validate(struct loo *loo)
+{
+    struct offline_metrics metrics[EXPERTS] = {0};
+    struct offline_blend *blend = offline_blend_new(EXPERTS, loo->data.item_max);
+    uint32_t every = FR_MAX(loo->data.user_count / FR_MAX(loo->validation_max, 1u), 1u);
+    for (uint32_t user = 0; user < loo->data.user_count; user += every) {
+        size_t at;
+        if (!target_at(loo, user, 2, &at))
+            continue;
+        score(loo, user, at);
+        uint32_t target = loo->data.items[at];
+        for (int e = 0; e < EXPERTS; e++)
+            offline_metrics_add(&metrics[e], offline_rank(loo->features[e], loo->data.item_max,
+                                                          loo->seen, loo->stamp, target));
+        if (!loo->only_single)
+            offline_blend_case(blend, loo->features, loo->seen, loo->stamp, target);
+    }
+    for (int e = 0; e < EXPERTS; e++) {
+        char label[64];
+        snprintf(label, sizeof(label), "validation %s", names[e]);
+        offline_metrics_print(label, &metrics[e]);
+    }
+    if (!loo->only_single) {
+        double value = offline_blend_tune(blend, loo->weights);
+        printf("weights");
+        for (int e = 0; e < EXPERTS; e++)
+            printf(" %s %.3f", names[e], (double)loo->weights[e]);
+        printf(", validation N@20 %.4f\n", value);
+    }
+    offline_blend_free(blend);
+}
+
+static void test(struct loo *loo, const char *kind)
+{
+    struct offline_metrics metrics[EXPERTS + 1] = {0};
+    for (uint32_t user = 0; user < loo->data.user_count; user++) {
+        size_t at;
+        if (!target_at(loo, user, 1, &at))
+            continue;
+        score(loo, user, at);
+        uint32_t target = loo->data.items[at], items = loo->data.item_max;
+        for (int e = 0; e < EXPERTS; e++)
+            offline_metrics_add(&metrics[e], offline_rank(loo->features[e], items, loo->seen,
+                                                          loo->stamp, target));
+        offline_blend_apply(loo->weights, loo->features, EXPERTS, items, loo->blended);
+        offline_metrics_add(&metrics[EXPERTS],
+                            offline_rank(loo->blended, items, loo->seen, loo->stamp, target));
+    }
+    for (int e = 0; e <= EXPERTS; e++) {
+        char label[64];
+        snprintf(label, sizeof(label), "%s %s", kind, e < EXPERTS ? names[e] : "BLEND");
+        offline_metrics_print(label, &metrics[e]);
+    }
+}
+
+static float argument(int argc, char **argv, const char *key, float fallback)
+{
+    size_t length = strlen(key);
+    for (int i = 2; i < argc; i++)
+        if (!strncmp(argv[i], key, length) && argv[i][length] == '=')
+            return strtof(argv[i] + length + 1, NULL);
+    return fallback;
+}
+
+static void configure(struct loo *loo, int argc, char **argv)
+{
+    struct model_ridge_options *o = &loo->ridge_options;
+    model_ridge_defaults(o);
+    o->item_max = loo->data.item_max;
+    o->neighbours = (uint32_t)argument(argc, argv, "neighbours", (float)o->neighbours);
+    o->row_targets = (uint32_t)argument(argc, argv, "row", (float)o->row_targets);
+    o->window = (uint32_t)argument(argc, argv, "window", (float)o->window);
+    o->history_max = (uint32_t)argument(argc, argv, "history", (float)o->history_max);
+    o->distance = argument(argc, argv, "distance", o->distance);
+    o->back = argument(argc, argv, "back", o->back);
+    o->lambda = argument(argc, argv, "lambda", o->lambda);
+    o->diagonal = argument(argc, argv, "diagonal", o->diagonal);
+    o->popularity = argument(argc, argv, "popularity", o->popularity);
+    o->growth = 1e9f;
+    loo->ridge_recency = argument(argc, argv, "recency", o->recency);
+    loo->source_exp = argument(argc, argv, "source", 0.5f);
+    loo->target_exp = argument(argc, argv, "target", 0.3f);
+    loo->cooc_recency = argument(argc, argv, "cooc_recency", 0.7f);
+    loo->attr_recency = argument(argc, argv, "attr_recency", 0.7f);
+    loo->validation_max = (uint32_t)argument(argc, argv, "validation", 5000);
+    loo->only_single = argument(argc, argv, "single", 0) != 0;
+}
+
+int main(int argc, char **argv)
+{
+    static struct loo loo;
+    if (argc < 2 || data_sequences_load(argv[1], 0, &loo.data) != FR_OK)
+        return 0;
+    if (data_attributes_load(argv[1], loo.data.item_max, &loo.attributes) != FR_OK)
+        return 0;
+    configure(&loo, argc, argv);
+    uint32_t items = loo.data.item_max;
+    loo.users_source = calloc(items, sizeof(float));
+    loo.users_target = calloc(items, sizeof(float));
+    loo.seen = calloc(items, sizeof(uint32_t));
+    loo.profile = calloc(loo.attributes.value_max + 1u, sizeof(float));
+    loo.attr_weight = calloc(loo.attributes.value_max + 1u, sizeof(float));
+    loo.blended = calloc(items, sizeof(float));
+    for (int e = 0; e < EXPERTS; e++)
+        loo.features[e] = calloc(items, sizeof(float));
+    struct fr_error error;
+    if (model_ridge_new(&loo.ridge_options, &error, &loo.ridge) != FR_OK) {
+        fprintf(stderr, "%s\n", error.message);
+        return 1;
+    }
+    double began = offline_cpu();
+    for (uint32_t user = 0; user < loo.data.user_count; user++) {
+        size_t at;
+        if (target_at(&loo, user, 2, &at))
+            learn_range(&loo, user, loo.data.start[user], at);
+    }
+    printf("%s: %u users, %u items; counted in %.2f s CPU\n", argv[1], loo.data.user_count, items,
+           offline_cpu() - began);
+    prepare(&loo);
+    validate(&loo);
+    if (argument(argc, argv, "notest", 0) != 0)
+        return 0;
+    test(&loo, "strict");
+    for (uint32_t user = 0; user < loo.data.user_count; user++) {
+        size_t at;
+        if (target_at(&loo, user, 2, &at))
+            learn_range(&loo, user, at, at + 1);
+    }
+    prepare(&loo);
+    test(&loo, "online");
+    model_ridge_free(loo.ridge);
+    return 0;
+}
