@@ -45,7 +45,8 @@ void *base_arena_alloc(struct base_arena *arena, size_t bytes)
     size_t offset = start - (uintptr_t)arena->block;
     if (arena->overflowed || bytes > arena->bytes_max || offset > arena->bytes_max - bytes) {
         arena->overflowed = true;
-        arena->wanted_max = FR_MAX(arena->wanted_max, offset + bytes);
+        size_t wanted = bytes > SIZE_MAX - offset ? SIZE_MAX : offset + bytes;
+        arena->wanted_max = FR_MAX(arena->wanted_max, wanted);
         return NULL;
     }
     arena->used = offset + bytes;

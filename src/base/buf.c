@@ -48,7 +48,7 @@ uint8_t *base_buf_reserve(struct base_buf *buf, size_t bytes)
 {
     if (buf->overflowed)
         return NULL;
-    if (buf->capacity - buf->count < bytes && !grow(buf, bytes)) {
+    if ((buf->capacity - buf->count < bytes || !buf->bytes) && !grow(buf, bytes)) {
         buf->overflowed = true;
         return NULL;
     }
@@ -247,7 +247,10 @@ void base_buf_json_number(struct base_buf *buf, double value)
 
 struct base_reader base_reader_of(const void *bytes, size_t count)
 {
-    return (struct base_reader){.at = bytes, .end = (const uint8_t *)bytes + count};
+    static const uint8_t nothing[1];
+    const uint8_t *at = bytes ? bytes : nothing; /* NULL + 0 is not defined in C */
+    FR_ASSERT(bytes || count == 0);
+    return (struct base_reader){.at = at, .end = at + count};
 }
 
 size_t base_reader_left(const struct base_reader *reader)

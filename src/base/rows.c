@@ -25,40 +25,38 @@ struct base_rows {
 
     struct base_pool *pool; /* non-NULL while frozen */
     uint8_t *marks;         /* one a block; atomic */
-    uint8_t **copies;       /* one a block */
+    struct copy **copies;   /* one a block */
     uint32_t frozen_blocks;
     uint32_t frozen_count;
     uint64_t frozen_meta[BASE_ROWS_META_WORDS];
 };
 
-struct waiting {
+/* A block put aside. In the pool's list from before its mark says COPIED until it is taken. */
+struct copy {
+    struct copy *before, *after;
     struct base_rows *rows;
     uint32_t b;
+    uint8_t bytes[BASE_ROWS_BLOCK_BYTES];
 };
 
-/* Buffers for copied blocks and the queue of those that wait. Locks: `lock`, a leaf. */
+/* The copies that wait, oldest first, at most copies_max. Locks: `lock`, a leaf. */
 struct base_pool {
     pthread_mutex_t lock;
     pthread_cond_t drained;
-    struct waiting *waiting; /* ring */
-    size_t buffers_max;
-    size_t used, used_max, head, waiting_count;
+    struct copy waiting; /* head of the ring: its bytes are unused */
+    size_t copies_max;
+    size_t used, used_max;
 };
 
 enum fr_status base_pool_new(size_t bytes_max, struct base_pool **out_pool)
 {
-    size_t buffers = FR_MAX(bytes_max / BASE_ROWS_BLOCK_BYTES, (size_t)4);
     struct base_pool *pool = calloc(1, sizeof(*pool));
-    struct waiting *waiting = calloc(buffers, sizeof(*waiting));
-    if (!pool || !waiting) {
-        free(pool);
-        free(waiting);
+    if (!pool)
         return FR_MEMORY;
-    }
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->drained, NULL);
-    pool->waiting = waiting;
-    pool->buffers_max = buffers;
+    pool->waiting.before = pool->waiting.after = &pool->waiting;
+    pool->copies_max = FR_MAX(bytes_max / BASE_ROWS_BLOCK_BYTES, (size_t)4);
     *out_pool = pool;
     return FR_OK;
 }
@@ -67,60 +65,63 @@ void base_pool_free(struct base_pool *pool)
 {
     if (!pool)
         return;
+    FR_ASSERT(pool->used == 0);
     pthread_cond_destroy(&pool->drained);
     pthread_mutex_destroy(&pool->lock);
-    free(pool->waiting);
     free(pool);
 }
 
 size_t base_pool_used_max(const struct base_pool *pool)
 {
-    return pool->used_max * BASE_ROWS_BLOCK_BYTES;
+    return FR_LOAD(pool->used_max) * BASE_ROWS_BLOCK_BYTES;
 }
 
-static uint8_t *pool_take(struct base_pool *pool)
+static struct copy *pool_take(struct base_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
-    while (pool->used == pool->buffers_max)
+    while (pool->used == pool->copies_max)
         pthread_cond_wait(&pool->drained, &pool->lock);
     pool->used++;
-    pool->used_max = FR_MAX(pool->used_max, pool->used);
+    FR_STORE(pool->used_max, FR_MAX(pool->used_max, pool->used));
     pthread_mutex_unlock(&pool->lock);
-    uint8_t *buffer = malloc(BASE_ROWS_BLOCK_BYTES);
-    FR_ASSERT(buffer != NULL);
-    return buffer;
+    struct copy *copy = malloc(sizeof(*copy));
+    FR_ASSERT(copy != NULL);
+    copy->before = copy->after = copy;
+    return copy;
 }
 
-static void pool_announce(struct base_pool *pool, struct base_rows *rows, uint32_t b)
+static void pool_announce(struct base_pool *pool, struct copy *copy)
 {
     pthread_mutex_lock(&pool->lock);
-    FR_ASSERT(pool->waiting_count < pool->buffers_max);
-    pool->waiting[(pool->head + pool->waiting_count++) % pool->buffers_max] =
-        (struct waiting){rows, b};
+    copy->before = pool->waiting.before;
+    copy->after = &pool->waiting;
+    copy->before->after = copy;
+    pool->waiting.before = copy;
     pthread_mutex_unlock(&pool->lock);
 }
 
 bool base_pool_next(struct base_pool *pool, struct base_rows **out_rows, uint32_t *out_b)
 {
     pthread_mutex_lock(&pool->lock);
-    bool any = pool->waiting_count > 0;
+    const struct copy *oldest = pool->waiting.after;
+    bool any = oldest != &pool->waiting;
     if (any) {
-        *out_rows = pool->waiting[pool->head].rows;
-        *out_b = pool->waiting[pool->head].b;
-        pool->head = (pool->head + 1) % pool->buffers_max;
-        pool->waiting_count--;
+        *out_rows = oldest->rows;
+        *out_b = oldest->b;
     }
     pthread_mutex_unlock(&pool->lock);
     return any;
 }
 
-static void pool_give_back(struct base_pool *pool, uint8_t *buffer)
+static void pool_give_back(struct base_pool *pool, struct copy *copy)
 {
-    free(buffer);
     pthread_mutex_lock(&pool->lock);
+    copy->before->after = copy->after;
+    copy->after->before = copy->before;
     pool->used--;
     pthread_cond_signal(&pool->drained);
     pthread_mutex_unlock(&pool->lock);
+    free(copy);
 }
 
 enum fr_status base_rows_new(const struct base_rows_options *options, struct fr_error *error,
@@ -219,18 +220,20 @@ uint32_t base_rows_add_run(struct base_rows *rows, uint32_t count)
 static void copy_aside(struct base_rows *rows, struct base_pool *pool, uint32_t b)
 {
     uint8_t expected = MARK_PENDING;
-    uint8_t *buffer = pool_take(pool);
+    struct copy *copy = pool_take(pool);
     if (!__atomic_compare_exchange_n(&rows->marks[b], &expected, MARK_BUSY, false,
                                      __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
-        pool_give_back(pool, buffer);
+        pool_give_back(pool, copy);
         while (__atomic_load_n(&rows->marks[b], __ATOMIC_ACQUIRE) == MARK_BUSY)
             ; /* the snapshot thread copies 16 KiB */
         return;
     }
-    memcpy(buffer, rows->region + (size_t)b * BASE_ROWS_BLOCK_BYTES, BASE_ROWS_BLOCK_BYTES);
-    rows->copies[b] = buffer;
+    copy->rows = rows;
+    copy->b = b;
+    memcpy(copy->bytes, rows->region + (size_t)b * BASE_ROWS_BLOCK_BYTES, BASE_ROWS_BLOCK_BYTES);
+    rows->copies[b] = copy;
+    pool_announce(pool, copy); /* before COPIED: from then on it may be taken and freed */
     __atomic_store_n(&rows->marks[b], MARK_COPIED, __ATOMIC_RELEASE);
-    pool_announce(pool, rows, b);
 }
 
 void *base_rows_write(struct base_rows *rows, uint32_t i)
@@ -335,7 +338,7 @@ void base_rows_freeze(struct base_rows *rows, struct base_pool *pool)
     rows->copies = calloc(rows->frozen_blocks, sizeof(*rows->copies));
     FR_ASSERT(rows->marks && rows->copies);
     memset(rows->marks, MARK_PENDING, rows->frozen_blocks);
-    pool->used_max = pool->used;
+    FR_STORE(pool->used_max, 0);
     __atomic_store_n(&rows->pool, pool, __ATOMIC_RELEASE); /* pairs with base_rows_write() */
 }
 
@@ -376,10 +379,10 @@ size_t base_rows_frozen_block(struct base_rows *rows, uint32_t b, void *to)
         ; /* the writer copies 16 KiB */
     if (expected == MARK_TAKEN)
         return 0;
-    memcpy(to, rows->copies[b], bytes);
-    __atomic_store_n(&rows->marks[b], MARK_TAKEN, __ATOMIC_RELEASE);
+    memcpy(to, rows->copies[b]->bytes, bytes);
     pool_give_back(rows->pool, rows->copies[b]);
     rows->copies[b] = NULL;
+    __atomic_store_n(&rows->marks[b], MARK_TAKEN, __ATOMIC_RELEASE);
     return bytes;
 }
 

@@ -91,6 +91,7 @@ const uint64_t *base_rows_frozen_meta(const struct base_rows *rows);
  * 0 when it has been taken already. Each block once, in any order: take those that wait in the pool
  * first (base_pool_next), or the writer may wait for long. */
 size_t base_rows_frozen_block(struct base_rows *rows, uint32_t b, void *to);
+/* The block that waits longest, until base_rows_frozen_block() takes it; false when none waits. */
 bool base_pool_next(struct base_pool *pool, struct base_rows **out_rows, uint32_t *out_b);
 void base_rows_thaw(struct base_rows *rows); /* snapshot thread, after the last block or on failure */
 
