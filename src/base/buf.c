@@ -30,9 +30,6 @@ void base_buf_clear(struct base_buf *buf)
 
 static bool grow(struct base_buf *buf, size_t bytes)
 {
-    size_t max = buf->count_max ? buf->count_max : BASE_BUF_COUNT_MAX;
-    if (bytes > max || buf->count > max - bytes)
-        return false;
     size_t capacity = buf->capacity ? buf->capacity : FIRST_CAPACITY;
     while (capacity < buf->count + bytes)
         capacity *= 2;
@@ -46,9 +43,12 @@ static bool grow(struct base_buf *buf, size_t bytes)
 
 uint8_t *base_buf_reserve(struct base_buf *buf, size_t bytes)
 {
+    size_t max = buf->count_max ? buf->count_max : BASE_BUF_COUNT_MAX;
     if (buf->overflowed)
         return NULL;
-    if ((buf->capacity - buf->count < bytes || !buf->bytes) && !grow(buf, bytes)) {
+    bool fits = bytes <= max && buf->count <= max - bytes;
+    bool is_there = buf->bytes && bytes <= buf->capacity - buf->count;
+    if (!fits || (!is_there && !grow(buf, bytes))) {
         buf->overflowed = true;
         return NULL;
     }
@@ -87,11 +87,13 @@ void base_buf_printf(struct base_buf *buf, const char *format, ...)
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int count = vsnprintf(NULL, 0, format, args);
+    size_t left = buf->bytes ? buf->capacity - buf->count : 0;
+    int count = vsnprintf(left ? (char *)buf->bytes + buf->count : NULL, left, format, args);
     va_end(args);
     uint8_t *room = count < 0 ? NULL : base_buf_reserve(buf, (size_t)count + 1);
     if (room) {
-        vsnprintf((char *)room, (size_t)count + 1, format, again);
+        if ((size_t)count >= left)
+            vsnprintf((char *)room, (size_t)count + 1, format, again);
         buf->count += (size_t)count;
     }
     va_end(again);

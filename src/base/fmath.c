@@ -91,9 +91,9 @@ uint32_t base_decay_u32(uint32_t value, uint64_t age, uint64_t half_life)
         return 0;
     uint64_t rest = age % half_life, decayed = (uint64_t)value << 16;
     for (int bit = 0; bit < 6 && rest > 0; bit++) {
-        rest *= 2;
-        if (rest >= half_life) {
-            rest -= half_life;
+        bool set = rest >= half_life - rest; /* 2 rest >= half_life, without overflow */
+        rest = set ? rest - (half_life - rest) : rest + rest;
+        if (set) {
             __extension__ unsigned __int128 wide = (unsigned __int128)decayed * half_power[bit];
             decayed = (uint64_t)(wide >> 32);
         }
