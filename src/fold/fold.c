@@ -200,6 +200,11 @@ bool fold_failed(const struct fold *fold)
     return __atomic_load_n(&fold->failed, __ATOMIC_ACQUIRE) != 0;
 }
 
+void fold_sample_set(struct fold *fold, uint32_t one_in)
+{
+    __atomic_store_n(&fold->options.sample_one_in, one_in, __ATOMIC_RELAXED);
+}
+
 const struct schema_types *fold_types(const struct fold *fold)
 {
     return &fold->row->types;

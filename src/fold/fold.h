@@ -94,6 +94,10 @@ bool fold_failed(const struct fold *fold);       /* the journal has failed: stop
 /* The event types in force at the current position. Thread: any; changes only by a record. */
 const struct schema_types *fold_types(const struct fold *fold);
 
+/* Fixes the sampling rate at one in `one_in` (1 .. 32), or lets it follow the load again (0). Takes
+ * effect by a record. Thread: any. */
+void fold_sample_set(struct fold *fold, uint32_t one_in);
+
 /* Waits until everything submitted so far is applied. */
 void fold_drain(struct fold *fold);
 /* Digest of all state at the current position; drains first. */

@@ -391,9 +391,10 @@ bool fold__journal_step(struct fold *fold, bool wait)
 static void choose_rate(struct fold *fold)
 {
     uint32_t now = fold->row->sample_one_in, wish = now;
+    uint32_t fixed = __atomic_load_n(&fold->options.sample_one_in, __ATOMIC_RELAXED);
     size_t backlog = queue_bytes(&fold->to_apply);
-    if (fold->options.sample_one_in)
-        wish = fold->options.sample_one_in;
+    if (fixed)
+        wish = FR_MIN(fixed, (uint32_t)FOLD__SAMPLE_ONE_IN_MAX);
     else if (backlog > BACKLOG_HIGH_BYTES)
         wish = FR_MIN(now * 2, (uint32_t)FOLD__SAMPLE_ONE_IN_MAX);
     else if (backlog < BACKLOG_LOW_BYTES)

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * app engine: state, rank and fold opened together from the configuration, for the subcommands that
+ * need what a data directory holds. Thread: main.
+ */
+#ifndef APP_ENGINE_H
+#define APP_ENGINE_H
+
+#include "app/app.h"
+#include "fold/fold.h"
+#include "rank/rank.h"
+#include "state/state.h"
+
+struct app_engine {
+    struct state *state;
+    struct rank *rank;
+    struct fold *fold;
+    struct schema_types types; /* of the configuration, journalled when they differ */
+};
+
+struct app_engine_options {
+    bool read_only;           /* recover and look: no lock, no threads */
+    bool by_hand;             /* no threads: fold_run() drives */
+    uint32_t sample_one_in;   /* 0 = as configured */
+    struct app_progress *progress; /* drawn while recovering; may be NULL */
+};
+
+/* Recovers the data directory. On failure everything is released. */
+FR_MUST_USE enum fr_status app_engine_open(const struct app *app,
+                                           const struct app_engine_options *options,
+                                           struct fr_error *error, struct app_engine *out_engine);
+/* Drains, snapshots, closes. A zeroed engine is fine. */
+void app_engine_close(struct app_engine *engine);
+
+/* 32 hexadecimal digits and a NUL. */
+void app_hash_text(struct base_hash128 hash, char out[33]);
+
+#endif

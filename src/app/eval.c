@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * freshet eval: how good is it on these files? Runs them through the very same fold and ranking code as
+ * serve, predicting before learning, and prints the metrics.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/commands.h"
+#include "app/stream.h"
+#include "eval/eval.h"
+
+enum { FILES_MAX = 64 };
+
+struct evaluating {
+    const struct app *app;
+    struct eval *eval;
+    struct eval_options options;
+    struct schema_types types;
+    struct ingest_reader_options reader;
+    struct app_progress progress;
+    uint64_t rejects, events;
+};
+
+static bool parse_protocol(const char *name, enum eval_protocol *out)
+{
+    static const enum eval_protocol protocols[] = {EVAL_PREQUENTIAL, EVAL_LEAVE_ONE_OUT,
+                                                   EVAL_SPLIT, EVAL_SESSIONS};
+    for (size_t p = 0; p < FR_COUNT_OF(protocols); p++) {
+        if (strcmp(eval_protocol_name(protocols[p]), name) == 0) {
+            *out = protocols[p];
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A whole number of a flag; `fallback` when the flag is not given. */
+static bool parse_count(const struct app *app, const char *flag, uint64_t fallback, uint64_t max,
+                        uint64_t *out)
+{
+    const char *text = app_flag(app, flag);
+    char *end = NULL;
+    *out = fallback;
+    if (!text)
+        return true;
+    errno = 0;
+    *out = strtoull(text, &end, 10);
+    return errno == 0 && end != text && *end == '\0' && *text != '-' && *out <= max;
+}
+
+static bool parse_k(const struct app *app, struct eval_options *options)
+{
+    const char *at = app_flag(app, "k");
+    char *end = NULL;
+    while (at && *at) {
+        unsigned long k = strtoul(at, &end, 10);
+        if (end == at || k < 1 || k > 1000 || options->k_count == EVAL_K_MAX ||
+            (*end && *end != ','))
+            return false;
+        options->k[options->k_count++] = (uint32_t)k;
+        at = *end ? end + 1 : end;
+    }
+    return true;
+}
+
+static int parse(struct evaluating *work, const char *protocol)
+{
+    const struct app *app = work->app;
+    struct eval_options *options = &work->options;
+    const char *unit = app_flag(app, "unit");
+    uint64_t blocks = 0;
+    if (!parse_protocol(protocol, &options->protocol))
+        return app_usage(app, "unknown protocol '%s': prequential, leave-one-out, split or sessions",
+                         protocol);
+    if (unit && strcmp(unit, "user") != 0 && strcmp(unit, "session") != 0)
+        return app_usage(app, "--unit is user or session, not '%s'", unit);
+    if (!parse_k(app, options))
+        return app_usage(app, "--k takes at most %d whole numbers from 1 to 1000, as 10,20",
+                         EVAL_K_MAX);
+    if (!parse_count(app, "skip", 0, UINT64_MAX, &options->skip) ||
+        !parse_count(app, "blocks", 10, EVAL_BLOCKS_MAX, &blocks) ||
+        !parse_count(app, "seed", 0, UINT64_MAX, &options->seed))
+        return app_usage(app, "--skip, --blocks (at most %d) and --seed take whole numbers",
+                         EVAL_BLOCKS_MAX);
+    options->blocks = (uint32_t)blocks;
+    options->repeats = app->options->repeats == 1;
+    options->learn_validation = app_flag(app, "learn-validation") != NULL;
+    options->validation_target = app_flag(app, "validation-target") != NULL;
+    options->experts =
+        strcmp(app->options->experts, "all") == 0 ? NULL : app->options->experts;
+    work->reader = (struct ingest_reader_options){
+        .types = &work->types,
+        .format = app_flag(app, "format"),
+        .columns = app_flag(app, "columns"),
+        .separator = app_flag(app, "separator"),
+        .header = app_flag(app, "header") ? "yes" : NULL,
+        .time_unit = app_flag(app, "time-unit"),
+        .type = app_flag(app, "type"),
+    };
+    return APP_OK;
+}
+
+/* Histories are by session where a session column is mapped, unless --unit says otherwise. */
+static bool by_session(const struct app *app, const struct ingest_mapping *mapping)
+{
+    const char *unit = app_flag(app, "unit");
+    if (unit)
+        return strcmp(unit, "session") == 0;
+    bool mapped = mapping->layout == INGEST_SESSIONS;
+    for (uint32_t c = 0; c < mapping->column_count; c++)
+        mapped |= mapping->column[c].role == INGEST_SESSION;
+    return mapped;
+}
+
+static enum fr_status take(struct evaluating *work, const struct ingest_record *record, bool test)
+{
+    if (record->reject) {
+        if (work->rejects++ == 0)
+            fprintf(stderr, "row %llu: %s %s; seen: %s (further rejects are only counted)\n",
+                    (unsigned long long)record->row, record->reject->path, record->reject->rule,
+                    record->reject->seen);
+        return FR_OK;
+    }
+    if (record->item)
+        return eval_item(work->eval, record->item);
+    if (!record->event)
+        return FR_OK;
+    if (++work->events % 1024 == 0)
+        app_progress_update(&work->progress, work->events);
+    return test ? eval_test_event(work->eval, record->event)
+                : eval_event(work->eval, record->event);
+}
+
+static enum fr_status read_files(struct evaluating *work, char *const *paths, uint32_t count,
+                                 bool test, struct fr_error *error)
+{
+    struct app_stream stream;
+    struct ingest_record record;
+    const struct ingest_mapping *mapping = NULL;
+    FR_TRY(app_stream_init(&stream, paths, count, &work->reader));
+    enum fr_status status = app_stream_peek(&stream, error, &mapping);
+    if (status == FR_OK && !work->eval) {
+        work->options.session_unit = by_session(work->app, mapping);
+        status = eval_new(&work->options, error, &work->eval);
+    }
+    while (status == FR_OK && (status = app_stream_next(&stream, &record, error)) == FR_OK) {
+        status = take(work, &record, test);
+        if (status != FR_OK)
+            base_fail(error, status, "app", "event %llu could not be taken (%s)",
+                      (unsigned long long)work->events, base_status_name(status));
+    }
+    app_stream_release(&stream);
+    return status == FR_END ? FR_OK : status;
+}
+
+static enum fr_status run(struct evaluating *work, int count, char **paths, struct base_buf *out,
+                          struct fr_error *error)
+{
+    struct eval_result result;
+    char *train = (char *)app_flag(work->app, "train"), *test = (char *)app_flag(work->app, "test");
+    if (train)
+        FR_TRY(read_files(work, &train, 1, false, error));
+    if (count > 0)
+        FR_TRY(read_files(work, paths, (uint32_t)count, false, error));
+    if (test)
+        FR_TRY(read_files(work, &test, 1, true, error));
+    app_progress_end(&work->progress);
+    FR_TRY(eval_finish(work->eval, error, &result));
+    if (work->app->json)
+        eval_result_json(&result, out);
+    else
+        eval_result_table(&result, out);
+    if (work->rejects && !work->app->json)
+        base_buf_printf(out, "%llu rows were refused\n", (unsigned long long)work->rejects);
+    return FR_OK;
+}
+
+static int app_eval(struct app *app, int argc, char **argv)
+{
+    struct evaluating work = {.app = app};
+    struct fr_error error = {0};
+    if (argc < 1)
+        return app_usage(app, "eval needs a protocol and files");
+    int code = parse(&work, argv[0]);
+    if (code != APP_OK)
+        return code;
+    bool two_parts =
+        work.options.protocol == EVAL_SPLIT || work.options.protocol == EVAL_SESSIONS;
+    if (two_parts && !app_flag(app, "test"))
+        return app_usage(app, "%s needs --train FILE and --test FILE", argv[0]);
+    if (argc < 2 && !app_flag(app, "train"))
+        return app_usage(app, "eval needs the files to read");
+    if (argc > FILES_MAX)
+        return app_usage(app, "at most %d files", FILES_MAX);
+    if (app_event_types(app->conf, &work.types, &error) != FR_OK)
+        return app_fail(app, &error);
+    struct base_buf out;
+    base_buf_init(&out, 0);
+    app_progress_begin(&work.progress, app, "evaluating", "events", 0);
+    enum fr_status status = run(&work, argc - 1, argv + 1, &out, &error);
+    app_progress_end(&work.progress);
+    eval_free(work.eval);
+    if (status != FR_OK) {
+        base_buf_release(&out);
+        return app_fail(app, &error);
+    }
+    return app_print(&out);
+}
+
+static const struct conf_flag flags[] = {
+    {"unit", "user|session", "whose seen items are left out; session where one is mapped"},
+    {"skip", "N", "events whose prediction is not counted"},
+    {"k", "LIST", "lengths of the lists that are judged; 10,20"},
+    {"blocks", "N", "parts in which the curve is reported; 10"},
+    {"train", "FILE", "split, sessions: what is learnt"},
+    {"test", "FILE", "split, sessions: what is predicted"},
+    {"learn-validation", NULL, "leave-one-out: learn the item before the last too (online)"},
+    {"validation-target", NULL, "leave-one-out: predict the item before the last (for tuning)"},
+    {"seed", "N", "of everything drawn"},
+    {"format", "NAME", "one of the ready formats; guessed from the content when not given"},
+    {"columns", "MAP", "user=1,item=2,value=3,time=4,session=5,... by number or header name"},
+    {"separator", "S", "between columns: , tab ; | :: space; guessed when not given"},
+    {"header", NULL, "the first row names the columns"},
+    {"time-unit", "U", "s, ms or us; guessed by magnitude when not given"},
+    {"type", "TYPE", "event type of rows without one; rating with a value, else click"},
+};
+
+const struct app_command app_command_eval = {
+    .name = "eval",
+    .summary = "judge the recommendations on files of events",
+    .arguments = "PROTOCOL FILE...",
+    .text = "prequential    every event is predicted, then learnt, in the order of their times\n"
+            "leave-one-out  each user's last item is predicted, the one before it held out too\n"
+            "split          --train is learnt, all items are ranked for the users of --test\n"
+            "sessions       --train is learnt, every next item of the sessions of --test predicted\n"
+            "\n"
+            "The files go through the very same fold and ranking code as serve. --repeats skip\n"
+            "(default) leaves out what someone has seen and does not judge it; --experts a,b judges\n"
+            "without the others. HR@K, NDCG@K and MRR@K are over all items: rank = number of items\n"
+            "scored higher plus half of the ties; an unknown item is a miss.",
+    .flags = flags,
+    .flag_count = FR_COUNT_OF(flags),
+    .run = app_eval,
+};

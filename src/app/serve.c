@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * freshet serve: recovers the data directory and answers over HTTP until it is told to stop.
+ *
+ * Start order: state, rank, fold (recovery), dead letters, HTTP. Stop order is the reverse: requests
+ * under way finish, what was submitted is folded, a snapshot is written. The main thread waits for
+ * signals, and once a second copies the state's figures into the gauges and looks whether the journal
+ * has failed: then the process ends with 1, so that a supervisor starts it anew and it recovers.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "app/commands.h"
+#include "app/engine.h"
+#include "ingest/ingest.h"
+#include "obs/obs.h"
+#include "os/os.h"
+#include "serve/serve.h"
+
+enum { PATH_BYTES = 1024, PORT_TRIES = 20 };
+
+struct serving {
+    const struct app *app;
+    struct app_engine engine;
+    struct ingest_dead *dead;
+    struct serve *serve;
+    sigset_t signals;
+};
+
+/* systemd's readiness protocol (sd_notify(3)): one datagram to the socket it names. */
+static void notify(const char *state)
+{
+    const char *name = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (!name || (name[0] != '/' && name[0] != '@') || strlen(name) >= sizeof(address.sun_path))
+        return;
+    size_t bytes = strlen(name);
+    memcpy(address.sun_path, name, bytes);
+    if (name[0] == '@')
+        address.sun_path[0] = '\0';
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + bytes);
+    if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, length) < 0)
+        obs_log(OBS_WARN, "app", "cannot tell the service manager: %s", strerror(errno));
+    close(fd);
+}
+
+static long resident_bytes(void)
+{
+    long pages = 0, resident = 0;
+    FILE *statm = fopen("/proc/self/statm", "re");
+    if (!statm)
+        return 0;
+    if (fscanf(statm, "%ld %ld", &pages, &resident) != 2)
+        resident = 0;
+    fclose(statm);
+    return resident * sysconf(_SC_PAGESIZE);
+}
+
+static void set_gauges(const struct serving *serving)
+{
+    struct state_stats stats;
+    struct rusage usage;
+    state_stats_get(serving->engine.state, &stats);
+    obs_gauge_set(OBS_USERS, (double)stats.users);
+    obs_gauge_set(OBS_ITEMS, (double)stats.items);
+    obs_gauge_set(OBS_DEDUPE_IDS, (double)stats.dedupe_ids);
+    obs_gauge_set(OBS_RESIDENT, (double)resident_bytes());
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+        obs_gauge_set(OBS_CPU_SECONDS,
+                      (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                          1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec));
+}
+
+/* What each table of the state holds, at each scrape. */
+static void collect_tables(void *context, struct obs_collect *to)
+{
+    const struct serving *serving = context;
+    uint32_t count = 0;
+    struct base_rows *const *tables = state_tables(serving->engine.state, &count);
+    for (uint32_t t = 0; t < count; t++)
+        obs_collect(to, OBS_MEMORY_TABLE, "table", base_rows_name(tables[t]),
+                    (double)base_rows_bytes(tables[t]));
+    for (uint32_t t = 0; t < count; t++)
+        obs_collect(to, OBS_MEMORY_BUDGET, "table", base_rows_name(tables[t]),
+                    (double)base_rows_count_max(tables[t]) * base_rows_row_bytes(tables[t]));
+}
+
+static void collect_experts(void *context, struct obs_collect *to)
+{
+    const struct serving *serving = context;
+    struct rank_figure figures[MODEL_EXPERTS_MAX + 2];
+    uint32_t count = rank_figures(serving->engine.rank, figures, FR_COUNT_OF(figures));
+    for (uint32_t i = 0; i < count; i++)
+        obs_collect(to, OBS_EXPERT_HIT_RATE, "expert", figures[i].name, figures[i].recent_hit10);
+}
+
+static enum fr_status open_engine(struct serving *serving, struct fr_error *error)
+{
+    char path[PATH_BYTES];
+    struct app_progress progress;
+    struct app_engine_options options = {.progress = &progress};
+    struct ingest_dead_options dead = {.os = os_real(), .directory = path};
+    int64_t began_ns = os_mono_ns(os_real());
+    app_progress_begin(&progress, serving->app, "recovering", "records", 0);
+    enum fr_status status = app_engine_open(serving->app, &options, error, &serving->engine);
+    app_progress_end(&progress);
+    FR_TRY(status);
+    obs_gauge_set(OBS_RECOVERY, (double)(os_mono_ns(os_real()) - began_ns) * 1e-9);
+    obs_gauge_set(OBS_START_TIME, (double)os_wall_us(os_real()) * 1e-6);
+    snprintf(path, sizeof(path), "%s/dead-letters", serving->app->options->data_dir);
+    FR_TRY(ingest_dead_open(&dead, error, &serving->dead));
+    FR_TRY(obs_collector_add(collect_tables, serving));
+    return obs_collector_add(collect_experts, serving);
+}
+
+static enum fr_status open_http(struct serving *serving, struct fr_error *error)
+{
+    const struct conf_options *conf = serving->app->options;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    struct serve_options options = {
+        .os = os_real(),
+        .directory = conf->data_dir,
+        .state = serving->engine.state,
+        .rank = serving->engine.rank,
+        .fold = serving->engine.fold,
+        .types = fold_types(serving->engine.fold),
+        .dead = serving->dead,
+        .address = conf->listen,
+        .port = (uint16_t)conf->port,
+        .port_tries = app_flag(serving->app, "next-port") ? PORT_TRIES : 1,
+        .threads = conf->threads == CONF_AUTO ? (uint32_t)FR_MAX(cores, 1L)
+                                              : (uint32_t)conf->threads,
+        .connections_max = (uint32_t)conf->connections_max,
+        .body_bytes_max = conf->body_max,
+        .batch_events_max = (uint32_t)conf->batch_max,
+        .head_ms = (uint32_t)(conf->header_timeout / 1000),
+        .body_ms = (uint32_t)(conf->body_timeout / 1000),
+        .idle_ms = (uint32_t)(conf->idle_timeout / 1000),
+        .repeats = conf->repeats == 1,
+        .new_share = conf->new_item_quota > 0 ? (float)conf->new_item_quota : -1,
+        .version = FRESHET_VERSION,
+    };
+    return serve_start(&options, error, &serving->serve);
+}
+
+static void announce(const struct serving *serving)
+{
+    struct fold_stats stats;
+    fold_stats_get(serving->engine.fold, &stats);
+    if (serving->app->json)
+        printf("{\"url\":\"%s\",\"port\":%u,\"position\":%" PRIu64 ",\"events\":%" PRIu64 "}\n",
+               serve_url(serving->serve), serve_port(serving->serve), stats.applied, stats.events);
+    else
+        printf("Freshet %s serves %s, data in %s, %" PRIu64 " events learnt; Ctrl-C stops\n",
+               FRESHET_VERSION, serve_url(serving->serve), serving->app->options->data_dir,
+               stats.events);
+    fflush(stdout);
+    obs_gauge_set(OBS_READY, 1);
+    notify("READY=1");
+}
+
+/* Until a signal to stop, or until the journal has failed. */
+static int watch(struct serving *serving)
+{
+    const struct timespec second = {.tv_sec = 1};
+    for (;;) {
+        int signal_number = sigtimedwait(&serving->signals, NULL, &second);
+        set_gauges(serving);
+        notify("WATCHDOG=1");
+        if (fold_failed(serving->engine.fold))
+            return APP_FAILED;
+        if (signal_number == SIGINT || signal_number == SIGTERM)
+            return APP_OK;
+    }
+}
+
+static void close_all(struct serving *serving)
+{
+    notify("STOPPING=1");
+    obs_gauge_set(OBS_READY, 0);
+    serve_stop(serving->serve);
+    obs_collector_remove(collect_experts, serving);
+    obs_collector_remove(collect_tables, serving);
+    app_engine_close(&serving->engine);
+    ingest_dead_close(serving->dead);
+}
+
+static int app_serve(struct app *app, int argc, char **argv)
+{
+    (void)argv;
+    if (argc > 0)
+        return app_usage(app, "serve takes no arguments");
+    int code = app_check_options(app);
+    if (code != APP_OK)
+        return code;
+    struct serving serving = {.app = app};
+    struct fr_error error = {0};
+    sigemptyset(&serving.signals);
+    sigaddset(&serving.signals, SIGINT);
+    sigaddset(&serving.signals, SIGTERM);
+    sigaddset(&serving.signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &serving.signals, NULL); /* inherited by every thread */
+    signal(SIGPIPE, SIG_IGN);
+    enum fr_status status = open_engine(&serving, &error);
+    if (status == FR_OK)
+        status = open_http(&serving, &error);
+    if (status == FR_OK) {
+        announce(&serving);
+        code = watch(&serving);
+    } else {
+        code = status == FR_EXISTS ? APP_BUSY : APP_FAILED;
+        int told = app_fail(app, &error);
+        code = code == APP_BUSY ? code : told;
+    }
+    close_all(&serving);
+    return code;
+}
+
+static const struct conf_flag flags[] = {
+    {"next-port", NULL, "when the port is taken, take the next free one and say so"},
+};
+
+const struct app_command app_command_serve = {
+    .name = "serve",
+    .summary = "take in events and answer recommendations over HTTP",
+    .arguments = "",
+    .text = "Recovers the data directory (newest snapshot, then the rest of the journal), binds the\n"
+            "address and serves until SIGINT or SIGTERM; then finishes what is under way, writes a\n"
+            "snapshot and ends with 0. Ends with 1 when the disk refuses a sync: a supervisor should\n"
+            "start it again, and it recovers everything that was acknowledged.",
+    .flags = flags,
+    .flag_count = FR_COUNT_OF(flags),
+    .run = app_serve,
+};
