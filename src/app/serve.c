@@ -21,6 +21,7 @@
 
 #include "app/commands.h"
 #include "app/engine.h"
+#include "app/version_number.h"
 #include "ingest/ingest.h"
 #include "obs/obs.h"
 #include "os/os.h"
