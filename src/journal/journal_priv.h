@@ -234,6 +234,7 @@ struct journal {
     struct journal__list list;
     uint64_t offset;          /* end of the durable groups in the newest segment */
     pthread_mutex_t tending;  /* whole of prepare, seal, drop; before mutex */
+    bool drop_failed;         /* under tending */
 
     pthread_cond_t wake;
     pthread_t thread;

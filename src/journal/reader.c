@@ -18,7 +18,13 @@ enum fr_status journal__reader_open(struct os *os, const char *directory, uint64
     journal__name_print(first, compressed, reader.name);
     FR_TRY(journal__path(directory, reader.name, error, path));
     FR_TRY(os_open(os, path, OS_READ, error, &reader.file));
-    reader.capacity = JOURNAL__READ_BYTES;
+    uint64_t size = JOURNAL__READ_BYTES;
+    enum fr_status status = compressed ? FR_OK : os_size(reader.file, &size, error);
+    if (status != FR_OK) {
+        os_close(reader.file);
+        return status;
+    }
+    reader.capacity = (size_t)FR_MAX(FR_MIN(size, (uint64_t)JOURNAL__READ_BYTES), (uint64_t)65536);
     reader.buffer = malloc(reader.capacity);
     if (compressed) {
         reader.packed = malloc(JOURNAL__READ_BYTES);

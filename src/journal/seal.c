@@ -337,21 +337,48 @@ static bool take_oldest(struct journal *journal, uint64_t position, struct journ
     return may;
 }
 
+static void put_back(struct journal *journal, const struct journal__segment *oldest)
+{
+    struct journal__list *list = &journal->list;
+    pthread_mutex_lock(&journal->mutex);
+    if (journal__list_add(list, *oldest, NULL) == FR_OK) {
+        memmove(list->at + 1, list->at, (list->count - 1) * sizeof(*list->at));
+        list->at[0] = *oldest;
+    } else {
+        journal->drop_failed = true; /* its file stays, so nothing newer may go */
+    }
+    pthread_mutex_unlock(&journal->mutex);
+}
+
+/* One by one, each durable before the next: a crash must not keep an older one and lose a newer. */
+static enum fr_status drop_one(struct journal *journal, const struct journal__segment *oldest,
+                               struct fr_error *error)
+{
+    char name[JOURNAL__NAME_BYTES], path[OS_PATH_MAX];
+    journal__name_print(oldest->first, oldest->compressed, name);
+    enum fr_status status = journal__path(journal->directory, name, error, path);
+    if (status == FR_OK)
+        status = os_unlink(journal->os, path, error);
+    if (status != FR_OK) {
+        put_back(journal, oldest);
+        return status;
+    }
+    status = os_sync_dir(journal->os, journal->directory, error);
+    journal->drop_failed = status != FR_OK; /* the name may come back: nothing newer may go (O3) */
+    return status;
+}
+
 enum fr_status journal_drop(struct journal *journal, uint64_t position, struct fr_error *error)
 {
     FR_ASSERT(!journal->read_only);
     enum fr_status status = FR_OK;
     struct journal__segment oldest;
     pthread_mutex_lock(&journal->tending);
-    while (status == FR_OK && take_oldest(journal, position, &oldest)) {
-        char name[JOURNAL__NAME_BYTES], path[OS_PATH_MAX];
-        journal__name_print(oldest.first, oldest.compressed, name);
-        status = journal__path(journal->directory, name, error, path);
-        if (status == FR_OK)
-            status = os_unlink(journal->os, path, error);
-        if (status == FR_OK) /* one by one: a crash must not keep an older and lose a newer one */
-            status = os_sync_dir(journal->os, journal->directory, error);
-    }
+    if (journal->drop_failed)
+        status = base_fail(error, FR_IO, "journal", "a removal in %s could not be made durable",
+                           journal->directory);
+    while (status == FR_OK && take_oldest(journal, position, &oldest))
+        status = drop_one(journal, &oldest, error);
     pthread_mutex_unlock(&journal->tending);
     return status;
 }

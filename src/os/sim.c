@@ -492,6 +492,28 @@ static uint64_t disk_bytes(const struct os_sim *sim)
     return bytes;
 }
 
+/* What a lost write left on the medium, if anything, is overwritten here by a later one. */
+static void clip_lost(struct inode *inode, uint64_t offset, size_t bytes)
+{
+    uint64_t end = offset + bytes;
+    for (uint32_t i = 0; i < inode->pending_count; i++) {
+        struct pending *pending = &inode->pending[i];
+        uint64_t pending_end = pending->offset + pending->bytes;
+        if (!pending->lost || pending->offset >= end || pending_end <= offset)
+            continue;
+        if (pending_end > end) {
+            struct pending right = {.offset = end,
+                                    .bytes = (size_t)(pending_end - end),
+                                    .lost = true};
+            right.data = must(malloc(right.bytes));
+            memcpy(right.data, pending->data + (end - pending->offset), right.bytes);
+            add_pending(inode, right);
+            pending = &inode->pending[i];
+        }
+        pending->bytes = offset > pending->offset ? (size_t)(offset - pending->offset) : 0;
+    }
+}
+
 static void write_seen(struct inode *inode, uint64_t offset, const void *from, size_t bytes)
 {
     if (bytes == 0)
@@ -499,7 +521,15 @@ static void write_seen(struct inode *inode, uint64_t offset, const void *from, s
     struct pending pending = {.offset = offset, .bytes = bytes, .data = must(malloc(bytes))};
     memcpy(pending.data, from, bytes);
     content_write(&inode->seen, offset, from, bytes);
+    clip_lost(inode, offset, bytes);
     add_pending(inode, pending);
+}
+
+/* A write that was cut short: the kernel takes whole sectors (pages, in fact). */
+static void write_part(struct inode *inode, uint64_t offset, const void *from, uint64_t bytes)
+{
+    uint64_t end = (offset + bytes) / OS_SECTOR_BYTES * OS_SECTOR_BYTES;
+    write_seen(inode, offset, from, end > offset ? (size_t)(end - offset) : 0);
 }
 
 static enum fr_status sim_write_at(struct os_file *os_file, uint64_t offset, const void *from,
@@ -511,7 +541,7 @@ static enum fr_status sim_write_at(struct os_file *os_file, uint64_t offset, con
     bool cut;
     enum fr_status status = begin_file(file, "write", error, &cut);
     if (cut || (status != FR_OK && file->boot == sim->boot && !sim->dead))
-        write_seen(inode, offset, from, (size_t)draw(sim, bytes + 1)); /* it got so far */
+        write_part(inode, offset, from, draw(sim, bytes + 1)); /* it got so far */
     if (status != FR_OK)
         return end(sim, status);
     FR_ASSERT(file->writes);
@@ -519,7 +549,7 @@ static enum fr_status sim_write_at(struct os_file *os_file, uint64_t offset, con
     uint64_t max = sim->options.disk_bytes_max, used = max && grows ? disk_bytes(sim) : 0;
     if (max && grows && used + grows > max) {
         uint64_t over = used + grows - max;
-        write_seen(inode, offset, from, over < bytes ? bytes - (size_t)over : 0);
+        write_part(inode, offset, from, over < bytes ? bytes - over : 0);
         return end(sim, fail(error, FR_NO_SPACE, "write", file->path));
     }
     write_seen(inode, offset, from, bytes);
@@ -539,7 +569,7 @@ static enum fr_status sim_sync(struct os_file *os_file, struct fr_error *error)
     } else if (!sim->dead && file->boot == sim->boot) {
         sim->fail_sync = false;
         for (uint32_t i = 0; i < file->inode->pending_count; i++)
-            file->inode->pending[i].lost = true;
+            file->inode->pending[i].lost = file->inode->pending[i].data != NULL;
     }
     return end(sim, status);
 }

@@ -37,8 +37,8 @@ void os_sim_wall_jump(struct os_sim *sim, int64_t us); /* the wall clock only, a
 
 uint64_t os_sim_operations(const struct os_sim *sim); /* done so far */
 
-/* From operation `number` on the process is dead: that operation is done in part (a write) or not at
- * all, and it and all later ones give FR_IO, until os_sim_crash(). 0: never. */
+/* From operation `number` on the process is dead: that operation is done in part (a write, whole sectors)
+ * or not at all, and it and all later ones give FR_IO, until os_sim_crash(). 0: never. */
 void os_sim_crash_at(struct os_sim *sim, uint64_t number);
 bool os_sim_is_dead(const struct os_sim *sim);
 /* Power is cut and comes back: un-synced state is lost or torn as above, locks and handles are gone
