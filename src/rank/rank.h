@@ -30,7 +30,6 @@ struct rank_options {
     bool no_network;         /* the linear blend alone */
     bool repeats;            /* events on seen items are scored too, and seen items may come back */
     bool session_unit;       /* "seen" is by session */
-    bool all_items;          /* scored: the rank of the target among all items ever seen (eval) */
 };
 
 enum { RANK_ARENA_BYTES = 4 << 20 }; /* what one query needs at most */
@@ -56,6 +55,9 @@ struct rank_outcome {
 /* W. Scores a sampled event before it is learnt, updates the prequential figures and the blend. To be
  * followed by state_apply(). `out_outcome` may be NULL. `learn` false: score only. */
 void rank_learn(struct rank *rank, const struct state_event *event, bool learn,
+                struct rank_outcome *out_outcome);
+/* W. The same judgement for any request and target, learning nothing (eval's test parts). */
+void rank_judge(struct rank *rank, const struct model_request *request, uint32_t target,
                 struct rank_outcome *out_outcome);
 /* W. Every event, after state_apply(): experts with counts of their own. */
 void rank_apply(struct rank *rank, const struct state_event *event);

@@ -79,8 +79,6 @@ struct state_event {
     uint8_t type;
     bool is_exposure;
     bool is_first_of_session;
-    bool is_repeat;         /* the user has acted on this item before */
-    bool is_session_repeat; /* ... in this session */
     bool item_was_known;    /* had an event or a catalogue entry before */
     bool has_request;       /* answers one of our slates: scored apart from organic ones */
 };
@@ -157,7 +155,6 @@ struct state_item {
     uint32_t event_count;            /* events that were signals */
     uint32_t author;                 /* token, 0 none */
     uint32_t categories[STATE_ITEM_CATEGORIES_MAX]; /* tokens, 0-ended when fewer */
-    uint32_t token_row;
 };
 /* R. False when index is out of range. */
 bool state_item_get(const struct state *state, uint32_t item, struct state_item *out_item);
@@ -206,7 +203,7 @@ enum { STATE_ROW_COUNTERS = 4, STATE_ROW_ENTRIES_MAX = 768 };
 /* A row as readers see it: copied into the arena (or in place on the fold thread). counter values
  * are to be multiplied by scale[c] to be "events as of now". */
 struct state_row {
-    uint32_t count;
+    uint32_t count;       /* slots, empty ones (item 0) among them */
     const uint32_t *item;
     const uint32_t (*counter)[STATE_ROW_COUNTERS];
     float scale[STATE_ROW_COUNTERS];
@@ -216,10 +213,11 @@ struct state_row {
 bool state_row_get(const struct state *state, enum state_row_kind kind, uint32_t key,
                    uint32_t clock_s, struct base_arena *arena, bool in_place,
                    struct state_row *out_row);
-/* R. The leaders of a context row by its fast (which = 0) or slow (1) counter; refreshed every few
- * events. Gives how many. */
-uint32_t state_row_top(const struct state *state, enum state_row_kind kind, uint32_t key, int which,
-                       uint32_t *out_items, uint32_t count_max);
+void state_row_prefetch(const struct state *state, enum state_row_kind kind, uint32_t key); /* R */
+/* R. The leaders of a row (not an item's) by one counter, best first; refreshed every few events.
+ * Gives how many. */
+uint32_t state_row_top(const struct state *state, enum state_row_kind kind, uint32_t key,
+                       uint32_t counter, uint32_t *out_items, uint32_t count_max);
 
 /* The popularity counters of one item, decayed to clock_s: events as of now. */
 enum { STATE_HALF_4MIN, STATE_HALF_17MIN, STATE_HALF_2H, STATE_HALF_18H, STATE_HALF_SLOW,
@@ -234,6 +232,7 @@ void state_total_popularity(const struct state *state, uint32_t clock_s,
 /* R. The item's content tokens (categories, tags, author, stemmed words), most telling first. */
 uint32_t state_item_tokens(const struct state *state, uint32_t item,
                            uint32_t out[STATE_ITEM_TOKENS_MAX]);
+struct fr_slice state_token_text(const struct state *state, uint32_t token); /* R */
 /* R. Items that carry the token (document frequency), and the newest of them. */
 uint32_t state_token_frequency(const struct state *state, uint32_t token);
 uint32_t state_token_items(const struct state *state, uint32_t token, uint32_t *out,

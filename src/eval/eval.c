@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The protocols. Prequential and the train parts go event by event through state_resolve(),
+ * rank_learn(), state_apply(), rank_apply(): what the fold does, with every event sampled. Ranks of
+ * all scored events are kept (four bytes each), so that metrics and blocks are made once at the end.
+ *
+ * Leave-one-out has to know a user's last events before learning the first: events are kept as ids of
+ * a second state that only interns, and replayed at the end. The history of a test query holds the
+ * validation item whether or not it was learnt.
+ */
+#include "eval/eval.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "eval/eval_priv.h"
+
+static const float MISS = 1e9f;
+
+const char *eval_protocol_name(enum eval_protocol protocol)
+{
+    static const char *const names[] = {"prequential", "leave-one-out", "split", "sessions"};
+    return (size_t)protocol < FR_COUNT_OF(names) ? names[protocol] : "unknown";
+}
+
+static double cpu_now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec * 1e-3;
+}
+
+enum fr_status eval_new(const struct eval_options *options, struct fr_error *error,
+                        struct eval **out_eval)
+{
+    struct eval *eval = calloc(1, sizeof(*eval));
+    if (!eval)
+        return base_fail(error, FR_MEMORY, "eval", "no memory");
+    eval->options = *options;
+    schema_types_init(&eval->types);
+    enum fr_status status = state_new(NULL, error, &eval->state);
+    struct rank_options rank_options = {
+        .state = eval->state,
+        .experts = options->experts,
+        .candidates_max = options->candidates_max,
+        .seed = options->seed,
+        .no_network = options->no_network,
+        .repeats = options->repeats,
+        .session_unit = options->session_unit,
+    };
+    if (status == FR_OK)
+        status = rank_new(&rank_options, error, &eval->rank);
+    if (status == FR_OK && options->protocol == EVAL_LEAVE_ONE_OUT)
+        status = state_new(NULL, error, &eval->names);
+    if (status != FR_OK) {
+        eval_free(eval);
+        return status;
+    }
+    const struct model_expert *experts[EVAL_EXPERTS_MAX];
+    eval->expert_count = rank_experts(eval->rank, experts, EVAL_EXPERTS_MAX);
+    for (uint32_t e = 0; e < eval->expert_count; e++)
+        eval->expert_name[e] = experts[e]->name;
+    eval->cpu_started_us = cpu_now_us();
+    *out_eval = eval;
+    return FR_OK;
+}
+
+void eval_free(struct eval *eval)
+{
+    if (!eval)
+        return;
+    rank_free(eval->rank);
+    state_free(eval->state);
+    state_free(eval->names);
+    for (uint32_t c = 0; c < EVAL_COLUMNS; c++)
+        free(eval->ranks[c]);
+    free(eval->kept);
+    free(eval);
+}
+
+/* One more scored event: the rank by the blend, by popularity, by each expert. */
+static enum fr_status scored_add(struct eval *eval, const struct rank_outcome *outcome)
+{
+    uint32_t columns = 2 + eval->expert_count;
+    if (eval->scored == eval->scored_max) {
+        size_t max = eval->scored_max ? eval->scored_max * 2 : 65536;
+        for (uint32_t c = 0; c < columns; c++) {
+            float *bigger = realloc(eval->ranks[c], max * sizeof(float));
+            if (!bigger)
+                return FR_MEMORY;
+            eval->ranks[c] = bigger;
+        }
+        eval->scored_max = max;
+    }
+    eval->ranks[0][eval->scored] = outcome->scored ? outcome->rank : MISS;
+    eval->ranks[1][eval->scored] = outcome->scored ? outcome->popularity_rank : MISS;
+    for (uint32_t e = 0; e < eval->expert_count; e++)
+        eval->ranks[2 + e][eval->scored] = outcome->scored ? outcome->expert_rank[e] : MISS;
+    eval->unknown_target += !outcome->known;
+    eval->outside += outcome->known && outcome->candidate < 0;
+    eval->scored++;
+    return FR_OK;
+}
+
+/* Learns one event as the fold does. */
+static enum fr_status learn(struct eval *eval, const struct schema_event *event, bool count)
+{
+    struct state_event resolved;
+    struct rank_outcome outcome;
+    double started = cpu_now_us();
+    FR_TRY(state_resolve(eval->state, event, &eval->types, ++eval->events, INT64_MAX / 2, &resolved));
+    double resolved_at = cpu_now_us();
+    rank_learn(eval->rank, &resolved, true, &outcome);
+    double learnt_at = cpu_now_us();
+    state_apply(eval->state, &resolved);
+    rank_apply(eval->rank, &resolved);
+    eval->event_us += resolved_at - started + (cpu_now_us() - learnt_at);
+    eval->query_us += learnt_at - resolved_at;
+    eval->queries += outcome.scored;
+    bool first = eval->options.session_unit && resolved.is_first_of_session;
+    if (count && outcome.scored && eval->events > eval->options.skip &&
+        (!first || eval->options.score_first))
+        FR_TRY(scored_add(eval, &outcome));
+    if (eval->options.progress && eval->events % 1024 == 0)
+        eval->options.progress(eval->options.progress_context, eval->events, eval->scored);
+    return FR_OK;
+}
+
+static enum fr_status keep(struct eval *eval, const struct schema_event *event)
+{
+    struct state_event resolved;
+    if (eval->kept_count == eval->kept_max) {
+        size_t max = eval->kept_max ? eval->kept_max * 2 : 65536;
+        struct eval_kept *bigger = realloc(eval->kept, max * sizeof(*bigger));
+        if (!bigger)
+            return FR_MEMORY;
+        eval->kept = bigger;
+        eval->kept_max = max;
+    }
+    FR_TRY(state_resolve(eval->names, event, &eval->types, 0, INT64_MAX / 2, &resolved));
+    eval->kept[eval->kept_count++] = (struct eval_kept){
+        .user = resolved.user,
+        .item = resolved.item,
+        .time_us = event->time_us,
+        .value = event->value,
+        .has_value = event->has_value,
+        .type = event->type,
+    };
+    return FR_OK;
+}
+
+enum fr_status eval_event(struct eval *eval, const struct schema_event *event)
+{
+    if (eval->options.protocol == EVAL_LEAVE_ONE_OUT)
+        return keep(eval, event);
+    return learn(eval, event, eval->options.protocol == EVAL_PREQUENTIAL);
+}
+
+enum fr_status eval_item(struct eval *eval, const struct schema_item *item)
+{
+    struct base_buf bytes;
+    base_buf_init(&bytes, 0);
+    schema_item_encode(item, &bytes);
+    enum fr_status status = state_apply_item(eval->state, base_buf_slice(&bytes), 1);
+    base_buf_release(&bytes);
+    return status;
+}
+
+/* ---- leave-one-out -------------------------------------------------------------------------- */
+
+static struct schema_event kept_event(const struct eval *eval, const struct eval_kept *kept)
+{
+    return (struct schema_event){
+        .user = state_user_id(eval->names, kept->user),
+        .item = state_item_id(eval->names, kept->item),
+        .time_us = kept->time_us,
+        .value = kept->value,
+        .has_value = kept->has_value,
+        .type = kept->type,
+    };
+}
+
+static enum fr_status judge_user(struct eval *eval, const struct eval_kept *before,
+                                 const struct eval_kept *target, bool before_learnt)
+{
+    uint32_t user = state_user_find(eval->state, state_user_id(eval->names, target->user));
+    uint32_t item = state_item_find(eval->state, state_item_id(eval->names, target->item));
+    uint32_t recent =
+        before ? state_item_find(eval->state, state_item_id(eval->names, before->item)) : 0;
+    struct model_request request = {.user = user, .repeats = eval->options.repeats};
+    if (recent && !before_learnt) {
+        request.recent = &recent;
+        request.recent_count = 1;
+    }
+    struct rank_outcome outcome;
+    double started = cpu_now_us();
+    rank_judge(eval->rank, &request, item, &outcome);
+    eval->query_us += cpu_now_us() - started;
+    eval->queries++;
+    return scored_add(eval, &outcome);
+}
+
+/* left[u]: events of the user still to come. Tests are users with at least three events. */
+static enum fr_status leave_one_out(struct eval *eval)
+{
+    uint32_t users = state_user_count(eval->names);
+    uint32_t *left = calloc(users, sizeof(*left)), *many = calloc(users, sizeof(*many));
+    size_t *last = calloc(users, sizeof(*last)), *before = calloc(users, sizeof(*before));
+    enum fr_status status = left && many && last && before ? FR_OK : FR_MEMORY;
+    bool tuning = eval->options.validation_target;
+    for (size_t i = 0; status == FR_OK && i < eval->kept_count; i++)
+        many[eval->kept[i].user] = ++left[eval->kept[i].user];
+    for (size_t i = 0; status == FR_OK && i < eval->kept_count; i++) {
+        const struct eval_kept *kept = &eval->kept[i];
+        uint32_t to_come = left[kept->user]--;
+        if (to_come == 2)
+            before[kept->user] = i + 1;
+        if (to_come == 1)
+            last[kept->user] = i + 1;
+        bool test = many[kept->user] >= 3;
+        if (test && (to_come == 1 || (to_come == 2 && (tuning || !eval->options.learn_validation))))
+            continue;
+        const struct schema_event event = kept_event(eval, kept);
+        status = learn(eval, &event, false);
+    }
+    for (uint32_t u = 1; status == FR_OK && u < users; u++) {
+        if (many[u] < 3)
+            continue;
+        const struct eval_kept *target = &eval->kept[(tuning ? before[u] : last[u]) - 1];
+        const struct eval_kept *ahead = tuning ? NULL : &eval->kept[before[u] - 1];
+        status = judge_user(eval, ahead, target, eval->options.learn_validation);
+    }
+    free(left);
+    free(many);
+    free(last);
+    free(before);
+    return status;
+}
+
+/* ---- sessions ------------------------------------------------------------------------------- */
+
+/* The running test session's items, newest first; a new one starts when user or session changes. */
+enum fr_status eval_test_event(struct eval *eval, const struct schema_event *event)
+{
+    if (eval->options.protocol != EVAL_SESSIONS)
+        return FR_UNSUPPORTED;
+    struct fr_slice name = event->session.bytes ? event->session : event->user;
+    uint64_t session = base_hash64_slice(name, 11);
+    uint32_t item = state_item_find(eval->state, event->item);
+    if (session != eval->session) {
+        eval->session = session;
+        eval->prefix_count = 0;
+    } else {
+        struct model_request request = {.repeats = eval->options.repeats,
+                                        .recent = eval->prefix,
+                                        .recent_count = eval->prefix_count};
+        struct rank_outcome outcome;
+        double started = cpu_now_us();
+        state_context_resolve(eval->state, &event->context, request.context);
+        rank_judge(eval->rank, &request, item, &outcome);
+        eval->query_us += cpu_now_us() - started;
+        eval->queries++;
+        FR_TRY(scored_add(eval, &outcome));
+    }
+    if (item == 0)
+        return FR_OK;
+    uint32_t kept = FR_MIN(eval->prefix_count, (uint32_t)FR_COUNT_OF(eval->prefix) - 1);
+    memmove(eval->prefix + 1, eval->prefix, kept * sizeof(eval->prefix[0]));
+    eval->prefix[0] = item;
+    eval->prefix_count = kept + 1;
+    return FR_OK;
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
+static struct eval_metrics metrics_of(const struct eval *eval, const float *ranks, size_t from,
+                                      size_t to)
+{
+    struct eval_metrics metrics = {.scored = to - from};
+    for (uint32_t k = 0; k < eval->k_count; k++) {
+        double hits = 0, mrr = 0, ndcg = 0;
+        for (size_t i = from; i < to; i++) {
+            if (ranks[i] >= (float)eval->k[k])
+                continue;
+            hits += 1;
+            mrr += 1.0 / (1.0 + (double)ranks[i]);
+            ndcg += 1.0 / log2(2.0 + (double)ranks[i]);
+        }
+        double n = to > from ? (double)(to - from) : 1.0;
+        metrics.hr[k] = hits / n;
+        metrics.mrr[k] = mrr / n;
+        metrics.ndcg[k] = ndcg / n;
+    }
+    return metrics;
+}
+
+static struct base_hash128 hash_of(const struct eval *eval)
+{
+    struct base_digest digest;
+    uint32_t count;
+    base_digest_init(&digest);
+    struct base_rows *const *tables = state_tables(eval->state, &count);
+    for (uint32_t t = 0; t < count; t++)
+        base_rows_digest(tables[t], &digest);
+    tables = rank_tables(eval->rank, &count);
+    for (uint32_t t = 0; t < count; t++)
+        base_rows_digest(tables[t], &digest);
+    return base_digest_end(&digest);
+}
+
+enum fr_status eval_finish(struct eval *eval, struct fr_error *error, struct eval_result *out_result)
+{
+    const struct eval_options *options = &eval->options;
+    if (options->protocol == EVAL_LEAVE_ONE_OUT) {
+        enum fr_status status = leave_one_out(eval);
+        if (status != FR_OK)
+            return base_fail(error, status, "eval", "leave-one-out stopped after %lu events",
+                             (unsigned long)eval->events);
+    }
+    eval->k_count = options->k_count ? FR_MIN(options->k_count, (uint32_t)EVAL_K_MAX) : 2;
+    for (uint32_t k = 0; k < eval->k_count; k++)
+        eval->k[k] = options->k_count ? options->k[k] : k ? 20 : 10;
+    struct eval_result result = {
+        .protocol = options->protocol,
+        .k_count = eval->k_count,
+        .events = eval->events,
+        .scored = eval->scored,
+        .unknown_target = eval->unknown_target,
+        .outside = eval->outside,
+        .expert_count = eval->expert_count,
+        .cpu_us_per_event = eval->events ? eval->event_us / (double)eval->events : 0,
+        .cpu_us_per_query = eval->queries ? eval->query_us / (double)eval->queries : 0,
+        .cpu_seconds = (cpu_now_us() - eval->cpu_started_us) * 1e-6,
+        .hash = hash_of(eval),
+    };
+    memcpy(result.k, eval->k, sizeof(result.k));
+    result.blend = metrics_of(eval, eval->ranks[0], 0, eval->scored);
+    result.popularity = metrics_of(eval, eval->ranks[1], 0, eval->scored);
+    for (uint32_t e = 0; e < eval->expert_count; e++)
+        result.experts[e] = (struct eval_expert){
+            eval->expert_name[e], metrics_of(eval, eval->ranks[2 + e], 0, eval->scored)};
+    result.block_count = FR_MIN(options->blocks ? options->blocks : 10, (uint32_t)EVAL_BLOCKS_MAX);
+    for (uint32_t b = 0; b < result.block_count; b++)
+        result.blocks[b] = metrics_of(eval, eval->ranks[0], eval->scored * b / result.block_count,
+                                      eval->scored * (b + 1) / result.block_count);
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    result.rss_mb = (double)usage.ru_maxrss / 1024.0;
+    *out_result = result;
+    return FR_OK;
+}

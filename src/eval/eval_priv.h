@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * eval, inside: a running evaluation.
+ */
+#ifndef EVAL_EVAL_PRIV_H
+#define EVAL_EVAL_PRIV_H
+
+#include "eval/eval.h"
+#include "rank/rank.h"
+#include "state/state.h"
+
+enum { EVAL_COLUMNS = EVAL_EXPERTS_MAX + 2, EVAL_PREFIX_MAX = 64 };
+
+struct eval_kept { /* an event that waits for the end of the stream */
+    uint32_t user, item; /* of eval->names */
+    int64_t time_us;
+    double value;
+    bool has_value;
+    uint8_t type;
+};
+
+struct eval {
+    struct eval_options options;
+    struct schema_types types;
+    struct state *state, *names;
+    struct rank *rank;
+    float *ranks[EVAL_COLUMNS]; /* blend, popularity, experts; one entry a scored event */
+    size_t scored, scored_max;
+    struct eval_kept *kept;
+    size_t kept_count, kept_max;
+    uint64_t events, unknown_target, outside, queries;
+    double event_us, query_us, cpu_started_us;
+    const char *expert_name[EVAL_EXPERTS_MAX];
+    uint32_t expert_count;
+    uint32_t k[EVAL_K_MAX], k_count;
+    uint64_t session; /* of the running test session */
+    uint32_t prefix[EVAL_PREFIX_MAX], prefix_count;
+};
+
+#endif

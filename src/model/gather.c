@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The gather: see gather.h. Cost: ~5 ns an entry of a row; the table is sized to what can come, so
+ * that small queries clear little.
+ *
+ * Weight of a visit k steps back whose row adds up to T: r^k / sqrt(T) (source exponent 1/2,
+ * reference: Deshpande & Karypis 2004; the recency factors .6 and .8 are features side by side).
+ */
+#include "model/gather.h"
+
+#include <string.h>
+
+enum { SLOTS_MAX = 32768, SCAN_ENTRIES_MAX = 20000 };
+
+static const float backward_share = 0.7f;
+
+int32_t model_gather_slot(struct model_gather *gather, uint32_t item)
+{
+    uint32_t at = (item * 0x9e3779b1u) >> 8;
+    for (;; at++) {
+        uint32_t slot = gather->table[at & gather->mask];
+        if (slot == 0)
+            break;
+        if (gather->item[slot - 1] == item)
+            return (int32_t)slot - 1;
+    }
+    if (gather->count == gather->count_max)
+        return -1;
+    uint32_t slot = gather->count++;
+    gather->table[at & gather->mask] = slot + 1;
+    gather->item[slot] = item;
+    gather->generators[slot] = 0;
+    gather->flags[slot] = 0;
+    gather->sum[slot] = (model_sums){0};
+    return (int32_t)slot;
+}
+
+static bool gather_alloc(struct model_gather *gather, struct base_arena *arena, uint32_t wanted)
+{
+    uint32_t count_max = FR_MIN(wanted, (uint32_t)SLOTS_MAX), size = 1024;
+    while (size < count_max * 2)
+        size *= 2;
+    gather->mask = size - 1;
+    gather->count_max = count_max;
+    gather->table = base_arena_zalloc(arena, size * sizeof(uint32_t));
+    gather->item = base_arena_alloc(arena, count_max * sizeof(uint32_t));
+    gather->generators = base_arena_alloc(arena, count_max * sizeof(uint16_t));
+    gather->flags = base_arena_alloc(arena, count_max);
+    gather->sum = base_arena_alloc(arena, FR_MAX(count_max * sizeof(model_sums), (size_t)1024));
+    return !base_arena_overflowed(arena);
+}
+
+/* Weights of one visit. `step` counts visits back from now, `session_step` within the session. */
+static void weigh(struct model_visit_row *visit, const struct model_recent *recent, uint32_t step,
+                  float r6, float r8, float norm[MODEL_GATHER_SUMS])
+{
+    const struct state_row *row = &visit->row;
+    float (*w)[MODEL_GATHER_SUMS] = visit->weight;
+    memset(visit->weight, 0, sizeof(visit->weight));
+    float both = row->total[STATE_PAIR_FORWARD] + backward_share * row->total[STATE_PAIR_BACKWARD];
+    float v = 1.0f / __builtin_sqrtf(both + 1.0f);
+    float session = row->total[STATE_PAIR_SESSION];
+    float next = row->total[STATE_PAIR_NEXT];
+    if (recent->same_session) {
+        float vs = r6 / __builtin_sqrtf(session + 1.0f), vn = r6 / __builtin_sqrtf(next + 1.0f);
+        w[STATE_PAIR_NEXT][MODEL_SUM_NEXT_LAST] = step == 0 ? 1.0f : 0.0f;
+        w[STATE_PAIR_NEXT][MODEL_SUM_NEXT_SESSION] = vn;
+        w[STATE_PAIR_SESSION][MODEL_SUM_SESSION] = vs;
+        norm[MODEL_SUM_NEXT_LAST] += step == 0 ? next : 0.0f;
+        norm[MODEL_SUM_NEXT_SESSION] += vn * next;
+        norm[MODEL_SUM_SESSION] += vs * session;
+    } else {
+        float ve = r8 / __builtin_sqrtf(session + 1.0f);
+        w[STATE_PAIR_SESSION][MODEL_SUM_EARLIER] = ve;
+        norm[MODEL_SUM_EARLIER] += ve * session;
+    }
+    w[STATE_PAIR_FORWARD][MODEL_SUM_SEQ_6] = r6 * v;
+    w[STATE_PAIR_BACKWARD][MODEL_SUM_SEQ_6] = r6 * v * backward_share;
+    w[STATE_PAIR_FORWARD][MODEL_SUM_SEQ_8] = r8 * v;
+    w[STATE_PAIR_BACKWARD][MODEL_SUM_SEQ_8] = r8 * v * backward_share;
+    w[STATE_PAIR_FORWARD][MODEL_SUM_FORWARD_8] = r8 * v;
+    w[STATE_PAIR_FORWARD][MODEL_SUM_FORWARD_LAST] = step == 0 ? 1.0f : 0.0f;
+    norm[MODEL_SUM_SEQ_6] += r6 * v * both;
+    norm[MODEL_SUM_SEQ_8] += r8 * v * both;
+    norm[MODEL_SUM_FORWARD_8] += r8 * v * row->total[STATE_PAIR_FORWARD];
+    norm[MODEL_SUM_FORWARD_LAST] += step == 0 ? row->total[STATE_PAIR_FORWARD] : 0.0f;
+    for (uint32_t c = 0; c < STATE_ROW_COUNTERS; c++)
+        for (uint32_t s = 0; s < MODEL_GATHER_SUMS; s++)
+            w[c][s] *= row->scale[c];
+}
+
+static void scan(struct model_gather *gather, const struct model_visit_row *visit)
+{
+    model_sums w[STATE_ROW_COUNTERS];
+    memcpy(w, visit->weight, sizeof(w));
+    for (uint32_t e = 0; e < visit->row.count; e++) {
+        uint32_t item = visit->row.item[e];
+        if (item == 0)
+            continue;
+        int32_t slot = model_gather_slot(gather, item);
+        if (slot < 0)
+            continue;
+        const uint32_t *c = visit->row.counter[e];
+        model_sums more = w[0] * (float)(int32_t)c[0] + w[1] * (float)(int32_t)c[1];
+        more += w[2] * (float)(int32_t)c[2] + w[3] * (float)(int32_t)c[3];
+        gather->sum[slot] += more;
+    }
+}
+
+struct model_gather *model_gather_run(const struct state *state, const struct model_query *query,
+                                      struct base_arena *arena, bool in_place)
+{
+    struct model_gather *gather = base_arena_zalloc(arena, sizeof(*gather));
+    uint32_t visits = FR_MIN(query->history_count, (uint32_t)MODEL_SCAN_VISITS);
+    struct model_visit_row *visit =
+        base_arena_zalloc(arena, FR_MAX(visits, 1u) * sizeof(struct model_visit_row));
+    if (!gather || !visit)
+        return NULL;
+    gather->visit = visit;
+    for (uint32_t v = 0; v < visits; v++)
+        state_row_prefetch(state, STATE_ROW_ITEM, query->history[v].item);
+    uint32_t entries = 0;
+    float r6 = 1.0f, r8 = 1.0f;
+    for (uint32_t v = 0; v < visits && entries < SCAN_ENTRIES_MAX; v++) {
+        visit[v].any = state_row_get(state, STATE_ROW_ITEM, query->history[v].item, query->clock_s,
+                                     arena, in_place, &visit[v].row);
+        if (visit[v].any) {
+            weigh(&visit[v], &query->history[v], v, r6, r8, gather->norm);
+            entries += visit[v].row.count;
+        }
+        r6 *= 0.6f;
+        r8 *= 0.8f;
+        gather->visit_count = v + 1;
+    }
+    if (!gather_alloc(gather, arena, query->seen_count + entries + 1024))
+        return NULL;
+    for (uint32_t s = 0; s < query->seen_count; s++) {
+        int32_t slot = model_gather_slot(gather, query->seen[s]);
+        if (slot >= 0)
+            gather->flags[slot] |= MODEL_SLOT_SEEN;
+    }
+    for (uint32_t v = 0; v < gather->visit_count; v++)
+        if (visit[v].any)
+            scan(gather, &visit[v]);
+    return gather;
+}
+
+float model_gather_part(const struct model_gather *gather, uint32_t v, uint32_t sum, uint32_t item)
+{
+    const struct model_visit_row *visit = &gather->visit[v];
+    if (v >= gather->visit_count || !visit->any || sum >= MODEL_GATHER_SUMS)
+        return 0.0f;
+    for (uint32_t e = 0; e < visit->row.count; e++) {
+        if (visit->row.item[e] != item)
+            continue;
+        float part = 0.0f;
+        for (uint32_t c = 0; c < STATE_ROW_COUNTERS; c++)
+            part += visit->weight[c][sum] * (float)(int32_t)visit->row.counter[e][c];
+        return part;
+    }
+    return 0.0f;
+}
+
+/* Contexts whose leaders are looked at, and which counters of their rows become which sums. */
+static const struct {
+    uint8_t field, counter, sum;
+} context_sums[] = {
+    {STATE_DEVICE, STATE_POP_17MIN, MODEL_SUM_DEVICE},
+    {STATE_REGION, STATE_POP_17MIN, MODEL_SUM_REGION},
+    {STATE_REGION, STATE_POP_2H, MODEL_SUM_REGION_2H},
+    {STATE_COUNTRY, STATE_POP_17MIN, MODEL_SUM_COUNTRY},
+    {STATE_REFERRER, STATE_POP_17MIN, MODEL_SUM_REFERRER},
+    {STATE_REFERRER, STATE_POP_2H, MODEL_SUM_REFERRER_2H},
+    {STATE_CITY, STATE_POP_17MIN, MODEL_SUM_CITY},
+    {STATE_LANGUAGE, STATE_POP_17MIN, MODEL_SUM_LANGUAGE},
+};
+
+void model_gather_contexts(const struct model_gather *gather, const struct state *state,
+                           const struct model_query *query, struct base_arena *arena,
+                           bool in_place, const int32_t *candidate_of_slot, uint32_t stride,
+                           float *out)
+{
+    for (uint32_t i = 0; i < FR_COUNT_OF(context_sums); i++) {
+        uint32_t value = query->context[context_sums[i].field];
+        bool twin = i + 1 < FR_COUNT_OF(context_sums) &&
+                    context_sums[i + 1].field == context_sums[i].field;
+        struct state_row row;
+        size_t mark = base_arena_mark(arena);
+        if (!value || !state_row_get(state, STATE_ROW_CONTEXT, value, query->clock_s, arena, in_place, &row)) {
+            i += twin;
+            continue;
+        }
+        const uint32_t last = i + twin;
+        float scale[2];
+        for (uint32_t j = i; j <= last; j++) /* share, shrunk by 8 events of nothing */
+            scale[j - i] = row.scale[context_sums[j].counter] /
+                           (row.total[context_sums[j].counter] + 8.0f);
+        for (uint32_t e = 0; e < row.count; e++) {
+            int32_t slot = row.item[e] ? model_gather_find(gather, row.item[e]) : -1;
+            int32_t candidate = slot >= 0 ? candidate_of_slot[slot] : -1;
+            if (candidate < 0)
+                continue;
+            for (uint32_t j = i; j <= last; j++)
+                out[context_sums[j].sum * stride + (uint32_t)candidate] =
+                    (float)(int32_t)row.counter[e][context_sums[j].counter] * scale[j - i];
+        }
+        base_arena_rewind(arena, mark);
+        i = last;
+    }
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * model_gather: one pass over the neighbour rows of a query's history, shared by the generators
+ * (which items?) and the experts (how much?). A slot for every item met; eight sums a slot:
+ *     sum[s] = over visits h: weight[h][s] . counters of the item in h's row
+ * and for each sum the same over whole rows (norm), so that sum / norm is a share in [0, 1].
+ * Rows stay in the arena: the shares by visit are computed from the very rows that were scored.
+ * Thread: any; lives in an arena.
+ */
+#ifndef MODEL_GATHER_H
+#define MODEL_GATHER_H
+
+#include "model/model.h"
+
+enum { MODEL_GATHER_SUMS = 8, MODEL_SCAN_VISITS = 24 };
+enum { MODEL_SLOT_SEEN = 1 };
+
+typedef float model_sums __attribute__((vector_size(32), aligned(32)));
+
+struct model_visit_row {
+    bool any;
+    struct state_row row;
+    float weight[STATE_ROW_COUNTERS][MODEL_GATHER_SUMS]; /* the counter's scale included */
+};
+
+struct model_gather {
+    uint32_t *table; /* item -> slot + 1, open addressing */
+    uint32_t mask;
+    uint32_t count, count_max;
+    uint32_t *item;       /* [slot] */
+    uint16_t *generators; /* [slot] */
+    uint8_t *flags;       /* [slot] MODEL_SLOT_* */
+    model_sums *sum;      /* [slot] */
+    float norm[MODEL_GATHER_SUMS];
+    uint32_t visit_count;
+    struct model_visit_row *visit; /* [visit_count] */
+};
+
+/* NULL: the arena overflowed. Seen items get their slots first, marked. */
+struct model_gather *model_gather_run(const struct state *state, const struct model_query *query,
+                                      struct base_arena *arena, bool in_place);
+
+/* The item's slot, or -1. */
+static inline int32_t model_gather_find(const struct model_gather *gather, uint32_t item)
+{
+    uint32_t at = (item * 0x9e3779b1u) >> 8;
+    for (;; at++) {
+        uint32_t slot = gather->table[at & gather->mask];
+        if (slot == 0)
+            return -1;
+        if (gather->item[slot - 1] == item)
+            return (int32_t)slot - 1;
+    }
+}
+/* The item's slot, made if need be; -1 when there is no room. */
+int32_t model_gather_slot(struct model_gather *gather, uint32_t item);
+
+/* The share of one visit in an item's sum. */
+float model_gather_part(const struct model_gather *gather, uint32_t visit, uint32_t sum,
+                        uint32_t item);
+
+/* Fills sums of contexts (MODEL_SUM_DEVICE and on) for the candidates: out[sum][stride]. */
+void model_gather_contexts(const struct model_gather *gather, const struct state *state,
+                           const struct model_query *query, struct base_arena *arena,
+                           bool in_place, const int32_t *candidate_of_slot, uint32_t stride,
+                           float *out);
+
+#endif

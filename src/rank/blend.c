@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The online listwise blend.
+ * Objective: -ln softmax(score)[target] over the candidates of each sampled event.
+ * Update: Adagrad on w = global + bucket; the step of an event whose target stood at rank r now is
+ * multiplied by 1.5 / (1 + r/10): plain log loss spends itself on hopeless targets (measured on
+ * MovieLens: .202 -> .213 HR@10; on news it changes nothing).
+ * Cost: one pass over features x candidates forward, one back.
+ * Thread: learning on the fold thread; weights are read word by word by any.
+ */
+#include <string.h>
+
+#include "base/fmath.h"
+#include "model/vec.h"
+#include "rank/rank_priv.h"
+
+static const float global_rate = 0.05f, bucket_rate = 0.03f, squares_first = 1.0f;
+
+enum fr_status rank__blend_new(struct rank *rank, struct fr_error *error)
+{
+    struct base_rows_options options = {.name = "blend",
+                                        .row_bytes = sizeof(struct blend_row),
+                                        .count_max = BLEND_FIRST_BUCKET + MODEL_BUCKETS};
+    FR_TRY(base_rows_new(&options, error, &rank->blend));
+    rank->tables[rank->table_count++] = rank->blend;
+    for (uint32_t i = BLEND_GLOBAL; i < BLEND_FIRST_BUCKET + MODEL_BUCKETS; i++)
+        FR_ASSERT(base_rows_add(rank->blend) == i);
+    struct blend_row *global = base_rows_write(rank->blend, BLEND_GLOBAL);
+    for (uint32_t f = 0; f < rank->feature_count; f++)
+        global->weight[f] = rank->model_feature[f]->initial;
+    return FR_OK;
+}
+
+void rank__blend_weights(const struct rank *rank, uint32_t bucket, float *out)
+{
+    const struct blend_row *global = base_rows_at(rank->blend, BLEND_GLOBAL);
+    base_rows_copy(out, global->weight, rank->feature_count * sizeof(float));
+    if (bucket >= MODEL_BUCKETS)
+        return;
+    float own[MODEL_FEATURES_MAX];
+    const struct blend_row *row = base_rows_at(rank->blend, BLEND_FIRST_BUCKET + bucket);
+    base_rows_copy(own, row->weight, rank->feature_count * sizeof(float));
+    for (uint32_t f = 0; f < rank->feature_count; f++)
+        out[f] += own[f];
+}
+
+/* p - y, times the step of this event. */
+static void loss_gradient(const struct rank_scoring *scoring, uint32_t target, float step,
+                          float *gradient)
+{
+    uint32_t count = scoring->batch.count;
+    float most = scoring->score[0], sum = 0.0f;
+    for (uint32_t i = 1; i < count; i++)
+        most = scoring->score[i] > most ? scoring->score[i] : most;
+    for (uint32_t i = 0; i < count; i++) {
+        gradient[i] = base_expf(scoring->score[i] - most);
+        sum += gradient[i];
+    }
+    float by = step / sum;
+    for (uint32_t i = 0; i < count; i++)
+        gradient[i] *= by;
+    gradient[target] -= step;
+    for (uint32_t i = count; i < scoring->batch.stride; i++)
+        gradient[i] = 0.0f;
+}
+
+static void step_row(struct blend_row *row, uint32_t f, float g, float rate)
+{
+    float squares = row->squares[f] + g * g;
+    float weight = row->weight[f] - rate * g / __builtin_sqrtf(squares + squares_first);
+    uint32_t bits[2];
+    memcpy(&bits[0], &squares, sizeof(float));
+    memcpy(&bits[1], &weight, sizeof(float));
+    __atomic_store_n((uint32_t *)(void *)&row->squares[f], bits[0], __ATOMIC_RELAXED);
+    __atomic_store_n((uint32_t *)(void *)&row->weight[f], bits[1], __ATOMIC_RELAXED);
+}
+
+void rank__blend_learn(struct rank *rank, const struct rank_scoring *scoring, uint32_t target,
+                       float target_rank, float *gradient)
+{
+    const struct model_batch *batch = &scoring->batch;
+    loss_gradient(scoring, target, 1.5f / (1.0f + target_rank * 0.1f), gradient);
+    struct blend_row *global = base_rows_write(rank->blend, BLEND_GLOBAL);
+    struct blend_row *own = base_rows_write(rank->blend, BLEND_FIRST_BUCKET + batch->query->bucket);
+    for (uint32_t f = 0; f < rank->feature_count; f++) {
+        const float *x = scoring->x + f * batch->stride;
+        vec4 sum = vec4_set(0.0f);
+        for (uint32_t i = 0; i < batch->stride; i += 4)
+            sum += vec4_load(x + i) * vec4_load(gradient + i);
+        float g = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        if (g == 0.0f)
+            continue;
+        step_row(global, f, g, global_rate);
+        step_row(own, f, g, bucket_rate);
+    }
+}

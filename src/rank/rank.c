@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * rank: the instance, learning of sampled events, answering of queries. See README.md.
+ */
+#include "rank/rank.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "rank/rank_priv.h"
+
+static bool is_named(const char *list, const char *name)
+{
+    size_t bytes = strlen(name);
+    for (const char *at = list; at && *at; at = *at ? at + 1 : at) {
+        const char *end = strchrnul(at, ',');
+        if ((size_t)(end - at) == bytes && memcmp(at, name, bytes) == 0)
+            return true;
+        at = end;
+        if (!*at)
+            break;
+    }
+    return false;
+}
+
+/* Every name of the list must be an expert's. */
+static enum fr_status check_names(const char *list, struct fr_error *error)
+{
+    uint32_t count;
+    const struct model_expert *const *all = model_experts(&count);
+    for (const char *at = list; at && *at;) {
+        const char *end = strchrnul(at, ',');
+        bool known = false;
+        for (uint32_t e = 0; e < count; e++)
+            known |= strlen(all[e]->name) == (size_t)(end - at) &&
+                     memcmp(all[e]->name, at, (size_t)(end - at)) == 0;
+        if (!known)
+            return base_fail(error, FR_INVALID, "rank", "there is no expert \"%.*s\"",
+                             (int)(end - at), at);
+        at = *end ? end + 1 : end;
+    }
+    return FR_OK;
+}
+
+static enum fr_status expert_add(struct rank *rank, const struct model_expert *expert,
+                                 struct fr_error *error)
+{
+    uint32_t e = rank->expert_count, first = rank->feature_count;
+    FR_ASSERT(e < MODEL_EXPERTS_MAX && first + expert->feature_count <= MODEL_FEATURES_MAX);
+    if (expert->open)
+        FR_TRY(expert->open(rank->state, rank->options.seed, error, &rank->self[e]));
+    rank->expert[e] = expert;
+    rank->first_feature[e] = first;
+    for (uint32_t f = 0; f < expert->feature_count; f++) {
+        const struct model_feature *feature = &expert->features[f];
+        rank->model_feature[first + f] = feature;
+        rank->feature[first + f] = (struct rank_feature){feature->name, expert->name,
+                                                         feature->reason, feature->context};
+    }
+    rank->feature_count += expert->feature_count;
+    rank->expert_count++;
+    rank->first_feature[rank->expert_count] = rank->feature_count;
+    uint32_t count = 0;
+    struct base_rows *const *tables = expert->tables ? expert->tables(rank->self[e], &count) : NULL;
+    for (uint32_t t = 0; t < count; t++) {
+        FR_ASSERT(rank->table_count < STATE_TABLES_MAX);
+        rank->tables[rank->table_count++] = tables[t];
+    }
+    return FR_OK;
+}
+
+static enum fr_status rank_fill(struct rank *rank, struct fr_error *error)
+{
+    uint32_t count;
+    const struct model_expert *const *all = model_experts(&count);
+    const char *list = rank->options.experts;
+    FR_TRY(check_names(list, error));
+    for (uint32_t e = 0; e < count; e++)
+        if (!list || !*list || is_named(list, all[e]->name))
+            FR_TRY(expert_add(rank, all[e], error));
+    FR_TRY(rank__blend_new(rank, error));
+    FR_TRY(rank__figures_new(rank, error));
+    return base_arena_init(&rank->arena, RANK_ARENA_BYTES);
+}
+
+enum fr_status rank_new(const struct rank_options *options, struct fr_error *error,
+                        struct rank **out_rank)
+{
+    struct rank *rank = calloc(1, sizeof(*rank));
+    if (!rank)
+        return base_fail(error, FR_MEMORY, "rank", "no memory");
+    rank->options = *options;
+    rank->state = options->state;
+    enum fr_status status = rank_fill(rank, error);
+    if (status != FR_OK) {
+        rank_free(rank);
+        return status;
+    }
+    *out_rank = rank;
+    return FR_OK;
+}
+
+void rank_free(struct rank *rank)
+{
+    if (!rank)
+        return;
+    for (uint32_t e = 0; e < rank->expert_count; e++)
+        if (rank->expert[e]->close)
+            rank->expert[e]->close(rank->self[e]);
+    base_rows_free(rank->blend);
+    base_rows_free(rank->figures);
+    base_arena_release(&rank->arena);
+    free(rank);
+}
+
+struct base_rows *const *rank_tables(const struct rank *rank, uint32_t *out_count)
+{
+    *out_count = rank->table_count;
+    return rank->tables;
+}
+
+enum fr_status rank_rebuild(struct rank *rank, struct fr_error *error)
+{
+    if (base_rows_count(rank->blend) != BLEND_FIRST_BUCKET + MODEL_BUCKETS)
+        return base_fail(error, FR_CORRUPT, "rank", "table \"blend\" has %u rows, %u expected",
+                         base_rows_count(rank->blend), BLEND_FIRST_BUCKET + MODEL_BUCKETS);
+    for (uint32_t e = 0; e < rank->expert_count; e++)
+        if (rank->expert[e]->rebuild)
+            FR_TRY(rank->expert[e]->rebuild(rank->self[e], error));
+    return FR_OK;
+}
+
+bool rank_is_sampled(const struct rank *rank, uint64_t position, uint32_t one_in)
+{
+    return one_in <= 1 || base_random_u64(rank->options.seed, position, 0x5a) % one_in == 0;
+}
+
+/* ---- learning ------------------------------------------------------------------------------- */
+
+static const float MISS = 1e9f;
+
+static bool is_seen(const struct model_query *query, uint32_t item)
+{
+    for (uint32_t s = 0; s < query->seen_count; s++)
+        if (query->seen[s] == item)
+            return true;
+    return false;
+}
+
+static int32_t find_target(const struct rank_scoring *scoring, uint32_t item)
+{
+    for (uint32_t i = 0; i < scoring->batch.count; i++)
+        if (scoring->batch.item[i] == item)
+            return (int32_t)i;
+    return -1;
+}
+
+/* Each expert alone: its features under the present weights. */
+static void judge_experts(struct rank *rank, const struct rank_scoring *scoring, int32_t target)
+{
+    uint32_t stride = scoring->batch.stride;
+    float *alone = base_arena_alloc(scoring->batch.arena, stride * sizeof(float));
+    if (!alone)
+        return;
+    for (uint32_t e = 0; e < rank->expert_count; e++) {
+        rank->expert_rank[e] = MISS;
+        if (target >= 0) {
+            memset(alone, 0, stride * sizeof(float));
+            for (uint32_t f = rank->first_feature[e]; f < rank->first_feature[e + 1]; f++)
+                for (uint32_t i = 0; i < stride; i++)
+                    alone[i] += scoring->weight[f] * scoring->x[f * stride + i];
+            rank->expert_rank[e] = rank__rank_of(alone, scoring->batch.count, (uint32_t)target);
+        }
+        rank__figure_add(rank, FIGURE_FIRST_EXPERT + e, rank->expert_rank[e]);
+    }
+}
+
+static void judge(struct rank *rank, const struct rank_scoring *scoring, struct rank_outcome *outcome)
+{
+    const struct model_batch *batch = &scoring->batch;
+    outcome->scored = true;
+    outcome->rank = outcome->popularity_rank = MISS;
+    if (outcome->candidate >= 0) {
+        uint32_t target = (uint32_t)outcome->candidate;
+        outcome->rank = rank__rank_of(scoring->score, batch->count, target);
+        outcome->popularity_rank = rank__rank_of(batch->popularity + STATE_HALF_SLOW * batch->stride,
+                                                 batch->count, target);
+    }
+    rank__figure_add(rank, FIGURE_BLEND, outcome->rank);
+    rank__figure_add(rank, FIGURE_POPULARITY, outcome->popularity_rank);
+    judge_experts(rank, scoring, outcome->candidate);
+    outcome->expert_rank = rank->expert_rank;
+}
+
+static void learn_from(struct rank *rank, const struct rank_scoring *scoring,
+                       const struct state_event *event, const struct rank_outcome *outcome)
+{
+    float *gradient = base_arena_zalloc(&rank->arena, scoring->batch.stride * sizeof(float));
+    if (!gradient)
+        return;
+    if (outcome->candidate >= 0)
+        rank__blend_learn(rank, scoring, (uint32_t)outcome->candidate, outcome->rank, gradient);
+    for (uint32_t e = 0; e < rank->expert_count; e++)
+        if (rank->expert[e]->learn)
+            rank->expert[e]->learn(rank->self[e], &scoring->batch, event, outcome->candidate, gradient);
+}
+
+/* Query, candidates, scores, judgement. False: not to be scored (seen, or no room). */
+static bool judge_request(struct rank *rank, const struct model_request *request, uint32_t target,
+                          struct model_query *query, struct rank_scoring *scoring,
+                          struct rank_outcome *outcome)
+{
+    const struct rank_query_options options = {
+        .retrieve = {.candidates_max = rank->options.candidates_max, .in_place = true}};
+    base_arena_clear(&rank->arena);
+    if (model_query_build(rank->state, request, &rank->arena, query) != FR_OK ||
+        is_seen(query, target) ||
+        rank__score(rank, query, &options, &rank->arena, scoring) != FR_OK)
+        return false;
+    outcome->candidate = find_target(scoring, target);
+    judge(rank, scoring, outcome);
+    return true;
+}
+
+void rank_learn(struct rank *rank, const struct state_event *event, bool learn,
+                struct rank_outcome *out_outcome)
+{
+    struct rank_outcome outcome = {.candidate = -1, .known = event->item_was_known};
+    struct model_request request;
+    struct model_query query;
+    struct rank_scoring scoring;
+    if (event->signal > 0.0f && !event->is_exposure) {
+        model_request_of_event(event, rank->options.repeats, rank->options.session_unit, &request);
+        if (judge_request(rank, &request, event->item, &query, &scoring, &outcome) && learn)
+            learn_from(rank, &scoring, event, &outcome);
+    }
+    if (out_outcome)
+        *out_outcome = outcome;
+}
+
+void rank_judge(struct rank *rank, const struct model_request *request, uint32_t target,
+                struct rank_outcome *out_outcome)
+{
+    struct rank_outcome outcome = {.candidate = -1, .known = target != 0};
+    struct model_query query;
+    struct rank_scoring scoring;
+    judge_request(rank, request, target, &query, &scoring, &outcome);
+    *out_outcome = outcome;
+}
+
+void rank_apply(struct rank *rank, const struct state_event *event)
+{
+    for (uint32_t e = 0; e < rank->expert_count; e++)
+        if (rank->expert[e]->apply)
+            rank->expert[e]->apply(rank->self[e], event);
+}
+
+/* ---- answering ------------------------------------------------------------------------------ */
+
+/* Best first; equal scores keep the candidates' order. Shell sort: at most 1,024. */
+static void order_by_score(const float *score, uint32_t *order, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        order[i] = i;
+    static const uint32_t gaps[] = {301, 132, 57, 23, 10, 4, 1};
+    for (uint32_t g = 0; g < FR_COUNT_OF(gaps); g++)
+        for (uint32_t i = gaps[g]; i < count; i++) {
+            uint32_t moved = order[i], j = i;
+            for (; j >= gaps[g]; j -= gaps[g]) {
+                uint32_t other = order[j - gaps[g]];
+                if (score[other] > score[moved] || (score[other] == score[moved] && other < moved))
+                    break;
+                order[j] = other;
+            }
+            order[j] = moved;
+        }
+}
+
+enum fr_status rank_query(const struct rank *rank, const struct model_query *query,
+                          const struct rank_query_options *options, struct base_arena *arena,
+                          struct rank_result *out_result)
+{
+    struct rank_scoring scoring;
+    FR_TRY(rank__score(rank, query, options, arena, &scoring));
+    uint32_t count = scoring.batch.count, stride = scoring.batch.stride;
+    uint32_t *order = base_arena_alloc(arena, stride * sizeof(*order));
+    uint32_t *item = base_arena_alloc(arena, stride * sizeof(*item));
+    float *score = base_arena_alloc(arena, stride * sizeof(*score));
+    uint16_t *generators = base_arena_alloc(arena, stride * sizeof(*generators));
+    if (base_arena_overflowed(arena))
+        return FR_FULL;
+    order_by_score(scoring.score, order, count);
+    for (uint32_t r = 0; r < count; r++) {
+        item[r] = scoring.batch.item[order[r]];
+        score[r] = scoring.score[order[r]];
+        generators[r] = scoring.candidates.generators[order[r]];
+    }
+    for (uint32_t f = 0; f < rank->feature_count; f++) /* features become contributions */
+        for (uint32_t i = 0; i < stride; i++)
+            scoring.x[f * stride + i] *= scoring.weight[f];
+    *out_result = (struct rank_result){
+        .count = count,
+        .item = item,
+        .score = score,
+        .generators = generators,
+        .feature_count = rank->feature_count,
+        .feature = rank->feature,
+        .query = query,
+        .degraded_reason = options->experts_off ? "experts_left_out" : NULL,
+        .contribution = scoring.x,
+        .order = order,
+        .gather = scoring.gather,
+        .stride = stride,
+        .rank = rank,
+    };
+    return FR_OK;
+}
+
+float rank_contribution(const struct rank_result *result, uint32_t r, uint32_t feature)
+{
+    FR_ASSERT(r < result->count && feature < result->feature_count);
+    return result->contribution[feature * result->stride + result->order[r]];
+}
+
+bool rank_history_shares(const struct rank_result *result, uint32_t r, uint32_t feature, float *out)
+{
+    const struct rank *rank = result->rank;
+    int sum = feature < rank->feature_count ? rank->model_feature[feature]->sum : -1;
+    if (sum < 0 || sum >= MODEL_GATHER_SUMS)
+        return false;
+    float whole = 0.0f, contribution = rank_contribution(result, r, feature);
+    for (uint32_t h = 0; h < result->query->history_count; h++) {
+        out[h] = model_gather_part(result->gather, h, (uint32_t)sum, result->item[r]);
+        whole += out[h];
+    }
+    for (uint32_t h = 0; h < result->query->history_count; h++)
+        out[h] = whole > 0.0f ? contribution * (out[h] / whole) : 0.0f;
+    return whole > 0.0f;
+}
+
+enum fr_status rank_similar(const struct rank *rank, uint32_t item,
+                            const struct retrieve_options *options, struct base_arena *arena,
+                            struct rank_result *out_result)
+{
+    struct model_request request = {.recent = &item, .recent_count = 1};
+    struct model_query *query = base_arena_alloc(arena, sizeof(*query));
+    struct rank_query_options asked = {.retrieve = *options};
+    if (!query)
+        return FR_FULL;
+    for (uint32_t e = 0; e < rank->expert_count; e++)
+        if (rank->expert[e] == &model_popularity)
+            asked.experts_off |= 1u << e;
+    FR_TRY(model_query_build(rank->state, &request, arena, query));
+    FR_TRY(rank_query(rank, query, &asked, arena, out_result));
+    out_result->degraded_reason = NULL;
+    return FR_OK;
+}
+
+/* ---- figures -------------------------------------------------------------------------------- */
+
+uint32_t rank_experts(const struct rank *rank, const struct model_expert **out, uint32_t count_max)
+{
+    uint32_t count = FR_MIN(rank->expert_count, count_max);
+    for (uint32_t e = 0; e < count; e++)
+        out[e] = rank->expert[e];
+    return count;
+}
+
+uint32_t rank_weights(const struct rank *rank, uint32_t bucket, float *out, uint32_t count_max)
+{
+    float weight[MODEL_FEATURES_MAX];
+    uint32_t count = FR_MIN(rank->feature_count, count_max);
+    rank__blend_weights(rank, bucket, weight);
+    memcpy(out, weight, count * sizeof(float));
+    return count;
+}
+
+const struct rank_feature *rank_features(const struct rank *rank, uint32_t *out_count)
+{
+    *out_count = rank->feature_count;
+    return rank->feature;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * rank, inside: the instance, what scoring leaves behind, the rows of blend and figures.
+ */
+#ifndef RANK_RANK_PRIV_H
+#define RANK_RANK_PRIV_H
+
+#include "model/gather.h"
+#include "rank/rank.h"
+
+enum { BLEND_GLOBAL = 1, BLEND_FIRST_BUCKET = 2 };
+
+struct blend_row { /* weights of all queries, or what a bucket adds to them */
+    float weight[MODEL_FEATURES_MAX];
+    float squares[MODEL_FEATURES_MAX]; /* Adagrad: sum of squared gradients */
+};
+
+struct figure_row {
+    uint64_t scored, hit10, hit20;
+    double mrr10, ndcg10;
+    double recent_hit10, recent_mrr10, recent_weight; /* fading sums, alpha = .999 */
+};
+
+struct rank {
+    struct rank_options options;
+    struct state *state;
+    const struct model_expert *expert[MODEL_EXPERTS_MAX];
+    void *self[MODEL_EXPERTS_MAX];
+    uint32_t first_feature[MODEL_EXPERTS_MAX + 1];
+    uint32_t expert_count, feature_count; /* features of the linear blend */
+    struct rank_feature feature[MODEL_FEATURES_MAX + 1]; /* and the network's last */
+    const struct model_feature *model_feature[MODEL_FEATURES_MAX];
+    struct base_rows *blend, *figures;
+    struct base_rows *tables[STATE_TABLES_MAX];
+    uint32_t table_count;
+    struct base_arena arena; /* of rank_learn() */
+    float expert_rank[MODEL_EXPERTS_MAX];
+};
+
+/* Everything about one scored query; arrays in the arena, by candidate index. */
+struct rank_scoring {
+    struct model_batch batch;
+    struct retrieve_candidates candidates;
+    struct model_gather *gather;
+    float *x;      /* [feature_count][stride] */
+    float *weight; /* [feature_count] */
+    float *score;  /* [stride] */
+};
+FR_MUST_USE enum fr_status rank__score(const struct rank *rank, const struct model_query *query,
+                                       const struct rank_query_options *options,
+                                       struct base_arena *arena, struct rank_scoring *out_scoring);
+
+enum fr_status rank__blend_new(struct rank *rank, struct fr_error *error);
+/* The weights of a bucket: global + its own. */
+void rank__blend_weights(const struct rank *rank, uint32_t bucket, float *out);
+/* One step towards `target`; gradient[] by candidate is left for the experts. */
+void rank__blend_learn(struct rank *rank, const struct rank_scoring *scoring, uint32_t target,
+                       float target_rank, float *gradient);
+
+enum { FIGURE_BLEND = 1, FIGURE_POPULARITY = 2, FIGURE_FIRST_EXPERT = 3 };
+enum fr_status rank__figures_new(struct rank *rank, struct fr_error *error);
+void rank__figure_add(struct rank *rank, uint32_t row, float target_rank);
+
+/* 0-based rank of `target` among count scores, ties half. */
+float rank__rank_of(const float *score, uint32_t count, uint32_t target);
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Scoring: candidates, what the rows say about them, every expert's features, the blend's sum. The
+ * same function for a request and for a sampled event.
+ * Thread: any; everything in the arena.
+ */
+#include <string.h>
+
+#include "model/vec.h"
+#include "rank/rank_priv.h"
+
+/* Sums and popularity of the candidates, by feature then candidate. */
+static bool batch_fill(const struct rank *rank, struct rank_scoring *scoring, bool in_place)
+{
+    struct model_batch *batch = &scoring->batch;
+    struct base_arena *arena = batch->arena;
+    const struct model_gather *gather = scoring->gather;
+    uint32_t stride = batch->stride;
+    float *sum = base_arena_zalloc(arena, MODEL_SUM_COUNT * stride * sizeof(float));
+    float *popularity = base_arena_zalloc(arena, STATE_HALF_COUNT * stride * sizeof(float));
+    float *total = base_arena_alloc(arena, STATE_HALF_COUNT * sizeof(float));
+    int32_t *of_slot = base_arena_alloc(arena, (gather->count + 1) * sizeof(int32_t));
+    if (base_arena_overflowed(arena))
+        return false;
+    memset(of_slot, 0xff, (gather->count + 1) * sizeof(int32_t));
+    for (uint32_t i = 0; i < batch->count; i++) {
+        int32_t slot = model_gather_find(gather, batch->item[i]);
+        FR_ASSERT(slot >= 0);
+        of_slot[slot] = (int32_t)i;
+        for (uint32_t s = 0; s < MODEL_GATHER_SUMS; s++)
+            sum[s * stride + i] = gather->sum[slot][s];
+        float decayed[STATE_HALF_COUNT];
+        state_item_popularity(rank->state, batch->item[i], batch->query->clock_s, decayed);
+        for (uint32_t h = 0; h < STATE_HALF_COUNT; h++)
+            popularity[h * stride + i] = decayed[h];
+    }
+    state_total_popularity(rank->state, batch->query->clock_s, total);
+    model_gather_contexts(gather, rank->state, batch->query, arena, in_place, of_slot, stride, sum);
+    batch->gather = gather;
+    batch->sum = sum;
+    batch->popularity = popularity;
+    batch->total = total;
+    return true;
+}
+
+static void add_up(const struct rank_scoring *scoring, uint32_t feature_count)
+{
+    uint32_t stride = scoring->batch.stride;
+    for (uint32_t f = 0; f < feature_count; f++) {
+        vec4 w = vec4_set(scoring->weight[f]);
+        const float *x = scoring->x + f * stride;
+        for (uint32_t i = 0; i < stride; i += 4)
+            vec4_store(scoring->score + i, vec4_load(scoring->score + i) + w * vec4_load(x + i));
+    }
+}
+
+enum fr_status rank__score(const struct rank *rank, const struct model_query *query,
+                           const struct rank_query_options *options, struct base_arena *arena,
+                           struct rank_scoring *out_scoring)
+{
+    struct rank_scoring scoring = {0};
+    FR_TRY(retrieve_run(rank->state, query, &options->retrieve, arena, &scoring.gather,
+                        &scoring.candidates));
+    uint32_t count = scoring.candidates.count, stride = FR_MAX((count + 15) & ~15u, 16u);
+    scoring.batch = (struct model_batch){
+        .state = rank->state,
+        .query = query,
+        .arena = arena,
+        .count = count,
+        .stride = stride,
+        .item = scoring.candidates.item,
+        .in_place = options->retrieve.in_place,
+    };
+    scoring.x = base_arena_zalloc(arena, (size_t)rank->feature_count * stride * sizeof(float));
+    scoring.weight = base_arena_alloc(arena, MODEL_FEATURES_MAX * sizeof(float));
+    scoring.score = base_arena_zalloc(arena, stride * sizeof(float));
+    if (!scoring.x || !scoring.weight || !scoring.score ||
+        !batch_fill(rank, &scoring, options->retrieve.in_place))
+        return FR_FULL;
+    for (uint32_t e = 0; e < rank->expert_count; e++) {
+        if (options->experts_off & 1u << e)
+            continue;
+        size_t mark = base_arena_mark(arena);
+        rank->expert[e]->score(rank->self[e], &scoring.batch, scoring.x + rank->first_feature[e] * stride);
+        base_arena_rewind(arena, mark);
+    }
+    rank__blend_weights(rank, query->bucket, scoring.weight);
+    add_up(&scoring, rank->feature_count);
+    *out_scoring = scoring;
+    return base_arena_overflowed(arena) ? FR_FULL : FR_OK;
+}
+
+float rank__rank_of(const float *score, uint32_t count, uint32_t target)
+{
+    uint32_t above = 0, equal = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        above += score[i] > score[target];
+        equal += score[i] == score[target];
+    }
+    return (float)(int32_t)above + 0.5f * (float)(int32_t)(equal - 1);
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The dedupe window: a ring of the newest keys (24 bytes an id), with an open-addressed table over it
+ * that is derived and not saved. The window ends after dedupe_us of event receipt time or at
+ * dedupe_count_max keys, whichever is smaller.
+ * Thread: writer.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "state/state_priv.h"
+
+/* 1,024 sub-tables by the hash's top bits, each growing alone (no insert waits long); linear probing
+ * over words of (tag, ring place); deletion closes the gap, so there are no tombstones. */
+enum { SUBS = 1024, SUB_FIRST = 64 };
+struct sub {
+    uint64_t *slot;
+    uint32_t mask, used;
+};
+struct dedupe_index {
+    struct sub subs[SUBS];
+    size_t bytes;
+};
+
+static uint64_t hash_of(const uint32_t key[4])
+{
+    return base_mix64_pair((uint64_t)key[1] << 32 | key[0], (uint64_t)key[3] << 32 | key[2]);
+}
+static uint32_t tag_of(uint64_t hash)
+{
+    return (uint32_t)(hash >> 22);
+}
+static struct sub *sub_of(const struct state *state, uint64_t hash)
+{
+    return &state->dedupe_index->subs[hash >> 54];
+}
+static uint32_t home_of(const struct sub *sub, uint64_t slot)
+{
+    return (uint32_t)(slot >> 32) & sub->mask;
+}
+
+static void put(struct sub *sub, uint64_t slot)
+{
+    uint32_t at = home_of(sub, slot);
+    while (sub->slot[at])
+        at = (at + 1) & sub->mask;
+    sub->slot[at] = slot;
+}
+
+static bool sub_grow(struct dedupe_index *index, struct sub *sub)
+{
+    uint32_t old_count = sub->slot ? sub->mask + 1 : 0;
+    uint32_t count = old_count ? old_count * 2 : SUB_FIRST;
+    uint64_t *old = sub->slot, *bigger = calloc(count, sizeof(*bigger));
+    if (!bigger)
+        return false;
+    sub->slot = bigger;
+    sub->mask = count - 1;
+    for (uint32_t i = 0; i < old_count; i++)
+        if (old[i])
+            put(sub, old[i]);
+    free(old);
+    FR_STORE(index->bytes, index->bytes + (size_t)(count - old_count) * sizeof(uint64_t));
+    return true;
+}
+
+static void index_remove(struct state *state, uint32_t place)
+{
+    const struct dedupe_row *row = base_rows_at(state->dedupe, place);
+    uint64_t hash = hash_of(row->key), wanted = (uint64_t)tag_of(hash) << 32 | place;
+    struct sub *sub = sub_of(state, hash);
+    uint32_t at = home_of(sub, wanted);
+    while (sub->slot[at] && sub->slot[at] != wanted)
+        at = (at + 1) & sub->mask;
+    if (!sub->slot[at])
+        return;
+    sub->used--;
+    for (uint32_t hole = at;;) {
+        sub->slot[hole] = 0;
+        do {
+            at = (at + 1) & sub->mask;
+            if (!sub->slot[at])
+                return;
+        } while (((at - home_of(sub, sub->slot[at])) & sub->mask) < ((at - hole) & sub->mask));
+        sub->slot[hole] = sub->slot[at];
+        hole = at;
+    }
+}
+
+static bool index_add(struct state *state, uint32_t place)
+{
+    const struct dedupe_row *row = base_rows_at(state->dedupe, place);
+    uint64_t hash = hash_of(row->key);
+    struct sub *sub = sub_of(state, hash);
+    if ((!sub->slot || sub->used >= (sub->mask + 1) / 4 * 3) &&
+        !sub_grow(state->dedupe_index, sub))
+        return false;
+    put(sub, (uint64_t)tag_of(hash) << 32 | place);
+    sub->used++;
+    return true;
+}
+
+/* Ring in the meta words: 0 = next place to write, 1 = oldest live place, 2 = live keys. */
+static void expire_one(struct state *state)
+{
+    uint64_t *meta = base_rows_meta(state->dedupe);
+    uint32_t oldest = (uint32_t)meta[1];
+    index_remove(state, oldest);
+    struct dedupe_row *row = base_rows_write(state->dedupe, oldest);
+    memset(row, 0, sizeof(*row));
+    meta[1] = oldest == state->options.dedupe_count_max ? 1 : oldest + 1;
+    meta[2]--;
+}
+
+enum state_dedupe state_dedupe_check_add(struct state *state, struct base_hash128 key,
+                                         uint32_t body_hash32, int64_t time_us)
+{
+    if (key.lo == 0 && key.hi == 0)
+        return STATE_DEDUPE_NEW;
+    uint64_t *meta = base_rows_meta(state->dedupe);
+    uint32_t now_s = time_us > 0 ? (uint32_t)(time_us / 1000000) : 0;
+    uint32_t keep_s = (uint32_t)(state->options.dedupe_us / 1000000);
+    uint32_t words[4] = {(uint32_t)key.lo, (uint32_t)(key.lo >> 32), (uint32_t)key.hi,
+                         (uint32_t)(key.hi >> 32)};
+    while (meta[2] > 0) {
+        const struct dedupe_row *oldest = base_rows_at(state->dedupe, (uint32_t)meta[1]);
+        if (meta[2] < state->options.dedupe_count_max && oldest->time_s + (uint64_t)keep_s >= now_s)
+            break;
+        expire_one(state);
+    }
+    uint64_t hash = hash_of(words);
+    const struct sub *sub = sub_of(state, hash);
+    uint32_t at = tag_of(hash) & sub->mask;
+    for (; sub->slot && sub->slot[at]; at = (at + 1) & sub->mask) {
+        if ((uint32_t)(sub->slot[at] >> 32) != tag_of(hash))
+            continue;
+        const struct dedupe_row *row = base_rows_at(state->dedupe, (uint32_t)sub->slot[at]);
+        if (memcmp(row->key, words, sizeof(words)) == 0)
+            return row->body == body_hash32 ? STATE_DEDUPE_DUPLICATE : STATE_DEDUPE_CONFLICT;
+    }
+    if (meta[2] == 0)
+        meta[0] = 1;
+    uint32_t place = (uint32_t)meta[0];
+    if (place >= base_rows_count(state->dedupe))
+        place = base_rows_add(state->dedupe);
+    FR_ASSERT(place != 0);
+    struct dedupe_row row = {.body = body_hash32, .time_s = now_s};
+    memcpy(row.key, words, sizeof(words));
+    memcpy(base_rows_write(state->dedupe, place), &row, sizeof(row));
+    FR_ASSERT(index_add(state, place));
+    if (meta[2]++ == 0)
+        meta[1] = place;
+    meta[0] = place == state->options.dedupe_count_max ? 1 : place + 1;
+    return STATE_DEDUPE_NEW;
+}
+
+enum fr_status state__dedupe_new(struct state *state)
+{
+    state->dedupe_index = calloc(1, sizeof(*state->dedupe_index));
+    return state->dedupe_index ? FR_OK : FR_MEMORY;
+}
+
+static void index_clear(struct dedupe_index *index)
+{
+    for (uint32_t i = 0; i < SUBS; i++)
+        free(index->subs[i].slot);
+    memset(index, 0, sizeof(*index));
+}
+
+void state__dedupe_free(struct state *state)
+{
+    if (state->dedupe_index)
+        index_clear(state->dedupe_index);
+    free(state->dedupe_index);
+    state->dedupe_index = NULL;
+}
+
+size_t state__dedupe_index_bytes(const struct state *state)
+{
+    return sizeof(*state->dedupe_index) + FR_LOAD(state->dedupe_index->bytes);
+}
+
+enum fr_status state__dedupe_rebuild(struct state *state, struct fr_error *error)
+{
+    uint64_t *meta = base_rows_meta(state->dedupe);
+    uint32_t max = state->options.dedupe_count_max, count = base_rows_count(state->dedupe);
+    index_clear(state->dedupe_index);
+    if (meta[2] > max || (meta[2] > 0 && (meta[1] == 0 || meta[1] > max)))
+        return base_fail(error, FR_CORRUPT, "state", "the dedupe ring does not fit its limit %u", max);
+    uint32_t at = (uint32_t)meta[1];
+    for (uint64_t i = 0; i < meta[2]; i++) {
+        if (at >= count)
+            return base_fail(error, FR_CORRUPT, "state", "the dedupe ring names row %u of %u", at, count);
+        if (!index_add(state, at))
+            return base_fail(error, FR_MEMORY, "state", "no memory for the dedupe index");
+        at = at == max ? 1 : at + 1;
+    }
+    return FR_OK;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Id maps. Open addressing, linear probing, at most 3/4 full. A slot is one word: the hash's upper 32
+ * bits and the index; 0 is empty; nothing is ever removed. A growing sub-table copies into a fresh
+ * array and publishes it with release; readers that hold the old one miss only what came after,
+ * which is as if they had asked a moment earlier.
+ * Thread: add by the writer, next by any.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "state/state_priv.h"
+
+enum { SUBS = 256, SUB_FIRST = 64, OLD_MAX = 28 };
+
+struct slots {
+    uint32_t mask;
+    uint32_t unused;
+    uint64_t slot[];
+};
+struct sub {
+    struct slots *now; /* release by the writer, acquire by readers */
+    uint32_t used;
+    uint32_t old_count;
+    struct slots *old[OLD_MAX];
+};
+struct map {
+    uint64_t seed;
+    size_t bytes;
+    struct sub subs[SUBS];
+};
+
+/* Bits 24 .. 55: sub-table by bits 56 .. 63, place and comparison by these, so that a growing
+ * sub-table needs nothing but its slots. */
+static uint32_t tag_of(uint64_t hash)
+{
+    return (uint32_t)(hash >> 24);
+}
+
+static struct slots *slots_new(uint32_t count)
+{
+    struct slots *slots = calloc(1, sizeof(*slots) + (size_t)count * sizeof(uint64_t));
+    if (slots)
+        slots->mask = count - 1;
+    return slots;
+}
+
+struct map *state__map_new(uint64_t seed)
+{
+    struct map *map = calloc(1, sizeof(*map));
+    if (!map)
+        return NULL;
+    map->seed = seed;
+    map->bytes = sizeof(*map);
+    return map;
+}
+
+void state__map_clear(struct map *map)
+{
+    for (uint32_t s = 0; s < SUBS; s++) {
+        struct sub *sub = &map->subs[s];
+        free(sub->now);
+        for (uint32_t i = 0; i < sub->old_count; i++)
+            free(sub->old[i]);
+        memset(sub, 0, sizeof(*sub));
+    }
+    map->bytes = sizeof(*map);
+}
+
+void state__map_free(struct map *map)
+{
+    if (!map)
+        return;
+    state__map_clear(map);
+    free(map);
+}
+
+uint64_t state__map_hash(const struct map *map, struct fr_slice text)
+{
+    return base_hash64_slice(text, map->seed);
+}
+
+size_t state__map_bytes(const struct map *map)
+{
+    return FR_LOAD(map->bytes);
+}
+
+void state__map_prefetch(const struct map *map, uint64_t hash)
+{
+    const struct slots *slots = __atomic_load_n(&map->subs[hash >> 56].now, __ATOMIC_ACQUIRE);
+    if (slots)
+        __builtin_prefetch(&slots->slot[tag_of(hash) & slots->mask]);
+}
+
+/* The array may be replaced between two calls of one search; the cursor then counts probes in the
+ * new one and may give a candidate twice, which the caller's comparison makes harmless. */
+uint32_t state__map_next(const struct map *map, uint64_t hash, uint32_t *cursor)
+{
+    const struct slots *slots = __atomic_load_n(&map->subs[hash >> 56].now, __ATOMIC_ACQUIRE);
+    if (!slots)
+        return 0;
+    for (; *cursor <= slots->mask; (*cursor)++) {
+        uint32_t at = (tag_of(hash) + *cursor) & slots->mask;
+        uint64_t slot = __atomic_load_n(&slots->slot[at], __ATOMIC_ACQUIRE); /* pairs with put() */
+        if (slot == 0)
+            return 0;
+        if ((slot >> 32) == tag_of(hash)) {
+            (*cursor)++;
+            return (uint32_t)slot;
+        }
+    }
+    return 0;
+}
+
+static void put(struct slots *slots, uint64_t slot)
+{
+    uint32_t at = (uint32_t)(slot >> 32) & slots->mask;
+    while (slots->slot[at])
+        at = (at + 1) & slots->mask;
+    __atomic_store_n(&slots->slot[at], slot, __ATOMIC_RELEASE);
+}
+
+static bool grow(struct map *map, struct sub *sub)
+{
+    uint32_t count = sub->now ? (sub->now->mask + 1) * 2 : SUB_FIRST;
+    struct slots *bigger = slots_new(count);
+    if (!bigger)
+        return false;
+    for (uint32_t i = 0; sub->now && i <= sub->now->mask; i++)
+        if (sub->now->slot[i])
+            put(bigger, sub->now->slot[i]);
+    if (sub->now) {
+        FR_ASSERT(sub->old_count < OLD_MAX);
+        sub->old[sub->old_count++] = sub->now;
+    }
+    FR_STORE(map->bytes, map->bytes + (size_t)count * sizeof(uint64_t));
+    __atomic_store_n(&sub->now, bigger, __ATOMIC_RELEASE); /* pairs with the acquire of readers */
+    return true;
+}
+
+bool state__map_add(struct map *map, uint64_t hash, uint32_t index)
+{
+    FR_ASSERT(index != 0);
+    struct sub *sub = &map->subs[hash >> 56];
+    if ((!sub->now || sub->used >= (sub->now->mask + 1) / 4 * 3) && !grow(map, sub))
+        return false;
+    put(sub->now, (uint64_t)tag_of(hash) << 32 | index);
+    sub->used++;
+    return true;
+}

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Neighbour rows: what goes with an item (co-counts, transitions) or what is liked in a context, as
+ * up to 768 entries {item, four decayed counters}. A row is set-associative: the item's hash names
+ * a set of 16 places (one cache line of ids), so finding costs one line and a full set gives up its
+ * least useful entry. A row grows through eight lengths; long ones are for popular items only.
+ *
+ *     struct pair_head (64 bytes), u32 ids[slots], u32 counters[slots][4]
+ *
+ * P1: an id occurs at most once in a row.  P2: ids of a set are filled from its start.
+ * P3: all counters stand on the scale of touch_s.  P4: a ref is class << 28 | index; a reader checks
+ * owner and version, because a row that grew leaves its place to another.
+ *
+ * Cost: one entry ~20 ns warm. Thread: writer; reading from any.
+ */
+#include <string.h>
+
+#include "state/state_priv.h"
+
+static const uint32_t class_slots[PAIR_CLASSES] = {8, 16, 32, 64, 128, 256, 384, 768};
+static const char *const class_names[PAIR_CLASSES] = {
+    "pairs-8", "pairs-16", "pairs-32", "pairs-64", "pairs-128", "pairs-256", "pairs-384", "pairs-768",
+};
+
+/* Half-lives, log2 of seconds; 0 stands for the slow one of the options. */
+static const uint8_t half_lives[STATE_ROW_KIND_COUNT][STATE_ROW_COUNTERS] = {
+    [STATE_ROW_ITEM] = {0, 0, 13, 10},
+    [STATE_ROW_EVERYONE] = {8, 10, 13, 0},
+    [STATE_ROW_CONTEXT] = {8, 10, 13, 0},
+    [STATE_ROW_CATEGORY] = {8, 10, 13, 0},
+};
+/* What an entry is worth when one has to go: fresh counts first, so that what is new gets in. */
+static const float worth[STATE_ROW_KIND_COUNT][STATE_ROW_COUNTERS] = {
+    [STATE_ROW_ITEM] = {1.0f, 0.5f, 2.0f, 8.0f},
+    [STATE_ROW_EVERYONE] = {8.0f, 4.0f, 2.0f, 0.05f},
+    [STATE_ROW_CONTEXT] = {8.0f, 4.0f, 2.0f, 0.05f},
+    [STATE_ROW_CATEGORY] = {8.0f, 4.0f, 2.0f, 0.05f},
+};
+
+static inline uint32_t class_of(uint32_t ref)
+{
+    return ref >> 28;
+}
+static inline uint32_t index_of(uint32_t ref)
+{
+    return ref & 0x0fffffffu;
+}
+static inline uint32_t owner_word(const struct pair_owner *owner)
+{
+    return (uint32_t)owner->kind << 28 | owner->key;
+}
+static inline uint32_t half_life(const struct pairs *pairs, enum state_row_kind kind, uint32_t c)
+{
+    return half_lives[kind][c] ? half_lives[kind][c] : pairs->slow;
+}
+static inline uint32_t *ids_of(const struct pair_head *head)
+{
+    return (uint32_t *)(uintptr_t)(head + 1);
+}
+static inline uint32_t (*counters_of(const struct pair_head *head, uint32_t slots))[4]
+{
+    return (uint32_t(*)[4])(uintptr_t)(ids_of(head) + slots);
+}
+
+enum fr_status state__pairs_new(struct pairs *pairs, const struct state_options *options,
+                                struct fr_error *error)
+{
+    pairs->bytes_max = options->pair_bytes_max;
+    pairs->slow = options->slow_half_life_log2_s;
+    for (uint32_t class = 0; class < PAIR_CLASSES; class++) {
+        uint32_t row_bytes = (uint32_t)sizeof(struct pair_head) + class_slots[class] * 20;
+        struct base_rows_options table = {
+            .name = class_names[class],
+            .row_bytes = row_bytes,
+            .count_max = (uint32_t)FR_MIN(pairs->bytes_max / row_bytes + 64, 0x0fffffffu),
+        };
+        FR_TRY(base_rows_new(&table, error, &pairs->tables[class]));
+    }
+    struct base_rows_options tops = {
+        .name = "tops", .row_bytes = sizeof(struct top_row), .count_max = 1u << 20};
+    return base_rows_new(&tops, error, &pairs->tops);
+}
+
+size_t state__pairs_bytes(const struct pairs *pairs)
+{
+    size_t bytes = 0;
+    for (uint32_t class = 0; class < PAIR_CLASSES; class++)
+        bytes += base_rows_bytes(pairs->tables[class]);
+    return bytes;
+}
+
+uint32_t state__pairs_slots_max(const struct pairs *pairs, uint32_t item_count)
+{
+    uint32_t class = PAIR_CLASSES - 1;
+    while (class > 2 && (uint64_t)item_count * (class_slots[class] * 20 + 64) > pairs->bytes_max)
+        class--;
+    return class_slots[class];
+}
+
+void state__pairs_prefetch(const struct pairs *pairs, uint32_t ref)
+{
+    if (ref)
+        base_rows_prefetch(pairs->tables[class_of(ref)], index_of(ref));
+}
+
+/* ---- places --------------------------------------------------------------------------------- */
+
+typedef uint32_t four __attribute__((vector_size(16)));
+
+/* Place of `item` among `ways` ids, or -1. One of them at most matches (P1), or none is asked for
+ * but the first 0. */
+static inline int place_in_set(const uint32_t *ids, uint32_t ways, uint32_t item)
+{
+    const four wanted = {item, item, item, item};
+    four found = {0, 0, 0, 0};
+    for (uint32_t w = 0; w < ways; w += 4) {
+        four here, at = {w + 1, w + 2, w + 3, w + 4};
+        memcpy(&here, ids + w, sizeof(here));
+        found |= (four)(here == wanted) & at;
+    }
+    return (int)(found[0] | found[1] | found[2] | found[3]) - 1;
+}
+
+static inline uint32_t set_of(uint32_t item, uint32_t slots)
+{
+    uint32_t sets = slots < PAIR_WAYS ? 1 : slots / PAIR_WAYS;
+    return (uint32_t)(((uint64_t)(item * 0x9e3779b1u) * sets) >> 32) * PAIR_WAYS;
+}
+
+/* P2: the first empty place of a set, or -1. */
+static inline int empty_in_set(const uint32_t *ids, uint32_t ways)
+{
+    if (ids[ways - 1])
+        return -1;
+    int w = 0;
+    while (ids[w])
+        w++;
+    return w;
+}
+
+/* ---- rows: taking, growing, ageing ---------------------------------------------------------- */
+
+static uint32_t row_take(struct pairs *pairs, uint32_t class)
+{
+    struct base_rows *table = pairs->tables[class];
+    uint64_t *meta = base_rows_meta(table);
+    uint32_t index = (uint32_t)meta[0];
+    if (index) {
+        struct pair_head *head = base_rows_write(table, index);
+        meta[0] = head->next_free;
+        FR_STORE(head->next_free, 0);
+        return class << 28 | index;
+    }
+    if (state__pairs_bytes(pairs) + BASE_ROWS_BLOCK_BYTES > pairs->bytes_max)
+        return 0;
+    index = base_rows_add(table);
+    return index ? class << 28 | index : 0;
+}
+
+static void row_give_back(struct pairs *pairs, uint32_t ref)
+{
+    struct base_rows *table = pairs->tables[class_of(ref)];
+    uint64_t *meta = base_rows_meta(table);
+    struct pair_head *head = base_rows_write(table, index_of(ref));
+    uint32_t bytes = base_rows_row_bytes(table);
+    base_row_change(&head->version);
+    for (uint32_t w = 1; w < bytes / 4; w++)
+        FR_STORE(((uint32_t *)head)[w], 0);
+    FR_STORE(head->next_free, (uint32_t)meta[0]);
+    base_row_done(&head->version);
+    meta[0] = index_of(ref);
+}
+
+static uint32_t row_new(struct pairs *pairs, const struct pair_owner *owner, uint32_t class)
+{
+    uint32_t ref = row_take(pairs, class);
+    if (!ref)
+        return 0;
+    struct pair_head *head = base_rows_write(pairs->tables[class], index_of(ref));
+    base_row_change(&head->version);
+    FR_STORE(head->owner, owner_word(owner));
+    FR_STORE(head->touch_s, owner->clock_s);
+    base_row_done(&head->version);
+    return ref;
+}
+
+/* The next longer row with the same content; the old one is given back. */
+static uint32_t row_grow(struct pairs *pairs, uint32_t ref, const struct pair_owner *owner)
+{
+    uint32_t class = class_of(ref) + 1, slots = class_slots[class];
+    uint32_t bigger = row_new(pairs, owner, class);
+    if (!bigger)
+        return ref;
+    struct pair_head *to = base_rows_write(pairs->tables[class], index_of(bigger));
+    const struct pair_head *from = base_rows_at(pairs->tables[class - 1], index_of(ref));
+    uint32_t old_slots = class_slots[class - 1], *ids = ids_of(to);
+    const uint32_t(*old_counters)[4] = (const uint32_t(*)[4])counters_of(from, old_slots);
+    uint32_t(*counters)[4] = counters_of(to, slots);
+    base_row_change(&to->version);
+    FR_STORE(to->touch_s, from->touch_s);
+    base_rows_put(to->total, from->total, sizeof(to->total));
+    FR_STORE(to->top, from->top);
+    FR_STORE(to->touches, from->touches);
+    for (uint32_t s = 0; s < old_slots; s++) {
+        uint32_t item = ids_of(from)[s];
+        uint32_t set = set_of(item, slots);
+        int w = item ? empty_in_set(ids + set, FR_MIN(slots, (uint32_t)PAIR_WAYS)) : -1;
+        if (w < 0)
+            continue; /* empty, or one of more than 16 that fell into one set */
+        FR_STORE(ids[set + (uint32_t)w], item);
+        base_rows_put(counters[set + (uint32_t)w], old_counters[s], sizeof(counters[0]));
+        FR_STORE(to->used, to->used + 1);
+    }
+    base_row_done(&to->version);
+    row_give_back(pairs, ref);
+    return bigger;
+}
+
+/* P3: brings every counter to the scale of t. Rare: once an epoch. */
+static void row_age(struct pairs *pairs, struct pair_head *head, uint32_t slots, uint32_t t)
+{
+    enum state_row_kind kind = (enum state_row_kind)(head->owner >> 28);
+    uint32_t shift[4], any = 0;
+    for (uint32_t c = 0; c < 4; c++) {
+        shift[c] = state__shift(head->touch_s, t, half_life(pairs, kind, c));
+        any |= shift[c];
+    }
+    FR_STORE(head->touch_s, t);
+    if (!any)
+        return;
+    uint32_t(*counters)[4] = counters_of(head, slots);
+    for (uint32_t s = 0; s < slots; s++)
+        for (uint32_t c = 0; c < 4; c++)
+            FR_STORE(counters[s][c], counters[s][c] >> shift[c]);
+    for (uint32_t c = 0; c < 4; c++)
+        FR_STORE(head->total[c], head->total[c] >> shift[c]);
+}
+
+/* ---- adding --------------------------------------------------------------------------------- */
+
+static uint32_t least_useful(const struct pairs *pairs, const uint32_t (*counters)[4],
+                             uint32_t ways, const struct pair_owner *owner)
+{
+    float weight[4], least = 3e38f;
+    uint32_t at = 0;
+    for (uint32_t c = 0; c < 4; c++) {
+        uint32_t step = state__step(owner->clock_s, half_life(pairs, owner->kind, c));
+        weight[c] = worth[owner->kind][c] * state__shrink[step];
+    }
+    for (uint32_t w = 0; w < ways; w++) {
+        float value = (float)(int32_t)counters[w][0] * weight[0];
+        value += (float)(int32_t)counters[w][1] * weight[1];
+        value += (float)(int32_t)counters[w][2] * weight[2];
+        value += (float)(int32_t)counters[w][3] * weight[3];
+        if (value < least) {
+            least = value;
+            at = w;
+        }
+    }
+    return at;
+}
+
+/* The place of `item` in the row, made if need be; -1: the row should grow first. */
+static int place_for(const struct pairs *pairs, struct pair_head *head, uint32_t slots,
+                     uint32_t item, const struct pair_owner *owner)
+{
+    uint32_t *ids = ids_of(head), set = set_of(item, slots);
+    uint32_t ways = FR_MIN(slots, (uint32_t)PAIR_WAYS);
+    int w = place_in_set(ids + set, ways, item);
+    if (w >= 0)
+        return (int)set + w;
+    w = empty_in_set(ids + set, ways);
+    if (w < 0 && slots < owner->slots_max && head->used * 2 >= slots)
+        return -1;
+    uint32_t(*counters)[4] = counters_of(head, slots);
+    if (w < 0) {
+        w = (int)least_useful(pairs, (const uint32_t(*)[4])counters + set, ways, owner);
+        FR_STORE(head->evicted, head->evicted + 1);
+    } else {
+        FR_STORE(head->used, head->used + 1);
+    }
+    FR_STORE(ids[set + (uint32_t)w], item);
+    for (uint32_t c = 0; c < 4; c++)
+        FR_STORE(counters[set + (uint32_t)w][c], 0);
+    return (int)set + w;
+}
+
+static void top_make(struct pairs *pairs, struct pair_head *head, uint32_t slots)
+{
+    if (!head->top)
+        FR_STORE(head->top, base_rows_add(pairs->tops));
+    if (!head->top)
+        return;
+    struct top_row *top = base_rows_write(pairs->tops, head->top);
+    const uint32_t *ids = ids_of(head), (*counters)[4] = (const uint32_t(*)[4])counters_of(head, slots);
+    base_row_change(&top->version);
+    for (uint32_t c = 0; c < STATE_ROW_COUNTERS; c++) {
+        uint32_t best[TOP_ITEMS], value[TOP_ITEMS], count = 0;
+        for (uint32_t s = 0; s < slots; s++) {
+            uint32_t v = counters[s][c];
+            if (!v || (count == TOP_ITEMS && v <= value[count - 1]))
+                continue;
+            uint32_t at = count < TOP_ITEMS ? count++ : TOP_ITEMS - 1;
+            for (; at > 0 && value[at - 1] < v; at--) {
+                best[at] = best[at - 1];
+                value[at] = value[at - 1];
+            }
+            best[at] = ids[s];
+            value[at] = v;
+        }
+        base_rows_put(top->items[c], best, count * sizeof(uint32_t));
+        FR_STORE(top->count[c], count);
+    }
+    base_row_done(&top->version);
+    FR_STORE(head->touches, 0);
+}
+
+static uint32_t class_for(uint32_t count)
+{
+    uint32_t class = 0;
+    while (class < 3 && class_slots[class] < count)
+        class++;
+    return class;
+}
+
+uint32_t state__pairs_add(struct pairs *pairs, uint32_t ref, const struct pair_owner *owner,
+                          const struct pair_add *adds, uint32_t count)
+{
+    if (!ref)
+        ref = row_new(pairs, owner, class_for(count));
+    if (!ref)
+        return 0;
+    uint32_t t = owner->clock_s, k[4];
+    for (uint32_t c = 0; c < 4; c++)
+        k[c] = half_life(pairs, owner->kind, c);
+    struct pair_head *head = base_rows_write(pairs->tables[class_of(ref)], index_of(ref));
+    uint32_t slots = class_slots[class_of(ref)];
+    FR_ASSERT(head->owner == owner_word(owner));
+    base_row_change(&head->version);
+    row_age(pairs, head, slots, t);
+    for (uint32_t i = 0; i < count; i++) {
+        int at = place_for(pairs, head, slots, adds[i].item, owner);
+        if (at < 0) {
+            base_row_done(&head->version);
+            uint32_t grown = row_grow(pairs, ref, owner);
+            struct pair_owner fixed = *owner;
+            if (grown == ref) /* no room: stay at this length */
+                fixed.slots_max = slots;
+            return state__pairs_add(pairs, grown, &fixed, adds + i, count - i);
+        }
+        uint32_t *counter = counters_of(head, slots)[at];
+        for (uint32_t c = 0; c < 4; c++) {
+            uint32_t more = state__scaled(adds[i].weight[c], t, k[c]);
+            FR_STORE(counter[c], state__plus(counter[c], more));
+            FR_STORE(head->total[c], state__plus(head->total[c], more));
+        }
+    }
+    FR_STORE(head->touches, head->touches + 1);
+    uint32_t every = FR_MIN(FR_MAX(head->used / 4, 4u), 48u);
+    if (owner->kind != STATE_ROW_ITEM && head->touches >= every)
+        top_make(pairs, head, slots);
+    base_row_done(&head->version);
+    return ref;
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+enum { READ_TRIES = 8 };
+
+bool state__pairs_read(const struct pairs *pairs, uint32_t ref, const struct pair_owner *owner,
+                       struct base_arena *arena, struct state_row *out_row)
+{
+    if (!ref || class_of(ref) >= PAIR_CLASSES)
+        return false;
+    uint32_t slots = class_slots[class_of(ref)];
+    const struct pair_head *head = base_rows_at(pairs->tables[class_of(ref)], index_of(ref));
+    const struct pair_head *seen = head;
+    if (arena) { /* a copy: the writer goes on meanwhile */
+        size_t bytes = sizeof(*head) + (size_t)slots * 20;
+        struct pair_head *copy = base_arena_alloc(arena, bytes);
+        bool whole = false;
+        for (int i = 0; copy && i < READ_TRIES && !whole; i++) {
+            uint32_t began = base_row_read_begin(&head->version);
+            base_rows_copy(copy, head, bytes);
+            whole = base_row_read_ok(&head->version, began);
+        }
+        if (!whole)
+            return false;
+        seen = copy;
+    }
+    if (seen->owner != owner_word(owner))
+        return false;
+    uint32_t t = FR_MAX(owner->clock_s, seen->touch_s);
+    out_row->count = slots;
+    out_row->item = ids_of(seen);
+    out_row->counter = (const uint32_t(*)[4])counters_of(seen, slots);
+    for (uint32_t c = 0; c < STATE_ROW_COUNTERS; c++) {
+        out_row->scale[c] = state__scale(seen->touch_s, t, half_life(pairs, owner->kind, c));
+        out_row->total[c] = (float)(int32_t)seen->total[c] * out_row->scale[c];
+    }
+    return true;
+}
+
+uint32_t state__pairs_top(const struct pairs *pairs, uint32_t ref, const struct pair_owner *owner,
+                          uint32_t counter, uint32_t *out_items, uint32_t count_max)
+{
+    if (!ref || class_of(ref) >= PAIR_CLASSES || counter >= STATE_ROW_COUNTERS)
+        return 0;
+    const struct pair_head *head = base_rows_at(pairs->tables[class_of(ref)], index_of(ref));
+    uint32_t index = FR_LOAD(head->owner) == owner_word(owner) ? FR_LOAD(head->top) : 0;
+    if (!index || index >= base_rows_count(pairs->tops))
+        return 0;
+    const struct top_row *top = base_rows_at(pairs->tops, index);
+    for (int i = 0; i < READ_TRIES; i++) {
+        uint32_t began = base_row_read_begin(&top->version);
+        uint32_t count = FR_MIN(FR_MIN(FR_LOAD(top->count[counter]), count_max), (uint32_t)TOP_ITEMS);
+        base_rows_copy(out_items, top->items[counter], count * sizeof(uint32_t));
+        if (base_row_read_ok(&top->version, began))
+            return count;
+    }
+    return 0;
+}
