@@ -61,7 +61,8 @@ figures: build
 	@bench/figures
 
 install: build
-	@DESTDIR="$(DESTDIR)" tools/install "$(BUILD)" "$(PREFIX)"
+	@cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX="$(PREFIX)" >/dev/null
+	@DESTDIR="$(DESTDIR)" cmake --install $(BUILD)
 
 clean:
 	@rm -rf $(BUILD) build-*

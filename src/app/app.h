@@ -106,6 +106,11 @@ void app_progress_line(const struct app_progress *progress, uint64_t done, int64
 /* 1234567 as "1,234,567". */
 void app_print_count(uint64_t count, struct base_buf *out);
 
+/* ---- the service manager -----------------------------------------------------------------------
+ *
+ * Tells systemd (Type=notify) "READY=1", "STOPPING=1", "STATUS=...". Nothing without NOTIFY_SOCKET. */
+void app_notify(const char *state);
+
 /* ---- documents --------------------------------------------------------------------------------- */
 
 void app_help_program(struct base_buf *out);
