@@ -20,6 +20,7 @@ enum {
     POOL_BYTES = 64 << 20,
     PROGRESS_EVERY = 16384,
     PATH_BYTES = 1024,
+    BLOCKS_BY_HAND = 8, /* of a snapshot, between two units, without a thread for it */
 };
 
 static void gather_tables(struct fold *fold)
@@ -174,6 +175,8 @@ void fold_close(struct fold *fold)
     }
     if (fold->threads_running)
         fold__threads_stop(fold);
+    while (fold->snapshot)
+        fr_ignore(fold__snapshot_advance(fold, UINT32_MAX), "its end is recorded inside");
     journal_close(fold->journal);
     base_rows_free(fold->own);
     base_pool_free(fold->pool);
@@ -223,8 +226,64 @@ static void digest_all(struct fold *fold)
 
 static bool snapshot_due(const struct fold *fold)
 {
-    return fold->row->position >= fold->snapshot_position + fold->options.snapshot_records &&
-           !fold_failed(fold);
+    uint64_t last = FR_MAX(fold->snapshot_position, fold->snapshot_tried);
+    return fold->row->position >= last + fold->options.snapshot_records && !fold_failed(fold) &&
+           !fold->options.read_only;
+}
+
+/* Segments below the snapshot are read again only by whole replays: they are compressed. */
+static void seal(struct fold *fold, uint64_t position)
+{
+    struct fr_error error = {0};
+    if (journal_seal(fold->journal, position, &error) != FR_OK)
+        obs_log(OBS_WARN, "fold", "%s; tried again after the next snapshot", error.message);
+}
+
+static void snapshot_ended(struct fold *fold, enum fr_status status, const struct fr_error *error,
+                           uint64_t position)
+{
+    int64_t took_ns = os_mono_ns(fold->options.os) - fold->snapshot_began_ns;
+    if (status == FR_OK)
+        seal(fold, position);
+    else
+        obs_log(OBS_WARN, "fold", "no snapshot at %" PRIu64 ": %s", position, error->message);
+    obs_counter_add(status == FR_OK ? OBS_SNAPSHOTS : OBS_SNAPSHOTS_FAILED, 1);
+    obs_histogram_record(OBS_SNAPSHOT, (uint64_t)took_ns);
+    pthread_mutex_lock(&fold->command_lock);
+    fold->snapshot = NULL;
+    fold->snapshot_status = status;
+    fold->snapshot_error = *error;
+    fold->snapshots_done++;
+    fold->snapshot_us = took_ns / 1000;
+    if (status == FR_OK)
+        fold->snapshot_position = position;
+    pthread_cond_broadcast(&fold->command_done);
+    pthread_mutex_unlock(&fold->command_lock);
+}
+
+/* Snapshot thread, or whoever drives by hand: nobody else changes a `snapshot` that is not NULL. */
+enum fr_status fold__snapshot_advance(struct fold *fold, uint32_t blocks)
+{
+    struct fr_error error = {0};
+    uint64_t position = fold__snapshot_position(fold->snapshot);
+    enum fr_status status = fold__snapshot_step(fold->snapshot, blocks, &error);
+    if (status != FR_AGAIN)
+        snapshot_ended(fold, status, &error, position);
+    return status;
+}
+
+/* Locks: command_lock is held. */
+static void begin_snapshot(struct fold *fold)
+{
+    fold->want_snapshot = false;
+    fold->snapshot_began_ns = os_mono_ns(fold->options.os);
+    fold->snapshot_status = fold__snapshot_begin(fold, &fold->snapshot_error, &fold->snapshot);
+    if (fold->snapshot_status != FR_OK) {
+        fold->snapshots_done++;
+        fold->snapshot_tried = fold->row->position; /* tried again a stretch later */
+        obs_log(OBS_WARN, "fold", "no snapshot: %s", fold->snapshot_error.message);
+    }
+    pthread_cond_broadcast(&fold->command_done);
 }
 
 /* Runs on whoever drives the fold stage. Locks: takes command_lock. */
@@ -236,18 +295,12 @@ void fold__commands(struct fold *fold)
         fold->want_hash = false;
         pthread_cond_broadcast(&fold->command_done);
     }
-    if (!fold->snapshot && (fold->want_snapshot || snapshot_due(fold))) {
-        fold->want_snapshot = false;
-        fold->snapshot_status =
-            fold__snapshot_begin(fold, &fold->snapshot_error, &fold->snapshot);
-        if (fold->snapshot_status != FR_OK) {
-            fold->snapshots_done++;
-            fold->snapshot_position = fold->row->position; /* tried again a stretch later */
-            obs_log(OBS_WARN, "fold", "no snapshot: %s", fold->snapshot_error.message);
-        }
-        pthread_cond_broadcast(&fold->command_done);
-    }
+    if (!fold->snapshot && (fold->want_snapshot || snapshot_due(fold)))
+        begin_snapshot(fold);
+    bool step = fold->snapshot && !fold->threads_running;
     pthread_mutex_unlock(&fold->command_lock);
+    if (step)
+        fr_ignore(fold__snapshot_advance(fold, BLOCKS_BY_HAND), "its end is recorded inside");
 }
 
 static void wake(struct fold *fold)
@@ -297,17 +350,16 @@ struct base_hash128 fold_hash(struct fold *fold, uint64_t *out_position)
 
 static enum fr_status snapshot_by_hand(struct fold *fold, struct fr_error *error)
 {
-    struct fold__snapshot *snapshot = NULL;
-    uint64_t position = fold->row->position;
-    enum fr_status status = fold__snapshot_begin(fold, error, &snapshot);
-    while (status == FR_OK || status == FR_AGAIN) {
-        status = fold__snapshot_step(snapshot, UINT32_MAX, error);
-        if (status == FR_OK) {
-            fold->snapshot_position = position;
-            return FR_OK;
-        }
-    }
-    return status;
+    while (fold->snapshot)
+        fr_ignore(fold__snapshot_advance(fold, UINT32_MAX), "an older one; its end is recorded");
+    pthread_mutex_lock(&fold->command_lock);
+    begin_snapshot(fold);
+    pthread_mutex_unlock(&fold->command_lock);
+    if (fold->snapshot)
+        fr_ignore(fold__snapshot_advance(fold, UINT32_MAX), "its end is recorded inside");
+    if (fold->snapshot_status != FR_OK && error)
+        *error = fold->snapshot_error;
+    return fold->snapshot_status;
 }
 
 enum fr_status fold_snapshot(struct fold *fold, struct fr_error *error)

@@ -89,6 +89,8 @@ struct fold {
     enum fr_status snapshot_status;
     struct fr_error snapshot_error;
     uint64_t snapshot_position; /* newest good one */
+    uint64_t snapshot_tried;    /* last one that could not begin */
+    int64_t snapshot_began_ns;
     int64_t snapshot_us;        /* time its writing took */
     uint64_t snapshots_done;
 
@@ -107,9 +109,14 @@ void fold__queue_release(struct fold__queue *queue);
 bool fold__journal_step(struct fold *fold, bool wait);
 /* One unit: apply, publish, answer. */
 bool fold__apply_step(struct fold *fold, bool wait);
-void fold__commands(struct fold *fold); /* apply stage, between units */
+
 void fold__threads_start(struct fold *fold);
 void fold__threads_stop(struct fold *fold);
+
+/* fold.c */
+void fold__commands(struct fold *fold); /* apply stage, between units */
+/* Writes up to `blocks` blocks of the running snapshot; FR_AGAIN: more to do; else it has ended. */
+enum fr_status fold__snapshot_advance(struct fold *fold, uint32_t blocks);
 
 /* apply.c */
 void fold__apply_record(struct fold *fold, const struct journal_record *record);

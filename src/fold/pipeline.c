@@ -468,14 +468,6 @@ static void *apply_main(void *context)
     return NULL;
 }
 
-/* Segments below the snapshot are read again only by whole replays: they are compressed. */
-static void seal(struct fold *fold, uint64_t position)
-{
-    struct fr_error error = {0};
-    if (journal_seal(fold->journal, position, &error) != FR_OK)
-        obs_log(OBS_WARN, "fold", "%s; tried again after the next snapshot", error.message);
-}
-
 /* Writes what the fold stage has frozen; sleeps otherwise. */
 static void *snapshot_main(void *context)
 {
@@ -484,34 +476,12 @@ static void *snapshot_main(void *context)
         pthread_mutex_lock(&fold->command_lock);
         while (!fold->snapshot && !fold->snapshot_stop)
             pthread_cond_wait(&fold->command_done, &fold->command_lock);
-        struct fold__snapshot *snapshot = fold->snapshot;
+        bool any = fold->snapshot != NULL;
         pthread_mutex_unlock(&fold->command_lock);
-        if (!snapshot)
+        if (!any)
             return NULL;
-        struct fr_error error = {0};
-        uint64_t position = fold__snapshot_position(snapshot);
-        int64_t began_ns = os_mono_ns(fold->options.os);
-        enum fr_status status;
-        do {
-            status = fold__snapshot_step(snapshot, SNAPSHOT_BLOCKS_A_STEP, &error);
-        } while (status == FR_AGAIN);
-        if (status == FR_OK)
-            seal(fold, position);
-        else
-            obs_log(OBS_WARN, "fold", "no snapshot at %llu: %s", (unsigned long long)position,
-                    error.message);
-        obs_counter_add(status == FR_OK ? OBS_SNAPSHOTS : OBS_SNAPSHOTS_FAILED, 1);
-        obs_histogram_record(OBS_SNAPSHOT, (uint64_t)(os_mono_ns(fold->options.os) - began_ns));
-        pthread_mutex_lock(&fold->command_lock);
-        fold->snapshot = NULL;
-        fold->snapshot_status = status;
-        fold->snapshot_error = error;
-        fold->snapshots_done++;
-        fold->snapshot_us = (os_mono_ns(fold->options.os) - began_ns) / 1000;
-        if (status == FR_OK)
-            fold->snapshot_position = position;
-        pthread_cond_broadcast(&fold->command_done);
-        pthread_mutex_unlock(&fold->command_lock);
+        while (fold__snapshot_advance(fold, SNAPSHOT_BLOCKS_A_STEP) == FR_AGAIN)
+            ;
     }
 }
 

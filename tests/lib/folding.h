@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * folding: a small engine (state, rank, fold without threads) on a simulated machine, and a stream of
+ * seeded events for it. For tests of what the fold promises.
+ */
+#ifndef TESTS_FOLDING_H
+#define TESTS_FOLDING_H
+
+#include "fold/fold.h"
+#include "os/sim.h"
+#include "rank/rank.h"
+#include "state/state.h"
+
+struct folding {
+    struct os_sim *sim;
+    struct state *state;
+    struct rank *rank;
+    struct fold *fold;
+    struct fold_batch batch;
+    struct base_buf payload;
+    uint64_t snapshot_records;
+};
+
+enum { FOLDING_USERS = 40, FOLDING_ITEMS = 120 };
+
+/* Opens (recovers) on the machine. The status of fold_open(). */
+enum fr_status folding_open(struct folding *folding, struct os_sim *sim,
+                            uint64_t snapshot_records, struct fr_error *error);
+/* Ordinary stop, with its snapshot. */
+void folding_close(struct folding *folding);
+/* Kills the process (power: cuts the power too); the fold is left as a dead process leaves it. */
+void folding_kill(struct folding *folding, bool power);
+
+/* Event `n` of the stream of `seed`: user, item, time, context drawn from (seed, n). Added to the
+ * batch; its id is "e<n>". */
+void folding_add_event(struct folding *folding, uint64_t seed, uint64_t n);
+uint32_t folding_user_of(uint64_t seed, uint64_t n); /* u<that> */
+uint32_t folding_item_of(uint64_t seed, uint64_t n); /* i<that>, distinct for a user's events */
+/* The catalogue: FOLDING_ITEMS items with titles, categories, tags. */
+void folding_add_items(struct folding *folding, uint64_t seed);
+/* Runs the batch and empties it. */
+enum fr_status folding_run(struct folding *folding);
+
+bool folding_hash_equal(struct base_hash128 a, struct base_hash128 b);
+
+#endif
