@@ -2,7 +2,7 @@
 // The first page in a real browser against a real server that holds at least a hundred titles and
 // some people with a history.
 //   node tests/scenario/page.mjs URL [SCREENSHOT.png]
-// Prints a line a case; exit 1 when one fails. Waits for conditions, never for time.
+// Prints a TAP line a case; exit 1 when one fails. Waits for conditions, never for time.
 import { createRequire } from "node:module";
 const { chromium } = createRequire(new URL("../../web/package.json", import.meta.url))("playwright-core");
 
@@ -279,14 +279,13 @@ let failed = 0;
 for (const { name, run } of cases) {
     try {
         await run(browser);
-        console.log(`ok   ${name}`);
+        console.log(`ok - ${name}`);
     } catch (e) {
         failed++;
-        console.log(`FAIL ${name}\n     ${String(e.message).split("\n").slice(0, 12).join("\n     ")}`);
+        console.log(`not ok - ${name}\n     ${String(e.message).split("\n").slice(0, 12).join("\n     ")}`);
     }
     for (const context of browser.contexts()) await context.close();
 }
 if (screenshot && failed === 0) await takeScreenshot(browser);
 await browser.close();
-console.log(`${cases.length - failed} passed, ${failed} failed`);
 process.exit(failed === 0 ? 0 : 1);

@@ -83,6 +83,7 @@ function recommend(user, n, exclude) {
         })),
         decision: {
             candidates: parts.size,
+            seen: past.length,
             generators: [["history", 180, 7], ["next", 60, 4], ["content", 50, 1], ["trending", 30, 0], ["popular", 60, 2]].map(([name, proposed, kept]) => ({ name, proposed, kept })),
             experts: [["cooc", 1.7, 22], ["session", 0.9, 14], ["popularity", 0.4, 3], ["content", 0.2, 1]].map(([name, weight, contribution]) => ({ name, weight, contribution })),
             stages: [["context", 8], ["candidates and rank", 192], ["policy", 14], ["explain", 40]].map(([name, us]) => ({ name, us })),
@@ -112,15 +113,15 @@ function answer(method, url, body) {
         return [200, { accepted: 1, duplicates: 0, rejected: [], position, durable_us: 610, applied_us: 870 + (position % 90) }];
     }
     if (path === "/v1/recommend") return [200, recommend(q.get("user"), Number(q.get("n") ?? 10), (q.get("exclude") ?? "").split(",").filter(Boolean))];
-    if ((m = /^\/v1\/users\/(.*)\/history$/.exec(path))) return [200, { items: (users.get(m[1]) ?? []).slice(-12).reverse().map((p) => ({ ...items.get(p.item), type: p.type, timestamp: new Date(p.at).toISOString() })) }];
+    if ((m = /^\/v1\/users\/(.*)\/history$/.exec(path))) return [200, { items: (users.get(m[1]) ?? []).slice(-12).reverse().map((p) => ({ ...items.get(p.item), signal: { dislike: -2, like: 2 }[p.type] ?? 1, timestamp: new Date(p.at).toISOString() })) }];
     if ((m = /^\/v1\/items\/(.*)\/similar$/.exec(path))) return [200, list([...(together.get(m[1]) ?? [])].sort((a, b) => b[1] - a[1]).slice(0, 5).map((x) => x[0]))];
     if (path === "/v1/trending") return [200, list([...popular].sort((a, b) => b[1] - a[1]).slice(0, 8).map((x) => x[0]))];
     if (path === "/v1/items") return [200, { items: [...items.values()].filter((i) => i.title.toLowerCase().includes(q.get("query").toLowerCase())).slice(0, 8) }];
     if (path === "/v1/stats") {
         return [200, {
             position, events: position, events_per_s: Math.round(20 * Math.random()), users: users.size, items: items.size, recommendations, rss_bytes: 61e6,
-            freshness_us: { p50: 740, p99: 1900 }, recommend_us: { p50: 240, p99: 610 }, quality: { scored: 90000, hr10: 0.206, popular_hr10: 0.078 },
-            sample_users: [...users].filter(([id]) => !id.startsWith("new-")).slice(0, 7).map(([id, p]) => ({ id, events: p.length })),
+            freshness_us: { p50: 740, p99: 1900, count: 9 }, recommend_us: { p50: 240, p99: 610, count: 9 }, quality: { scored: 90000, hr10: 0.206, popular_hr10: 0.078 },
+            sample_users: [...users].filter(([id]) => !id.startsWith("new-")).slice(0, 7).map(([id, p]) => ({ id, events: p.length, last_title: items.get(p.at(-1).item).title })),
         }];
     }
     return [404, { message: "No such route.", hint: "" }];
@@ -131,6 +132,7 @@ const kinds = { html: "text/html; charset=utf-8", js: "text/javascript", css: "t
 createServer(async (request, response) => {
     const url = new URL(request.url, "http://localhost");
     response.setHeader("content-security-policy", "default-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'");
+    if (url.pathname === "/readyz" || url.pathname === "/livez") return void response.end("{}");
     if (!url.pathname.startsWith("/v1/")) {
         const name = url.pathname === "/" ? "index.html" : url.pathname.slice(1);
         try {

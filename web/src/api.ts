@@ -33,7 +33,7 @@ const seg = encodeURIComponent;
 
 export function recommend(user: string, n: number, exclude: string[]): Promise<Slate> {
     const query = new URLSearchParams({ user, n: String(n), explain: "full" });
-    if (exclude.length > 0) query.set("exclude", exclude.join(","));
+    for (const id of exclude) query.append("exclude", id);
     return call(`/v1/recommend?${query}`);
 }
 

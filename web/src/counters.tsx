@@ -36,9 +36,9 @@ export function Counters({ stats, rates }: { stats: Stats | null; rates: number[
         <dl class="counters">
             <Counter name="Events learnt" value={count(stats.events)} />
             <Counter name="Events a second" value={count(stats.events_per_s)} values={rates} />
-            <Counter name="Recommendations" value={count(stats.recommendations)} note={stats.recommend_us ? `p99 ${duration(stats.recommend_us.p99)}` : undefined} />
-            {q && q.scored > 0 && <Counter name="In the top ten" value={percent(q.hr10, 1)} note={`popular ${percent(q.popular_hr10, 1)}`} />}
-            {stats.freshness_us && <Counter name="Received to learnt" value={duration(stats.freshness_us.p50)} note={`p99 ${duration(stats.freshness_us.p99)}`} />}
+            <Counter name="Recommendations" value={count(stats.recommendations)} note={stats.recommend_us.count > 0 ? `p99 ${duration(stats.recommend_us.p99)}` : undefined} />
+            {q.scored > 0 && <Counter name="In the top ten" value={percent(q.hr10, 1)} note={`popular ${percent(q.popular_hr10, 1)}`} />}
+            {stats.freshness_us.count > 0 && <Counter name="Received to learnt" value={duration(stats.freshness_us.p50)} note={`p99 ${duration(stats.freshness_us.p99)}`} />}
             <Counter name="Memory" value={bytes(stats.rss_bytes)} />
         </dl>
     );

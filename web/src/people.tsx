@@ -39,7 +39,7 @@ export function People({ people, user, isNew, onPick, onNew }: Props) {
                 )}
                 {people.map((p) => (
                     <li key={p.id}>
-                        <button type="button" aria-current={p.id === user ? "true" : undefined} onClick={() => onPick(p.id)}>
+                        <button type="button" title={`last: ${p.last_title}`} aria-current={p.id === user ? "true" : undefined} onClick={() => onPick(p.id)}>
                             <Face id={p.id} />
                             <span>Reader {p.id}</span>
                             <small>{count(p.events)}<span class="unseen"> events</span></small>

@@ -41,7 +41,14 @@ const asProblem = (e: unknown) => (e instanceof api.Problem ? e : new api.Proble
 /** A history may name an item more than once: the newest is shown. */
 function newestOfEach(past: Past[]): Past[] {
     const seen = new Set<string>();
-    return past.filter((p) => p.type !== "exposure" && !seen.has(p.id) && seen.add(p.id));
+    return past.filter((p) => !seen.has(p.id) && seen.add(p.id));
+}
+
+/** The answer, and the history it stands on. */
+async function ask(user: string, hidden: string[]): Promise<{ slate: Slate; past: Past[] }> {
+    const slate = await api.recommend(user, SLATE_SIZE, hidden);
+    const isKnown = (slate.decision?.seen ?? 0) > 0;
+    return { slate, past: isKnown ? newestOfEach((await api.history(user)).items) : [] };
 }
 
 export function useSession() {
@@ -56,8 +63,8 @@ export function useSession() {
         hidden.current = [];
         history.replaceState(null, "", `#${new URLSearchParams({ user })}`);
         try {
-            const [slate, past] = await Promise.all([api.recommend(user, SLATE_SIZE, []), api.history(user)]);
-            if (mine === turn.current) setView({ ...nobody, user, slate, past: newestOfEach(past.items) });
+            const shown = await ask(user, []);
+            if (mine === turn.current) setView({ ...nobody, user, ...shown });
         } catch (e) {
             if (mine === turn.current) setView({ ...nobody, user, problem: asProblem(e) });
         }
@@ -73,10 +80,7 @@ export function useSession() {
             try {
                 const ack = type === "hide" ? null : await api.sendEvent(view.user, item.id, type, view.slate.request_id);
                 if (type === "hide") hidden.current.push(item.id);
-                const [slate, past] = await Promise.all([
-                    api.recommend(view.user, SLATE_SIZE, hidden.current),
-                    api.history(view.user),
-                ]);
+                const { slate, past } = await ask(view.user, hidden.current);
                 if (mine !== turn.current) return;
                 const done: Act = {
                     type,
@@ -86,7 +90,7 @@ export function useSession() {
                     caused: slate.items.filter((r) => r.reasons.some((why) => why.item === item.id)).length,
                     isIncluded: ack === null || slate.position >= ack.position,
                 };
-                setView({ user: view.user, slate, past: newestOfEach(past.items), last: done, problem: null });
+                setView({ user: view.user, slate, past, last: done, problem: null });
             } catch (e) {
                 if (mine === turn.current) setView((v) => ({ ...v, problem: asProblem(e) }));
             } finally {

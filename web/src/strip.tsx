@@ -6,7 +6,12 @@ import { ago } from "./format";
 import { CloseIcon } from "./icons";
 import type { Past } from "./types";
 
-const words: Record<string, string> = { click: "opened", view: "viewed", like: "liked", dislike: "disliked", rating: "rated" };
+const LIKED = 2; // the signal of a like; many stars and purchases reach it too
+
+function word(signal: number): string {
+    if (signal < 0) return "disliked";
+    return signal >= LIKED ? "liked" : "opened";
+}
 
 interface Props {
     past: Past[];
@@ -24,20 +29,20 @@ export function Strip({ past, driven, cause, onPoint, onTakeBack }: Props) {
         <ol class="strip" aria-label="What this person did, newest first">
             {past.map((p) => {
                 const n = driven.get(p.id) ?? 0;
-                const isDisliked = p.type === "dislike";
+                const isDisliked = p.signal < 0;
                 return (
                     <li key={p.id} class={`${p.id === cause ? "cause" : ""}${isDisliked ? " disliked" : ""}`}>
                         <button
                             type="button"
                             class="past"
                             aria-pressed={p.id === cause}
-                            aria-label={`${p.title}, ${words[p.type] ?? p.type} ${ago(p.timestamp)}, named in the reasons of ${n} of these`}
+                            aria-label={`${p.title}, ${word(p.signal)} ${ago(p.timestamp)}, named in the reasons of ${n} of these`}
                             onClick={() => onPoint(p.id === cause ? "" : p.id)}
                         >
                             <Cover item={p} />
                             {n > 0 && <span class="n" aria-hidden="true">{n}</span>}
                             <span class="t">{p.title}</span>
-                            <small>{words[p.type] ?? p.type} {ago(p.timestamp)}</small>
+                            <small>{word(p.signal)} {ago(p.timestamp)}</small>
                         </button>
                         {!isDisliked && (
                             <button type="button" class="back" aria-label={`Take back: ${p.title}`} title="Take back (counts as a dislike)" onClick={() => onTakeBack(p)}>

@@ -37,6 +37,7 @@ export interface Slate {
 /** The decision record: what each stage proposed, scored, moved, and how long it took. */
 export interface Decision {
     candidates: number;
+    seen: number; // items of this person that are left out: 0 means nothing is known yet
     generators: { name: string; proposed: number; kept: number }[];
     experts: { name: string; weight: number; contribution: number }[];
     stages: { name: string; us: number }[];
@@ -61,27 +62,31 @@ export interface Ack {
 }
 
 export interface Past extends Item {
-    type: string;
+    signal: number; // how the engine took it: negative is a dislike
     timestamp: string;
 }
 
 export interface Person {
     id: string;
     events: number;
-    last_title?: string;
+    last_title: string;
+}
+
+export interface Quantiles {
+    p50: number;
+    p99: number;
+    count: number;
 }
 
 export interface Stats {
-    version?: string;
-    position: number;
     events: number;
     events_per_s: number;
     users: number;
     items: number;
     recommendations: number;
     rss_bytes: number;
-    freshness_us?: { p50: number; p99: number };
-    recommend_us?: { p50: number; p99: number };
-    quality?: { scored: number; hr10: number; popular_hr10: number; sample_one_in?: number };
-    sample_users?: Person[];
+    freshness_us: Quantiles;
+    recommend_us: Quantiles;
+    quality: { scored: number; hr10: number; popular_hr10: number };
+    sample_users: Person[];
 }
