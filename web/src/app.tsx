@@ -78,7 +78,7 @@ export function App() {
                     <People people={people} user={session.user} isNew={session.isNew} onPick={(u) => void session.show(u)} onNew={session.beNew} />
                     <section class="panel" aria-labelledby="trending-title">
                         <h2 id="trending-title">Trending now</h2>
-                        <Titles items={trending} onOpen={open} isNumbered />
+                        {trending.length > 0 ? <Titles items={trending} onOpen={open} isNumbered /> : <p class="quiet">Nothing yet.</p>}
                     </section>
                 </aside>
                 <main aria-busy={session.isBusy}>
