@@ -3,8 +3,8 @@
  * app: what the subcommands share. A subcommand is a `struct app_command` in a file of its own plus
  * one line in commands.c; its options come from conf, its own flags from its row.
  *
- * Results go to stdout (with --json as one JSON object, errors included), everything else to stderr.
- * Thread: main.
+ * Results go to stdout (with --json as one JSON object, errors included), everything else to
+ * stderr. Thread: main.
  */
 #ifndef APP_APP_H
 #define APP_APP_H
@@ -43,9 +43,9 @@ typedef int (*app_run_fn)(struct app *app, int argc, char **argv);
 
 struct app_command {
     const char *name;
-    const char *summary;   /* one line */
-    const char *arguments; /* as usage shows them: "FILE..."; "" when there are none */
-    const char *text;      /* what it does; paragraphs separated by a blank line */
+    const char *summary;           /* one line */
+    const char *arguments;         /* as usage shows them: "FILE..."; "" when there are none */
+    const char *text;              /* what it does; paragraphs separated by a blank line */
     const struct conf_flag *flags; /* its own, --json and --help aside */
     uint32_t flag_count;
     app_run_fn run;
@@ -94,6 +94,7 @@ struct app_progress {
     int64_t began_ns, next_ns;
 };
 
+/* The clock starts here. `what` and `unit` stay borrowed. */
 void app_progress_begin(struct app_progress *progress, const struct app *app, const char *what,
                         const char *unit, uint64_t total);
 /* Cheap enough for every batch. */
@@ -108,13 +109,16 @@ void app_print_count(uint64_t count, struct base_buf *out);
 
 /* ---- the service manager -----------------------------------------------------------------------
  *
- * Tells systemd (Type=notify) "READY=1", "STOPPING=1", "STATUS=...". Nothing without NOTIFY_SOCKET. */
+ * Tells systemd (Type=notify) "READY=1", "STOPPING=1", "STATUS=...". Nothing without NOTIFY_SOCKET.
+ */
 void app_notify(const char *state);
 
-/* ---- documents --------------------------------------------------------------------------------- */
+/* ---- documents ---------------------------------------------------------------------------------
+ */
 
+/* --help of the program and of a subcommand, and freshet.1, from the tables. */
 void app_help_program(struct base_buf *out);
 void app_help_command(const struct app_command *command, struct base_buf *out);
-void app_document_man(struct base_buf *out); /* freshet.1 */
+void app_document_man(struct base_buf *out);
 
 #endif

@@ -32,8 +32,9 @@ const struct app_command app_command_check_config = {
     .name = "check-config",
     .summary = "print every option and where it came from, or all faults at once",
     .arguments = "",
-    .text = "Reads flags, environment and the file of --config as every other subcommand does, and\n"
-            "does nothing else. Prints each option with its value and its origin. With faults it\n"
-            "prints all of them, with file, line and column, and ends with 2.",
+    .text =
+        "Reads flags, environment and the file of --config as every other subcommand does, and\n"
+        "does nothing else. Prints each option with its value and its origin. With faults it\n"
+        "prints all of them, with file, line and column, and ends with 2.",
     .run = app_check_config,
 };

@@ -19,9 +19,9 @@ struct app_engine {
 };
 
 struct app_engine_options {
-    bool read_only;           /* recover and look: no lock, no threads */
-    bool by_hand;             /* no threads: fold_run() drives */
-    uint32_t sample_one_in;   /* 0 = as configured */
+    bool read_only;                /* recover and look: no lock, no threads */
+    bool by_hand;                  /* no threads: fold_run() drives */
+    uint32_t sample_one_in;        /* 0 = as configured */
     struct app_progress *progress; /* drawn while recovering; may be NULL */
 };
 

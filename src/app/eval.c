@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * freshet eval: how good is it on these files? Runs them through the very same fold and ranking code as
- * serve, predicting before learning, and prints the metrics.
+ * freshet eval: how good is it on these files? Runs them through the very same fold and ranking
+ * code as serve, predicting before learning, and prints the metrics.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,8 +26,8 @@ struct evaluating {
 
 static bool parse_protocol(const char *name, enum eval_protocol *out)
 {
-    static const enum eval_protocol protocols[] = {EVAL_PREQUENTIAL, EVAL_LEAVE_ONE_OUT,
-                                                   EVAL_SPLIT, EVAL_SESSIONS};
+    static const enum eval_protocol protocols[] = {EVAL_PREQUENTIAL, EVAL_LEAVE_ONE_OUT, EVAL_SPLIT,
+                                                   EVAL_SESSIONS};
     for (size_t p = 0; p < FR_COUNT_OF(protocols); p++) {
         if (strcmp(eval_protocol_name(protocols[p]), name) == 0) {
             *out = protocols[p];
@@ -73,7 +73,8 @@ static int parse(struct evaluating *work, const char *protocol)
     const char *unit = app_flag(app, "unit");
     uint64_t blocks = 0;
     if (!parse_protocol(protocol, &options->protocol))
-        return app_usage(app, "unknown protocol '%s': prequential, leave-one-out, split or sessions",
+        return app_usage(app,
+                         "unknown protocol '%s': prequential, leave-one-out, split or sessions",
                          protocol);
     if (unit && strcmp(unit, "user") != 0 && strcmp(unit, "session") != 0)
         return app_usage(app, "--unit is user or session, not '%s'", unit);
@@ -89,8 +90,7 @@ static int parse(struct evaluating *work, const char *protocol)
     options->repeats = app->options->repeats == 1;
     options->learn_validation = app_flag(app, "learn-validation") != NULL;
     options->validation_target = app_flag(app, "validation-target") != NULL;
-    options->experts =
-        strcmp(app->options->experts, "all") == 0 ? NULL : app->options->experts;
+    options->experts = strcmp(app->options->experts, "all") == 0 ? NULL : app->options->experts;
     work->reader = (struct ingest_reader_options){
         .types = &work->types,
         .format = app_flag(app, "format"),
@@ -187,8 +187,7 @@ static int app_eval(struct app *app, int argc, char **argv)
     int code = parse(&work, argv[0]);
     if (code != APP_OK)
         return code;
-    bool two_parts =
-        work.options.protocol == EVAL_SPLIT || work.options.protocol == EVAL_SESSIONS;
+    bool two_parts = work.options.protocol == EVAL_SPLIT || work.options.protocol == EVAL_SESSIONS;
     if (two_parts && !app_flag(app, "test"))
         return app_usage(app, "%s needs --train FILE and --test FILE", argv[0]);
     if (argc < 2 && !app_flag(app, "train"))
@@ -232,15 +231,16 @@ const struct app_command app_command_eval = {
     .name = "eval",
     .summary = "judge the recommendations on files of events",
     .arguments = "PROTOCOL FILE...",
-    .text = "prequential    every event is predicted, then learnt, in the order of their times\n"
-            "leave-one-out  each user's last item is predicted, the one before it held out too\n"
-            "split          --train is learnt, all items are ranked for the users of --test\n"
-            "sessions       --train is learnt, every next item of the sessions of --test predicted\n"
-            "\n"
-            "The files go through the very same fold and ranking code as serve. --repeats skip\n"
-            "(default) leaves out what someone has seen and does not judge it; --experts a,b judges\n"
-            "without the others. HR@K, NDCG@K and MRR@K are over all items: rank = number of items\n"
-            "scored higher plus half of the ties; an unknown item is a miss.",
+    .text =
+        "prequential    every event is predicted, then learnt, in the order of their times\n"
+        "leave-one-out  each user's last item is predicted, the one before it held out too\n"
+        "split          --train is learnt, all items are ranked for the users of --test\n"
+        "sessions       --train is learnt, every next item of the sessions of --test predicted\n"
+        "\n"
+        "The files go through the very same fold and ranking code as serve. --repeats skip\n"
+        "(default) leaves out what someone has seen and does not judge it; --experts a,b judges\n"
+        "without the others. HR@K, NDCG@K and MRR@K are over all items: rank = number of items\n"
+        "scored higher plus half of the ties; an unknown item is a miss.",
     .flags = flags,
     .flag_count = FR_COUNT_OF(flags),
     .run = app_eval,

@@ -37,9 +37,10 @@ const struct app_command app_command_hash = {
     .name = "hash",
     .summary = "print the digest of the state that the journal folds to",
     .arguments = "",
-    .text = "Recovers the data directory as a start does (newest good snapshot, then the rest of the\n"
-            "journal) without locking or changing it, and prints a 128-bit digest of all state with\n"
-            "its position. The same journal gives the same digest, whatever the batch sizes,\n"
-            "restarts, snapshots and number of serving threads.",
+    .text =
+        "Recovers the data directory as a start does (newest good snapshot, then the rest of the\n"
+        "journal) without locking or changing it, and prints a 128-bit digest of all state with\n"
+        "its position. The same journal gives the same digest, whatever the batch sizes,\n"
+        "restarts, snapshots and number of serving threads.",
     .run = app_hash,
 };

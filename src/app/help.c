@@ -17,8 +17,9 @@ void app_help_program(struct base_buf *out)
                           "usage: freshet SUBCOMMAND [--flag...] [argument...]\n\n");
     for (uint32_t i = 0; i < count; i++)
         base_buf_printf(out, "  %-14s %s\n", commands[i]->name, commands[i]->summary);
-    base_buf_put_str(out, "\nfreshet SUBCOMMAND --help tells its flags and exit codes. Nothing needs "
-                          "to be configured.\n");
+    base_buf_put_str(out,
+                     "\nfreshet SUBCOMMAND --help tells its flags and exit codes. Nothing needs "
+                     "to be configured.\n");
 }
 
 static void help_flags(const struct app_command *command, struct base_buf *out)

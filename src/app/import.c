@@ -3,8 +3,8 @@
  * freshet import: files of events, items and users into a data directory, through the same journal
  * and fold as everything else. Rows that break a rule are told and kept in the dead-letter store.
  *
- * Sampling: a small file is scored whole; of a large one about 100,000 events are (one in up to 32),
- * so that an import is not slower than it need be. --sample says otherwise.
+ * Sampling: a small file is scored whole; of a large one about 100,000 events are (one in up to
+ * 32), so that an import is not slower than it need be. --sample says otherwise.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -77,8 +77,7 @@ static void refuse(struct importing *work, const char *path, const struct ingest
 {
     char position[PATH_BYTES + 32];
     const struct schema_reject *reject = record->reject;
-    int bytes =
-        snprintf(position, sizeof(position), "%s row %" PRIu64, path, record->row);
+    int bytes = snprintf(position, sizeof(position), "%s row %" PRIu64, path, record->row);
     struct ingest_letter letter = {.source = "import",
                                    .position = fr_slice_of(position, (size_t)bytes),
                                    .time_us = os_wall_us(os_real()),
@@ -172,8 +171,10 @@ static void print_text(const struct importing *work, const struct judged *judged
     app_print_count(work->events - duplicates, out);
     base_buf_printf(out, " events learnt in %.1f s", seconds);
     if (judged->scored)
-        base_buf_printf(out, "; while learning, %.1f %% of next choices were in the top ten "
-                        "(popular items: %.1f %%)", 100 * judged->hits / (double)judged->scored,
+        base_buf_printf(out,
+                        "; while learning, %.1f %% of next choices were in the top ten "
+                        "(popular items: %.1f %%)",
+                        100 * judged->hits / (double)judged->scored,
                         100 * judged->popular_hits / (double)judged->scored);
     base_buf_put_str(out, "\n");
     if (work->items || work->users)
@@ -183,8 +184,10 @@ static void print_text(const struct importing *work, const struct judged *judged
         base_buf_printf(out, "%" PRIu64 " events were known already and not counted again\n",
                         duplicates);
     if (work->rejects)
-        base_buf_printf(out, "%" PRIu64 " rows were refused; they are kept with their reasons in "
-                        "%s/dead-letters\n", work->rejects, work->app->options->data_dir);
+        base_buf_printf(out,
+                        "%" PRIu64 " rows were refused; they are kept with their reasons in "
+                        "%s/dead-letters\n",
+                        work->rejects, work->app->options->data_dir);
 }
 
 static void print_json(const struct importing *work, const struct judged *judged, double seconds,
@@ -192,13 +195,15 @@ static void print_json(const struct importing *work, const struct judged *judged
 {
     struct fold_stats stats;
     fold_stats_get(work->engine.fold, &stats);
-    base_buf_printf(out, "{\"events\":%" PRIu64 ",\"duplicates\":%" PRIu64 ",\"items\":%" PRIu64
+    base_buf_printf(out,
+                    "{\"events\":%" PRIu64 ",\"duplicates\":%" PRIu64 ",\"items\":%" PRIu64
                     ",\"users\":%" PRIu64 ",\"rejected\":%" PRIu64 ",\"seconds\":%.3f",
                     work->events - duplicates, duplicates, work->items, work->users, work->rejects,
                     seconds);
-    base_buf_printf(out, ",\"scored\":%" PRIu64 ",\"sample_one_in\":%u,\"hit_rate_10\":%.6f,"
-                    "\"popular_hit_rate_10\":%.6f,\"position\":%" PRIu64 "}\n", judged->scored,
-                    stats.sample_one_in,
+    base_buf_printf(out,
+                    ",\"scored\":%" PRIu64 ",\"sample_one_in\":%u,\"hit_rate_10\":%.6f,"
+                    "\"popular_hit_rate_10\":%.6f,\"position\":%" PRIu64 "}\n",
+                    judged->scored, stats.sample_one_in,
                     judged->scored ? judged->hits / (double)judged->scored : 0.0,
                     judged->scored ? judged->popular_hits / (double)judged->scored : 0.0,
                     stats.applied);
@@ -296,17 +301,18 @@ const struct app_command app_command_import = {
     .name = "import",
     .summary = "learn from files of events, items or users",
     .arguments = "FILE...",
-    .text = "Reads JSON lines, a JSON array, CSV and its relatives, sequences or sessions, plain or\n"
-            "compressed with gzip, xz or zstd, from files or standard input (-), into the data\n"
-            "directory. What each file is and which column is what is guessed from its content\n"
-            "unless the flags say it.\n"
-            "\n"
-            "Events are taken in the order of their times (within windows of two million), whatever\n"
-            "the order of the rows.\n"
-            "\n"
-            "Rows that break a rule are told with column, rule and value, and kept in the\n"
-            "dead-letter store; the others go in. Reading the same file again changes nothing:\n"
-            "its events are recognised.",
+    .text =
+        "Reads JSON lines, a JSON array, CSV and its relatives, sequences or sessions, plain or\n"
+        "compressed with gzip, xz or zstd, from files or standard input (-), into the data\n"
+        "directory. What each file is and which column is what is guessed from its content\n"
+        "unless the flags say it.\n"
+        "\n"
+        "Events are taken in the order of their times (within windows of two million), whatever\n"
+        "the order of the rows.\n"
+        "\n"
+        "Rows that break a rule are told with column, rule and value, and kept in the\n"
+        "dead-letter store; the others go in. Reading the same file again changes nothing:\n"
+        "its events are recognised.",
     .flags = flags,
     .flag_count = FR_COUNT_OF(flags),
     .run = app_import,

@@ -45,8 +45,10 @@ static int create(const struct app *app)
     if (app->json)
         base_buf_printf(&out, "{\"token\":\"%s\"}\n", token);
     else
-        base_buf_printf(&out, "%s\nIt is shown this once and stored nowhere; send it as "
-                        "'Authorization: Bearer ...'.\n", token);
+        base_buf_printf(&out,
+                        "%s\nIt is shown this once and stored nowhere; send it as "
+                        "'Authorization: Bearer ...'.\n",
+                        token);
     return app_print(&out);
 }
 
@@ -95,8 +97,9 @@ const struct app_command app_command_keys = {
     .name = "keys",
     .summary = "create, list and revoke API keys",
     .arguments = "create|list|revoke [ID]",
-    .text = "Keys are stored hashed in the data directory. A running server knows a new or revoked\n"
-            "key within a second. The first key makes every request need one.",
+    .text =
+        "Keys are stored hashed in the data directory. A running server knows a new or revoked\n"
+        "key within a second. The first key makes every request need one.",
     .flags = flags,
     .flag_count = FR_COUNT_OF(flags),
     .run = app_keys,

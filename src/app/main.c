@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * freshet: the program. Everything is in app_main(), so that tests and the generator of the man page
- * link the same code.
+ * freshet: the program. Everything is in app_main(), so that tests and the generator of the man
+ * page link the same code.
  */
 #include "app/app.h"
 

@@ -26,8 +26,8 @@ void app_notify(const char *state)
     if (fd < 0)
         return; /* the manager then stops us for silence: its timeout says so */
     socklen_t address_bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + bytes);
-    ssize_t sent = sendto(fd, state, strlen(state), MSG_NOSIGNAL,
-                          (const struct sockaddr *)&address, address_bytes);
+    ssize_t sent = sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address,
+                          address_bytes);
     (void)sent; /* as above */
     close(fd);
 }

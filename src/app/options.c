@@ -57,7 +57,9 @@ enum fr_status app_event_types(const struct conf *conf, struct schema_types *out
     schema_types_init(&types);
     for (uint32_t i = 0; i < count; i++) {
         int known = schema_types_find(&types, fr_slice_str(events[i].name));
-        struct schema_type type = {.weight = 1, .rule = SCHEMA_VALUE_ANY, .high = 1,
+        struct schema_type type = {.weight = 1,
+                                   .rule = SCHEMA_VALUE_ANY,
+                                   .high = 1,
                                    .is_custom = true};
         if (known >= 0)
             type = types.row[known];

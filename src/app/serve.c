@@ -2,10 +2,11 @@
  *
  * freshet serve: recovers the data directory and answers over HTTP until it is told to stop.
  *
- * Start order: state, rank, fold (recovery), dead letters, HTTP. Stop order is the reverse: requests
- * under way finish, what was submitted is folded, a snapshot is written. The main thread waits for
- * signals, and once a second copies the state's figures into the gauges and looks whether the journal
- * has failed: then the process ends with 1, so that a supervisor starts it anew and it recovers.
+ * Start order: state, rank, fold (recovery), dead letters, HTTP. Stop order is the reverse:
+ * requests under way finish, what was submitted is folded, a snapshot is written. The main thread
+ * waits for signals, and once a second copies the state's figures into the gauges and looks whether
+ * the journal has failed: then the process ends with 1, so that a supervisor starts it anew and it
+ * recovers.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -141,8 +142,8 @@ static enum fr_status open_http(struct serving *serving, struct fr_error *error)
         .address = conf->listen,
         .port = (uint16_t)conf->port,
         .port_tries = app_flag(serving->app, "next-port") ? PORT_TRIES : 1,
-        .threads = conf->threads == CONF_AUTO ? (uint32_t)FR_MAX(cores, 1L)
-                                              : (uint32_t)conf->threads,
+        .threads =
+            conf->threads == CONF_AUTO ? (uint32_t)FR_MAX(cores, 1L) : (uint32_t)conf->threads,
         .connections_max = (uint32_t)conf->connections_max,
         .body_bytes_max = conf->body_max,
         .batch_events_max = (uint32_t)conf->batch_max,
@@ -237,10 +238,11 @@ const struct app_command app_command_serve = {
     .name = "serve",
     .summary = "take in events and answer recommendations over HTTP",
     .arguments = "",
-    .text = "Recovers the data directory (newest snapshot, then the rest of the journal), binds the\n"
-            "address and serves until SIGINT or SIGTERM; then finishes what is under way, writes a\n"
-            "snapshot and ends with 0. Ends with 1 when the disk refuses a sync: a supervisor should\n"
-            "start it again, and it recovers everything that was acknowledged.",
+    .text =
+        "Recovers the data directory (newest snapshot, then the rest of the journal), binds the\n"
+        "address and serves until SIGINT or SIGTERM; then finishes what is under way, writes a\n"
+        "snapshot and ends with 0. Ends with 1 when the disk refuses a sync: a supervisor should\n"
+        "start it again, and it recovers everything that was acknowledged.",
     .flags = flags,
     .flag_count = FR_COUNT_OF(flags),
     .run = app_serve,

@@ -13,7 +13,9 @@ enum { WINDOW_EVENTS = 2000000, PLACES_FIRST = 4096 };
 enum fr_status app_stream_init(struct app_stream *stream, char *const *paths, uint32_t path_count,
                                const struct ingest_reader_options *options)
 {
-    *stream = (struct app_stream){.paths = paths, .path_count = path_count, .options = *options,
+    *stream = (struct app_stream){.paths = paths,
+                                  .path_count = path_count,
+                                  .options = *options,
                                   .sorted = true};
     base_buf_init(&stream->window, (size_t)1 << 31);
     return path_count > 0 ? FR_OK : FR_INVALID;
@@ -68,7 +70,8 @@ static enum fr_status keep(struct app_stream *stream, const struct ingest_record
     if (stream->place_count && stream->places[stream->place_count - 1].time_us > time_us)
         stream->sorted = false;
     stream->places[stream->place_count++] =
-        (struct app_stream_place){.time_us = time_us, .offset = (uint32_t)offset,
+        (struct app_stream_place){.time_us = time_us,
+                                  .offset = (uint32_t)offset,
                                   .bytes = (uint32_t)(stream->window.count - offset),
                                   .row = record->row};
     return FR_OK;
@@ -109,8 +112,8 @@ static bool drain(struct app_stream *stream, struct ingest_record *out_record)
     struct fr_slice bytes =
         fr_slice_of((const char *)stream->window.bytes + place->offset, place->bytes);
     FR_ASSERT(schema_event_decode(bytes, &stream->event) == FR_OK);
-    *out_record = (struct ingest_record){.thing = INGEST_EVENTS, .event = &stream->event,
-                                         .row = place->row};
+    *out_record =
+        (struct ingest_record){.thing = INGEST_EVENTS, .event = &stream->event, .row = place->row};
     return true;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * app stream: files as one stream of things, for import and eval alike. Items, users and rejects come
- * as they are read; events come in the order of (time, place in the file) within windows of two
- * million, since many data sets are sorted by user. Thread: one at a time.
+ * app stream: files as one stream of things, for import and eval alike. Items, users and rejects
+ * come as they are read; events come in the order of (time, place in the file) within windows of
+ * two million, since many data sets are sorted by user. Thread: one at a time.
  */
 #ifndef APP_STREAM_H
 #define APP_STREAM_H
@@ -14,12 +14,12 @@ struct app_stream {
     uint32_t path_count, path_at; /* path_at: of the thing given last */
     struct ingest_reader_options options;
     struct ingest_reader *reader;
-    struct base_buf window;       /* encoded events */
+    struct base_buf window; /* encoded events */
     struct app_stream_place *places;
     uint32_t place_count, place_at, place_max;
     bool sorted, draining;
-    struct schema_event event;    /* the one given last */
-    uint64_t reordered;           /* events that came out in another order than they stood */
+    struct schema_event event; /* the one given last */
+    uint64_t reordered;        /* events that came out in another order than they stood */
 };
 
 /* Where an event of the window stands. */

@@ -36,7 +36,8 @@ static void print_report(const struct journal_report *report, const struct fault
                          struct base_buf *out)
 {
     if (faults->json) {
-        base_buf_printf(out, "{\"segments\":%llu,\"records\":%llu,\"bytes\":%llu,\"first\":%llu,"
+        base_buf_printf(out,
+                        "{\"segments\":%llu,\"records\":%llu,\"bytes\":%llu,\"first\":%llu,"
                         "\"last\":%llu,\"torn_bytes\":%llu,\"faults\":[",
                         (unsigned long long)report->segments, (unsigned long long)report->records,
                         (unsigned long long)report->bytes, (unsigned long long)report->first,
@@ -51,7 +52,8 @@ static void print_report(const struct journal_report *report, const struct fault
                     (unsigned long long)report->segments, (unsigned long long)report->first,
                     (unsigned long long)report->last);
     if (report->torn_bytes)
-        base_buf_printf(out, "; an unfinished group of %llu bytes at the end was never "
+        base_buf_printf(out,
+                        "; an unfinished group of %llu bytes at the end was never "
                         "acknowledged and is cut at the next start",
                         (unsigned long long)report->torn_bytes);
     base_buf_put_str(out, faults->count ? ": DAMAGED\n" : ": every checksum holds\n");
@@ -68,8 +70,7 @@ static int app_verify(struct app *app, int argc, char **argv)
     struct faults faults = {.json = app->json};
     base_buf_init(&faults.text, 0);
     snprintf(path, sizeof(path), "%s/journal", app->options->data_dir);
-    enum fr_status status =
-        journal_verify(os_real(), path, add_fault, &faults, &report, &error);
+    enum fr_status status = journal_verify(os_real(), path, add_fault, &faults, &report, &error);
     if (status != FR_OK && status != FR_CORRUPT) {
         base_buf_release(&faults.text);
         return app_fail(app, &error);
@@ -86,9 +87,11 @@ const struct app_command app_command_verify = {
     .name = "verify",
     .summary = "check every byte of the journal",
     .arguments = "",
-    .text = "Reads every segment, beside a running server if need be, checks the checksum of every\n"
-            "record and that positions follow each other, and lists each damage with segment and\n"
-            "byte. Ends with 3 when there is any. An unfinished group at the very end is no damage: it\n"
-            "was never acknowledged.",
+    .text =
+        "Reads every segment, beside a running server if need be, checks the checksum of every\n"
+        "record and that positions follow each other, and lists each damage with segment and\n"
+        "byte. Ends with 3 when there is any. An unfinished group at the very end is no damage: "
+        "it\n"
+        "was never acknowledged.",
     .run = app_verify,
 };

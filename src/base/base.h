@@ -15,18 +15,18 @@
 
 enum fr_status {
     FR_OK = 0,
-    FR_AGAIN,     /* nothing now, try later: an empty queue, a busy lock */
-    FR_END,       /* the end of what is read: a file, a cursor */
-    FR_FULL,      /* a named maximum is reached */
-    FR_NOT_FOUND, /* no such thing */
-    FR_EXISTS,    /* it is there already */
-    FR_INVALID,   /* the input breaks a rule; the message says which and where */
-    FR_TIMEOUT,   /* a deadline passed */
-    FR_CORRUPT,   /* stored bytes fail their check */
-    FR_IO,        /* the operating system refused */
-    FR_NO_SPACE,  /* the disk is full */
-    FR_DENIED,    /* no right to do it */
-    FR_MEMORY,    /* no memory */
+    FR_AGAIN,       /* nothing now, try later: an empty queue, a busy lock */
+    FR_END,         /* the end of what is read: a file, a cursor */
+    FR_FULL,        /* a named maximum is reached */
+    FR_NOT_FOUND,   /* no such thing */
+    FR_EXISTS,      /* it is there already */
+    FR_INVALID,     /* the input breaks a rule; the message says which and where */
+    FR_TIMEOUT,     /* a deadline passed */
+    FR_CORRUPT,     /* stored bytes fail their check */
+    FR_IO,          /* the operating system refused */
+    FR_NO_SPACE,    /* the disk is full */
+    FR_DENIED,      /* no right to do it */
+    FR_MEMORY,      /* no memory */
     FR_UNSUPPORTED, /* a format or feature that this build does not know */
     FR_STATUS_COUNT
 };
@@ -53,7 +53,8 @@ struct fr_slice {
 #define FR_SLICE(literal) ((struct fr_slice){(literal), sizeof(literal) - 1})
 
 /* Fills error (when not NULL) and returns status, so that a failing function ends in
- * `return base_fail(error, FR_IO, "journal", "cannot ...", ...)`. The hint is set by base_hint(). */
+ * `return base_fail(error, FR_IO, "journal", "cannot ...", ...)`. The hint is set by base_hint().
+ */
 enum fr_status base_fail(struct fr_error *error, enum fr_status status, const char *room,
                          const char *format, ...) FR_PRINTF(4, 5);
 void base_hint(struct fr_error *error, const char *format, ...) FR_PRINTF(2, 3);

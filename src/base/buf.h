@@ -27,6 +27,7 @@ void base_buf_clear(struct base_buf *buf); /* keeps the memory */
 uint8_t *base_buf_reserve(struct base_buf *buf, size_t bytes);
 void base_buf_commit(struct base_buf *buf, size_t bytes);
 
+/* Appending: all or nothing, and nothing after an overflow. */
 void base_buf_put(struct base_buf *buf, const void *bytes, size_t count);
 void base_buf_put_slice(struct base_buf *buf, struct fr_slice text); /* raw, no length */
 void base_buf_put_str(struct base_buf *buf, const char *text);
@@ -55,6 +56,8 @@ struct base_reader {
     bool failed;
 };
 
+/* Over borrowed bytes; the counterparts of base_buf_put_*. take() hands out raw bytes, left() says
+ * how many there are (0 once failed). */
 struct base_reader base_reader_of(const void *bytes, size_t count);
 uint8_t base_reader_u8(struct base_reader *reader);
 uint32_t base_reader_u32(struct base_reader *reader);

@@ -76,8 +76,8 @@ float base_sigmoidf(float x)
     return 1.0f / (1.0f + base_expf(-x));
 }
 
-/* A rest of age below one half-life is taken to 1/64 of it, as a product of the factors of its bits;
- * integers throughout, rounded down at each step. */
+/* A rest of age below one half-life is taken to 1/64 of it, as a product of the factors of its
+ * bits; integers throughout, rounded down at each step. */
 static const uint32_t half_power[6] = {
     /* 2^-(1/2), 2^-(1/4), ..., 2^-(1/64) times 2^32 */
     3037000499u, 3611622602u, 3938502375u, 4112874773u, 4202935003u, 4248701964u,

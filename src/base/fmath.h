@@ -15,7 +15,7 @@ float base_exp2f(float x);
 float base_expf(float x);
 /* log2(x), x > 0 normal; absolute error <= 3e-7 * max(1, |log2 x|). x <= 0 gives -126. */
 float base_log2f(float x);
-float base_logf(float x);  /* natural */
+float base_logf(float x);     /* natural */
 float base_sigmoidf(float x); /* 1 / (1 + e^-x), saturating */
 
 /* Half-life decay in fixed point: value * 2^-(age / half_life), 32.32 inside, rounded down.

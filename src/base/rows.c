@@ -221,8 +221,8 @@ static void copy_aside(struct base_rows *rows, struct base_pool *pool, uint32_t 
 {
     uint8_t expected = MARK_PENDING;
     struct copy *copy = pool_take(pool);
-    if (!__atomic_compare_exchange_n(&rows->marks[b], &expected, MARK_BUSY, false,
-                                     __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
+    if (!__atomic_compare_exchange_n(&rows->marks[b], &expected, MARK_BUSY, false, __ATOMIC_ACQUIRE,
+                                     __ATOMIC_ACQUIRE)) {
         pool_give_back(pool, copy);
         while (__atomic_load_n(&rows->marks[b], __ATOMIC_ACQUIRE) == MARK_BUSY)
             ; /* the snapshot thread copies 16 KiB */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * base_rows: the row store. All state that the fold owns lives in tables of fixed-size rows, so that
- * saving, loading, hashing, memory accounting and snapshots exist once.
+ * base_rows: the row store. All state that the fold owns lives in tables of fixed-size rows, so
+ * that saving, loading, hashing, memory accounting and snapshots exist once.
  *
  * One writer (the fold thread), many readers. The region is reserved at its largest size when the
- * table is made and never moves; pages come with use. Index 0 is never handed out (it means "none").
+ * table is made and never moves; pages come with use. Index 0 is never handed out (it means
+ * "none").
  *
  * Concurrency. Every field that readers may see is written with FR_STORE (or base_rows_put) and
  * read with FR_LOAD or base_rows_copy: words, relaxed. A row whose words must agree begins with a
@@ -35,20 +36,22 @@
 struct base_rows;
 
 struct base_rows_options {
-    const char *name;     /* static; unique among tables, stored in snapshots */
-    uint32_t row_bytes;   /* multiple of 8, at most BASE_ROWS_BLOCK_BYTES */
-    uint32_t count_max;   /* rows, index 0 included; reserved as address space only */
+    const char *name;   /* static; unique among tables, stored in snapshots */
+    uint32_t row_bytes; /* multiple of 8, at most BASE_ROWS_BLOCK_BYTES */
+    uint32_t count_max; /* rows, index 0 included; reserved as address space only */
 };
 
+/* FR_MEMORY when the addresses cannot be reserved. Options are copied; the name is not. */
 FR_MUST_USE enum fr_status base_rows_new(const struct base_rows_options *options,
                                          struct fr_error *error, struct base_rows **out_rows);
 void base_rows_free(struct base_rows *rows);
 
+/* What it is and how full it is. Any thread. */
 const char *base_rows_name(const struct base_rows *rows);
 uint32_t base_rows_row_bytes(const struct base_rows *rows);
-uint32_t base_rows_count(const struct base_rows *rows);     /* rows in use, row 0 included; acquire */
+uint32_t base_rows_count(const struct base_rows *rows); /* rows in use, row 0 included; acquire */
 uint32_t base_rows_count_max(const struct base_rows *rows);
-size_t base_rows_bytes(const struct base_rows *rows);       /* touched memory, for the budget */
+size_t base_rows_bytes(const struct base_rows *rows); /* touched memory, for the budget */
 
 /* Writer. A zeroed row at the end, or 0 when count_max is reached. Publishes with release. */
 uint32_t base_rows_add(struct base_rows *rows);
@@ -71,8 +74,8 @@ void base_rows_put(void *to, const void *from, size_t bytes);
 /* R2. The version is the row's first u32. */
 void base_row_change(uint32_t *version); /* writer: odd; orders later stores after it */
 void base_row_done(uint32_t *version);   /* writer: even; orders earlier stores before it */
-uint32_t base_row_read_begin(const uint32_t *version);             /* spins while odd */
-bool base_row_read_ok(const uint32_t *version, uint32_t began);    /* false: read again */
+uint32_t base_row_read_begin(const uint32_t *version);          /* spins while odd */
+bool base_row_read_ok(const uint32_t *version, uint32_t began); /* false: read again */
 
 /* Digest of name, count, meta and every row in order. Writer, or any thread at rest. */
 void base_rows_digest(const struct base_rows *rows, struct base_digest *digest);
@@ -83,8 +86,8 @@ FR_MUST_USE enum fr_status base_pool_new(size_t bytes_max, struct base_pool **ou
 void base_pool_free(struct base_pool *pool);
 size_t base_pool_used_max(const struct base_pool *pool); /* high-water mark since the last freeze */
 
-void base_rows_freeze(struct base_rows *rows, struct base_pool *pool);   /* writer */
-uint32_t base_rows_frozen_blocks(const struct base_rows *rows);          /* snapshot thread */
+void base_rows_freeze(struct base_rows *rows, struct base_pool *pool); /* writer */
+uint32_t base_rows_frozen_blocks(const struct base_rows *rows);        /* snapshot thread */
 uint32_t base_rows_frozen_count(const struct base_rows *rows);
 const uint64_t *base_rows_frozen_meta(const struct base_rows *rows);
 /* Copies block b as it was at the freeze into `to` (BASE_ROWS_BLOCK_BYTES); gives its used bytes,
@@ -93,7 +96,8 @@ const uint64_t *base_rows_frozen_meta(const struct base_rows *rows);
 size_t base_rows_frozen_block(struct base_rows *rows, uint32_t b, void *to);
 /* The block that waits longest, until base_rows_frozen_block() takes it; false when none waits. */
 bool base_pool_next(struct base_pool *pool, struct base_rows **out_rows, uint32_t *out_b);
-void base_rows_thaw(struct base_rows *rows); /* snapshot thread, after the last block or on failure */
+/* Snapshot thread, after the last block or on failure. */
+void base_rows_thaw(struct base_rows *rows);
 
 /* Loading: count, meta, then blocks in order. Before any reader. FR_CORRUPT when count or sizes do
  * not fit the table. */

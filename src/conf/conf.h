@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * conf: the options. One table (options.def) gives the struct below, its parsers, --help and the
- * documents. Precedence: flags, then environment (FRESHET_NAME), then file, then default. All faults
- * are collected and told at once, each with its place, what was seen and the nearest known name.
+ * documents. Precedence: flags, then environment (FRESHET_NAME), then file, then default. All
+ * faults are collected and told at once, each with its place, what was seen and the nearest known
+ * name.
  *
  * Thread: one at a time while loading; a loaded conf is immutable and may be read by any thread.
  */
@@ -12,24 +13,24 @@
 #include "base/base.h"
 #include "base/buf.h"
 
-#define CONF_KIB(n) ((double)(n) * 1024)
-#define CONF_MIB(n) ((double)(n) * 1024 * 1024)
-#define CONF_GIB(n) ((double)(n) * 1024 * 1024 * 1024)
-#define CONF_TIB(n) ((double)(n) * 1024 * 1024 * 1024 * 1024)
-#define CONF_MS(n)  ((double)(n) * 1000) /* durations are stored in microseconds */
-#define CONF_S(n)   ((double)(n) * 1000 * 1000)
+#define CONF_KIB(n) ((double)(n)*1024)
+#define CONF_MIB(n) ((double)(n)*1024 * 1024)
+#define CONF_GIB(n) ((double)(n)*1024 * 1024 * 1024)
+#define CONF_TIB(n) ((double)(n)*1024 * 1024 * 1024 * 1024)
+#define CONF_MS(n) ((double)(n)*1000) /* durations are stored in microseconds */
+#define CONF_S(n) ((double)(n)*1000 * 1000)
 
 enum conf_flags { CONF_RELOAD = 1, CONF_FOLD = 2, CONF_NOT_IN_FILE = 4 };
 
-#define CONF_C_BOOL     bool
-#define CONF_C_INT      int64_t
-#define CONF_C_REAL     double
-#define CONF_C_BYTES    uint64_t
+#define CONF_C_BOOL bool
+#define CONF_C_INT int64_t
+#define CONF_C_REAL double
+#define CONF_C_BYTES uint64_t
 #define CONF_C_DURATION int64_t
-#define CONF_C_TEXT     const char *
-#define CONF_C_PATH     const char *
-#define CONF_C_CHOICE   int64_t
-#define CONF_C_LIST     const char *
+#define CONF_C_TEXT const char *
+#define CONF_C_PATH const char *
+#define CONF_C_CHOICE int64_t
+#define CONF_C_LIST const char *
 
 /* One field an option. Texts are never NULL and live as long as the conf. */
 struct conf_options {
@@ -85,13 +86,15 @@ void conf_free(struct conf *conf);
  * them are listed by conf_fault(). Strings of argv stay borrowed. */
 FR_MUST_USE enum fr_status conf_load(struct conf *conf, const struct conf_input *input);
 
+/* All faults found so far, in the order flags, environment, file. One line, "freshet.yaml:3:7:
+ * port: ...", without newline. */
 uint32_t conf_fault_count(const struct conf *conf);
-/* One line, "freshet.yaml:3:7: port: ...", without newline. */
 const char *conf_fault(const struct conf *conf, uint32_t i);
-/* For who finds out later that an option cannot be: adds a fault at the place where it was given. */
-void conf_fault_add(struct conf *conf, const char *option, const char *format, ...)
-    FR_PRINTF(3, 4);
+/* For who finds out later that an option cannot be: adds a fault at the place where it was given.
+ */
+void conf_fault_add(struct conf *conf, const char *option, const char *format, ...) FR_PRINTF(3, 4);
 
+/* What was loaded; lives as long as the conf. */
 const struct conf_options *conf_options(const struct conf *conf);
 const struct conf_event *conf_events(const struct conf *conf, uint32_t *out_count);
 
@@ -115,7 +118,8 @@ void conf_print_fold(const struct conf *conf, struct base_buf *out);
 void conf_print_text(const struct conf *conf, struct base_buf *out);
 void conf_print_json(const struct conf *conf, struct base_buf *out);
 
-/* Documents from the table: --help's list, docs/CONFIG.md, a commented sample file, man page rows. */
+/* Documents from the table: --help's list, docs/CONFIG.md, a commented sample file, man page rows.
+ */
 void conf_document_help(struct base_buf *out);
 void conf_document_markdown(struct base_buf *out);
 void conf_document_sample(struct base_buf *out);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * conf file: YAML through libfyaml. One mapping of options at the top, plus `events:`. Faults of the
- * YAML itself and of every value are collected with line and column; nothing stops at the first.
- * Aliases are refused: a page of them can stand for gigabytes.
+ * conf file: YAML through libfyaml. One mapping of options at the top, plus `events:`. Faults of
+ * the YAML itself and of every value are collected with line and column; nothing stops at the
+ * first. Aliases are refused: a page of them can stand for gigabytes.
  */
 #include "conf/conf_priv.h"
 
@@ -44,10 +44,9 @@ static void print_place(const struct conf *conf, struct conf__place at, char *to
 static bool scalar_of(const struct conf *conf, struct fy_node *node, struct scalar *out)
 {
     size_t bytes = 0;
-    const char *text =
-        node && fy_node_is_scalar(node) && !fy_node_is_alias(node)
-            ? fy_node_get_scalar(node, &bytes)
-            : NULL;
+    const char *text = node && fy_node_is_scalar(node) && !fy_node_is_alias(node)
+                           ? fy_node_get_scalar(node, &bytes)
+                           : NULL;
     if (!text || memchr(text, 0, bytes) || !fy_node_get_scalar_token(node))
         return false; /* an empty value has no token */
     out->text = strndup(text, bytes);
@@ -150,8 +149,7 @@ static void event_entry(struct conf *conf, void *context, const struct scalar *k
 {
     (void)context;
     if (!event_name_ok(key->text)) {
-        conf__fault(conf, key->place,
-                    "events: a name is 1 to %d of a-z, 0-9 and _ (seen: %.80s)",
+        conf__fault(conf, key->place, "events: a name is 1 to %d of a-z, 0-9 and _ (seen: %.80s)",
                     CONF_EVENT_NAME_BYTES_MAX, key->text);
         return;
     }

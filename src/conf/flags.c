@@ -150,8 +150,8 @@ static bool is_service_link(const char *name, const char *value)
     return strcmp(name, "port") == 0 && strncmp(value, "tcp://", 6) == 0;
 }
 
-/* Other programs of the house have FRESHET_ variables too (FRESHET_DATA, FRESHET_SIMD), so an unknown
- * one is a fault only when it looks like a misspelt option. */
+/* Other programs of the house have FRESHET_ variables too (FRESHET_DATA, FRESHET_SIMD), so an
+ * unknown one is a fault only when it looks like a misspelt option. */
 void conf__load_environment(struct conf *conf, char **environment)
 {
     static const char prefix[] = "FRESHET_";

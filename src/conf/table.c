@@ -10,8 +10,10 @@
 
 static const struct conf__option options[] = {
 #define CONF_OPTION(id, type, value, min, max, words, flags, section, text)                        \
-    {#id, CONF__##type, offsetof(struct conf_options, id), value, min, max, words, flags,          \
-     CONF__##section, text},
+    {#id,   CONF__##type, offsetof(struct conf_options, id),                                       \
+     value, min,          max,                                                                     \
+     words, flags,        CONF__##section,                                                         \
+     text},
 #include "conf/options.def"
 };
 _Static_assert(FR_COUNT_OF(options) <= CONF__OPTIONS_MAX, "raise CONF__OPTIONS_MAX");

@@ -22,9 +22,8 @@ static const struct unit duration_units[] = {
     {"us", 1}, {"ms", 1e3}, {"s", 1e6}, {"min", 60e6}, {"h", 3600e6}, {"d", 86400e6},
 };
 static const struct unit byte_units[] = {
-    {"B", 1},          {"kB", 1e3},        {"KiB", 1024.0},        {"MB", 1e6},
-    {"MiB", 0x1p20},   {"GB", 1e9},        {"GiB", 0x1p30},        {"TB", 1e12},
-    {"TiB", 0x1p40},
+    {"B", 1},    {"kB", 1e3},     {"KiB", 1024.0}, {"MB", 1e6},     {"MiB", 0x1p20},
+    {"GB", 1e9}, {"GiB", 0x1p30}, {"TB", 1e12},    {"TiB", 0x1p40},
 };
 
 static bool word_find(const char *words, const char *text, int64_t *out_index)
@@ -169,8 +168,7 @@ static bool set_list(struct conf *conf, void *field, const char *text)
     return ok;
 }
 
-static bool set(struct conf *conf, const struct conf__option *option, void *field,
-                const char *text)
+static bool set(struct conf *conf, const struct conf__option *option, void *field, const char *text)
 {
     switch (option->type) {
     case CONF__BOOL:
@@ -202,8 +200,7 @@ bool conf__value_set(struct conf *conf, const struct conf__option *option, void 
 }
 
 /* The largest unit that divides the value; 0 has none. */
-static void print_scaled(const struct unit *units, size_t count, double value,
-                         struct base_buf *out)
+static void print_scaled(const struct unit *units, size_t count, double value, struct base_buf *out)
 {
     size_t best = 0;
     for (size_t i = 0; i < count; i++)

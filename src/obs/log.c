@@ -69,8 +69,7 @@ static void put_time(struct line *line)
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &parts);
     size_t count = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
-    count += (size_t)snprintf(text + count, sizeof(text) - count, ".%03ldZ",
-                              now.tv_nsec / 1000000);
+    count += (size_t)snprintf(text + count, sizeof(text) - count, ".%03ldZ", now.tv_nsec / 1000000);
     put(line, text, count);
 }
 
@@ -152,9 +151,9 @@ void obs_log_limited(struct obs_limit *limit, enum obs_level level, const char *
     uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     uint64_t next_ns = FR_LOAD(limit->next_ns);
     /* one thread wins the second; the others count */
-    if (now_ns < next_ns || !__atomic_compare_exchange_n(&limit->next_ns, &next_ns,
-                                                         now_ns + 1000000000u, false,
-                                                         __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    if (now_ns < next_ns ||
+        !__atomic_compare_exchange_n(&limit->next_ns, &next_ns, now_ns + 1000000000u, false,
+                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
         __atomic_fetch_add(&limit->held, 1, __ATOMIC_RELAXED);
         return;
     }

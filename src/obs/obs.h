@@ -92,8 +92,8 @@ void obs_metrics_document(struct base_buf *out);
 
 /* ---- a histogram of one's own (benches, clients) -------------------------------------------- */
 
-/* Log-linear buckets: 16 between a power of two and the next, so a value is known to 1/16 of itself;
- * exact below 32. Values beyond 2^44 count as 2^44. */
+/* Log-linear buckets: 16 between a power of two and the next, so a value is known to 1/16 of
+ * itself; exact below 32. Values beyond 2^44 count as 2^44. */
 enum {
     OBS_SUB_BITS = 4,
     OBS_EXPONENT_MAX = 44,

@@ -23,12 +23,10 @@ struct row {
 static const struct row rows[] = {
 #define OBS_COUNTER(id, name, labels, text)                                                        \
     {COUNTER, OBS_##id, name, labels, "counter", text, UNIT_NONE},
-#define OBS_GAUGE(id, name, labels, text)                                                          \
-    {GAUGE, OBS_##id, name, labels, "gauge", text, UNIT_NONE},
+#define OBS_GAUGE(id, name, labels, text) {GAUGE, OBS_##id, name, labels, "gauge", text, UNIT_NONE},
 #define OBS_HISTOGRAM(id, name, labels, unit, text)                                                \
     {HISTOGRAM, OBS_##id, name, labels, "histogram", text, UNIT_##unit},
-#define OBS_COLLECTED(id, name, kind, text)                                                        \
-    {COLLECTED, OBS_##id, name, "", #kind, text, UNIT_NONE},
+#define OBS_COLLECTED(id, name, kind, text) {COLLECTED, OBS_##id, name, "", #kind, text, UNIT_NONE},
 #include "obs/metrics.def"
 };
 
@@ -93,7 +91,8 @@ static void print_histogram(struct base_buf *out, const struct row *row)
         for (; bucket < end; bucket++)
             below += sum.buckets[bucket];
         char bound[32];
-        snprintf(bound, sizeof(bound), "%.9g", (double)((uint64_t)1 << e) * bounds[row->unit].scale);
+        snprintf(bound, sizeof(bound), "%.9g",
+                 (double)((uint64_t)1 << e) * bounds[row->unit].scale);
         print_bucket(out, row, bound, below);
     }
     for (; bucket < OBS_BUCKET_COUNT; bucket++)

@@ -28,8 +28,9 @@ static const char *text_of(struct base_buf *buf)
 static void test_binary_reads_back(void **state)
 {
     (void)state;
-    static const uint64_t words[] = {0, 1, 127, 128, 16383, 16384, UINT32_MAX, UINT64_MAX,
-                                     0x8000000000000000u};
+    static const uint64_t words[] = {0,          1,          127,
+                                     128,        16383,      16384,
+                                     UINT32_MAX, UINT64_MAX, 0x8000000000000000u};
     struct base_buf buf;
     base_buf_init(&buf, 0);
     for (size_t i = 0; i < FR_COUNT_OF(words); i++) {
@@ -140,8 +141,7 @@ static void test_json_strings_are_escaped(void **state)
     struct base_buf buf;
     base_buf_init(&buf, 0);
     base_buf_json_string(&buf, FR_SLICE("a\"b\\c\n\r\t\b\f\x01\x1f/é\x7f"));
-    assert_string_equal(text_of(&buf),
-                        "\"a\\\"b\\\\c\\n\\r\\t\\b\\f\\u0001\\u001f/é\x7f\"");
+    assert_string_equal(text_of(&buf), "\"a\\\"b\\\\c\\n\\r\\t\\b\\f\\u0001\\u001f/é\x7f\"");
     base_buf_clear(&buf);
     base_buf_json_string(&buf, (struct fr_slice){0});
     base_buf_json_string(&buf, FR_SLICE("\0"));
@@ -154,8 +154,20 @@ static void test_json_numbers_read_back_equal(void **state)
     (void)state;
     struct base_buf buf;
     base_buf_init(&buf, 0);
-    static const double corners[] = {0, -0.0, 1, -1, 0.1, 1e21, -1e-7, DBL_MAX, DBL_MIN, 5e-324,
-                                     9007199254740991.0, 9007199254740993.0, 1.0 / 3, 123456.7};
+    static const double corners[] = {0,
+                                     -0.0,
+                                     1,
+                                     -1,
+                                     0.1,
+                                     1e21,
+                                     -1e-7,
+                                     DBL_MAX,
+                                     DBL_MIN,
+                                     5e-324,
+                                     9007199254740991.0,
+                                     9007199254740993.0,
+                                     1.0 / 3,
+                                     123456.7};
     for (uint32_t i = 0; i < 20000 + FR_COUNT_OF(corners); i++) {
         double value;
         uint64_t bits = base_random_u64(5, i, 0);

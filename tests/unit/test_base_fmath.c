@@ -89,8 +89,7 @@ static void test_decay_halves(void **state)
     (void)state;
     for (uint64_t half_life = 1; half_life < 1000000000000u; half_life = half_life * 7 + 1) {
         for (uint64_t n = 0; n < 32; n++)
-            assert_int_equal(base_decay_u32(UINT32_MAX, n * half_life, half_life),
-                             UINT32_MAX >> n);
+            assert_int_equal(base_decay_u32(UINT32_MAX, n * half_life, half_life), UINT32_MAX >> n);
         assert_int_equal(base_decay_u32(UINT32_MAX, 64 * half_life, half_life), 0);
     }
     assert_int_equal(base_decay_u32(0, 5, 10), 0);
@@ -120,12 +119,9 @@ static void test_decay_is_monotone_and_close(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exp2f_error),
-        cmocka_unit_test(test_expf_error),
-        cmocka_unit_test(test_log2f_error),
-        cmocka_unit_test(test_sigmoidf_saturates),
-        cmocka_unit_test(test_decay_halves),
-        cmocka_unit_test(test_decay_is_monotone_and_close),
+        cmocka_unit_test(test_exp2f_error),  cmocka_unit_test(test_expf_error),
+        cmocka_unit_test(test_log2f_error),  cmocka_unit_test(test_sigmoidf_saturates),
+        cmocka_unit_test(test_decay_halves), cmocka_unit_test(test_decay_is_monotone_and_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,7 +60,8 @@ static void test_rows_are_zero_counted_and_bounded(void **state)
     base_rows_free(NULL);
 }
 
-/* Runs stay inside a block, so that they are contiguous; row sizes that do not divide a block too. */
+/* Runs stay inside a block, so that they are contiguous; row sizes that do not divide a block too.
+ */
 static void test_runs_are_contiguous(void **state)
 {
     (void)state;
@@ -127,8 +128,9 @@ static void copy_frozen(struct base_rows *from, struct base_pool *pool, struct b
 {
     uint8_t *block = malloc(BASE_ROWS_BLOCK_BYTES);
     uint32_t blocks = base_rows_frozen_blocks(from), taken = 0;
-    assert_int_equal(
-        base_rows_load_begin(to, base_rows_frozen_count(from), base_rows_frozen_meta(from)), FR_OK);
+    assert_int_equal(base_rows_load_begin(to, base_rows_frozen_count(from),
+                                          base_rows_frozen_meta(from)),
+                     FR_OK);
     for (uint32_t walk = 0; taken < blocks;) {
         struct base_rows *rows = from;
         uint32_t b;

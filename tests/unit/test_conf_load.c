@@ -117,8 +117,8 @@ static void test_an_overruled_fault_is_told(void **state)
 static void test_flags_arguments_and_switches(void **state)
 {
     (void)state;
-    struct conf *conf = load(NULL, NULL, (char *[]){"a", "--json", "-", "--columns", "u=1", "--",
-                                                    "--port", NULL});
+    struct conf *conf =
+        load(NULL, NULL, (char *[]){"a", "--json", "-", "--columns", "u=1", "--", "--port", NULL});
     uint32_t count;
     char **arguments = conf_arguments(conf, &count);
     assert_int_equal(count, 3);
@@ -134,8 +134,9 @@ static void test_flags_arguments_and_switches(void **state)
 static void test_faults_of_flags(void **state)
 {
     (void)state;
-    struct conf *conf = load(NULL, NULL, (char *[]){"--prot=1", "--port", "1", "--port=2",
-                                                    "--json=3", "-x", "--columns", NULL});
+    struct conf *conf = load(NULL, NULL,
+                             (char *[]){"--prot=1", "--port", "1", "--port=2", "--json=3", "-x",
+                                        "--columns", NULL});
     expect_fault(conf, "flags: --prot is not known; did you mean port?");
     expect_fault(conf, "flags: --port is given twice (again as 2)");
     expect_fault(conf, "flags: --json takes no value (seen: 3)");
@@ -305,8 +306,8 @@ static void test_values_read_back(void **state)
 {
     (void)state;
     static const char *const texts[][2] = {
-        {"segment-bytes", "1500kB"}, {"segment-bytes", "1.5GiB"},   {"idle-timeout", "90s"},
-        {"idle-timeout", "0.5h"},    {"idle-timeout", "10500us"},   {"threads", "auto"},
+        {"segment-bytes", "1500kB"}, {"segment-bytes", "1.5GiB"},     {"idle-timeout", "90s"},
+        {"idle-timeout", "0.5h"},    {"idle-timeout", "10500us"},     {"threads", "auto"},
         {"threads", "64"},           {"new-item-quota", "0.3333333"}, {"memory-max", "1TiB"},
     };
     for (size_t i = 0; i < FR_COUNT_OF(texts); i++) {
@@ -365,8 +366,8 @@ static void test_compare_tells_what_changed(void **state)
 static void test_documents_name_every_option(void **state)
 {
     (void)state;
-    static void (*const documents[])(struct base_buf *) = {
-        conf_document_help, conf_document_markdown, conf_document_man};
+    static void (*const documents[])(
+        struct base_buf *) = {conf_document_help, conf_document_markdown, conf_document_man};
     uint32_t count;
     const struct conf__option *options = conf__options(&count);
     for (size_t d = 0; d < FR_COUNT_OF(documents); d++) {

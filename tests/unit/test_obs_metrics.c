@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * obs metrics: counters survive their threads, quantiles keep their error bound, the Prometheus text
- * is well-formed (promtool reads the same text in the scenario tests).
+ * obs metrics: counters survive their threads, quantiles keep their error bound, the Prometheus
+ * text is well-formed (promtool reads the same text in the scenario tests).
  */
 #include <setjmp.h>
 #include <stdarg.h>
