@@ -2,12 +2,13 @@
  *
  * Prints one of the documents that come from tables. `make docs` writes them all, `make tidy` fails
  * when one is stale (tools/generate-docs).
- *   docs config | metrics | sample | man
+ *   docs config | metrics | sample | man | api | openapi
  */
 #include <string.h>
 
 #include "app/app.h"
 #include "obs/obs.h"
+#include "serve/serve.h"
 
 static const struct {
     const char *name;
@@ -17,6 +18,8 @@ static const struct {
     {"metrics", obs_metrics_document},
     {"sample", conf_document_sample},
     {"man", app_document_man},
+    {"api", serve_api_document},
+    {"openapi", serve_openapi_print},
 };
 
 int main(int argc, char **argv)

@@ -29,6 +29,7 @@ struct serve_options {
     struct fold *fold;
     const struct schema_types *types;
     struct ingest_dead *dead;
+    const uint8_t *dedupe_key;     /* 16 bytes, the data directory's; NULL: a published one */
 
     const char *address;           /* NULL = 127.0.0.1; others need at least one API key */
     uint16_t port;                 /* 0 = any */

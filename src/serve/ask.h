@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * serve/ask: what a request for recommendations asks, resolved to ids; and the way of its answer
+ * (recommend.c): context, user view, candidates and rank, policy, explain.
+ */
+#ifndef SERVE_ASK_H
+#define SERVE_ASK_H
+
+#include "explain/explain.h"
+#include "policy/policy.h"
+#include "serve/serve_priv.h"
+
+enum serve_explain { SERVE_EXPLAIN_NONE, SERVE_EXPLAIN_REASONS, SERVE_EXPLAIN_FULL };
+
+struct serve_ask {
+    struct fr_slice user_id;
+    struct model_request model;
+    uint32_t recent[SERVE_RECENT_MAX];
+    uint32_t exclude[SERVE_EXCLUDE_MAX];
+    uint32_t exclude_count;
+    uint32_t category[SERVE_CATEGORIES_MAX];
+    uint32_t category_count;
+    bool categories_all;
+    uint32_t n, offset;
+    uint32_t category_cap, author_cap;
+    enum serve_explain explain;
+};
+
+/* Everything an answer is made of; lies in the arena. */
+struct serve_answering {
+    struct serve_call *call;
+    struct serve_ask ask;
+    struct model_query query;
+    struct policy_request policy_request;
+    struct policy *policy;
+    struct rank_result result;
+    bool ranked;               /* result is there; else the popular list */
+    const uint32_t *fallback;  /* items of the popular list */
+    const float *fallback_score;
+    uint32_t fallback_count;
+    struct policy_slate slate;
+    struct explain_reasons *reasons; /* [slate.count], or NULL */
+    const char *degraded_reason;
+    int64_t stage_began_ns;
+};
+
+/* Reads the call's arguments. Names that the state does not know are left out. */
+void serve__ask_read(struct serve_call *call, struct serve_ask *out_ask);
+/* context.c: of this call's arguments. */
+void serve__context_read(const struct serve_call *call, struct schema_context *out_context);
+
+#endif
