@@ -5,6 +5,7 @@
  */
 #include "journal/journal_priv.h"
 
+#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,25 +15,28 @@
 
 static void put_u32(uint8_t *to, uint32_t value)
 {
-    for (int i = 0; i < 4; i++)
-        to[i] = (uint8_t)(value >> (8 * i));
+    value = htole32(value);
+    memcpy(to, &value, sizeof(value));
 }
 
 static void put_u64(uint8_t *to, uint64_t value)
 {
-    for (int i = 0; i < 8; i++)
-        to[i] = (uint8_t)(value >> (8 * i));
+    value = htole64(value);
+    memcpy(to, &value, sizeof(value));
 }
 
 static uint32_t get_u32(const uint8_t *from)
 {
-    return (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 |
-           (uint32_t)from[3] << 24;
+    uint32_t value;
+    memcpy(&value, from, sizeof(value));
+    return le32toh(value);
 }
 
 static uint64_t get_u64(const uint8_t *from)
 {
-    return get_u32(from) | (uint64_t)get_u32(from + 4) << 32;
+    uint64_t value;
+    memcpy(&value, from, sizeof(value));
+    return le64toh(value);
 }
 
 static uint32_t salted(uint64_t salt, const void *bytes, size_t count)
