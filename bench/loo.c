@@ -8,23 +8,30 @@
  *   loo NAME [key=value ...]   NAME: ml100k, ml1m, beauty, toys
  */
 #include "base/fmath.h"
+#include "base/hash.h"
 #include "bench/lib/data.h"
 #include "bench/lib/offline.h"
+#include "model/encoder.h"
 #include "model/ridge.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define EXPERTS 4
-enum { POP, COOC, RIDGE, ATTR };
-static const char *const names[EXPERTS] = {"popular", "seq-cooc", "seq-ridge", "attributes"};
+#define EXPERTS 5
+enum { POP, COOC, RIDGE, ATTR, ENCODER };
+static const char *const names[EXPERTS] = {"popular", "seq-cooc", "seq-ridge", "attributes",
+                                           "encoder"};
 
 struct loo {
     struct data_sequences data;
     struct data_attributes attributes;
     struct model_ridge_options ridge_options;
     struct model_ridge *ridge;
+    struct model_encoder_options encoder_options;
+    struct model_encoder *encoder;
+    uint32_t epochs;
+    uint32_t *all_items;
     /* seq-cooc rows from the counts of the ridge */
     float source_exp, target_exp, cooc_recency, ridge_recency, attr_recency;
     float *users_source, *users_target; /* popularity powers */
@@ -32,6 +39,7 @@ struct loo {
     float *features[EXPERTS], *profile, *attr_weight, *blended;
     float weights[EXPERTS];
     uint32_t validation_max;
+    float sharp; /* the encoder's softmax temperature, inverse */
     bool only_single;
 };
 
@@ -44,6 +52,12 @@ static void history_of(const struct loo *loo, uint32_t user, size_t end, uint32_
     *out_count = n;
 }
 
+static int key_compare(const void *pa, const void *pb)
+{
+    uint64_t a = *(const uint64_t *)pa, b = *(const uint64_t *)pb;
+    return a < b ? -1 : a > b;
+}
+
 static void learn_range(struct loo *loo, uint32_t user, size_t from, size_t to)
 {
     static uint32_t history[4096];
@@ -52,6 +66,35 @@ static void learn_range(struct loo *loo, uint32_t user, size_t from, size_t to)
         history_of(loo, user, i, history, 4096, &n);
         model_ridge_count(loo->ridge, loo->data.items[i], history, n);
     }
+}
+
+/* One pass over all (history, next) of the training part in keyed order; `back`: events withheld at
+ * each user's end. */
+static void encoder_epoch(struct loo *loo, uint32_t epoch, size_t back)
+{
+    const struct data_sequences *data = &loo->data;
+    size_t total = data->start[data->user_count], n = 0;
+    struct place {
+        uint64_t key;
+        size_t at;
+        uint32_t user;
+    } *places = malloc(total * sizeof(*places));
+    for (uint32_t user = 0; user < data->user_count; user++)
+        for (size_t i = data->start[user] + 1; i + back < data->start[user + 1]; i++)
+            places[n++] = (struct place){base_random_u64(7, epoch, i), i, user};
+    qsort(places, n, sizeof(*places), key_compare);
+    double loss = 0, began = offline_cpu();
+    uint32_t history[MODEL_ENCODER_HISTORY_MAX], count;
+    for (size_t i = 0; i < n; i++) {
+        history_of(loo, places[i].user, places[i].at, history, MODEL_ENCODER_HISTORY_MAX, &count);
+        loss += (double)model_encoder_learn(loo->encoder, history, count,
+                                            data->items[places[i].at]);
+    }
+    free(places);
+    printf("encoder epoch %u: loss %.4f, %.1f s CPU, %.1f us a step\n", epoch,
+           loss / (double)FR_MAX(n, (size_t)1), offline_cpu() - began,
+           (offline_cpu() - began) * 1e6 / (double)FR_MAX(n, (size_t)1));
+    fflush(stdout);
 }
 
 static void prepare(struct loo *loo)
@@ -130,6 +173,12 @@ static void score(struct loo *loo, uint32_t user, size_t end)
         weight[i] = recency;
     model_ridge_query(loo->ridge, history, weight, n, loo->features[RIDGE], items);
     score_attributes(loo, history, n);
+    float vector[MODEL_ENCODER_DIMENSION_MAX];
+    if (loo->epochs && model_encoder_vector(loo->encoder, history, n, vector)) {
+        model_encoder_scores(loo->encoder, vector, loo->all_items, items, loo->features[ENCODER]);
+        for (uint32_t j = 1; j < items; j++)
+            loo->features[ENCODER][j] = base_expf(loo->features[ENCODER][j] * loo->sharp);
+    }
     for (int e = 0; e < EXPERTS; e++)
         offline_blend_feature(loo->features[e], items, loo->seen, loo->stamp);
 }
@@ -228,6 +277,18 @@ static void configure(struct loo *loo, int argc, char **argv)
     loo->target_exp = argument(argc, argv, "target", 0.3f);
     loo->cooc_recency = argument(argc, argv, "cooc_recency", 0.7f);
     loo->attr_recency = argument(argc, argv, "attr_recency", 0.7f);
+    struct model_encoder_options *e = &loo->encoder_options;
+    model_encoder_defaults(e);
+    e->item_max = loo->data.item_max;
+    e->dimension = (uint32_t)argument(argc, argv, "dimension", (float)e->dimension);
+    e->history = (uint32_t)argument(argc, argv, "encoder_history", (float)e->history);
+    e->hidden = (uint32_t)argument(argc, argv, "hidden", (float)e->hidden);
+    e->negatives = (uint32_t)argument(argc, argv, "negatives", (float)e->negatives);
+    e->rate = argument(argc, argv, "rate", e->rate);
+    e->recency = argument(argc, argv, "encoder_recency", e->recency);
+    e->l2 = argument(argc, argv, "l2", e->l2);
+    loo->epochs = (uint32_t)argument(argc, argv, "epochs", 0);
+    loo->sharp = argument(argc, argv, "sharp", 1);
     loo->validation_max = (uint32_t)argument(argc, argv, "validation", 5000);
     loo->only_single = argument(argc, argv, "single", 0) != 0;
 }
@@ -250,7 +311,11 @@ int main(int argc, char **argv)
     for (int e = 0; e < EXPERTS; e++)
         loo.features[e] = calloc(items, sizeof(float));
     struct fr_error error;
-    if (model_ridge_new(&loo.ridge_options, &error, &loo.ridge) != FR_OK) {
+    loo.all_items = calloc(items, sizeof(uint32_t));
+    for (uint32_t j = 0; j < items; j++)
+        loo.all_items[j] = j;
+    if (model_ridge_new(&loo.ridge_options, &error, &loo.ridge) != FR_OK ||
+        model_encoder_new(&loo.encoder_options, &error, &loo.encoder) != FR_OK) {
         fprintf(stderr, "%s\n", error.message);
         return 1;
     }
@@ -263,6 +328,11 @@ int main(int argc, char **argv)
     printf("%s: %u users, %u items; counted in %.2f s CPU\n", argv[1], loo.data.user_count, items,
            offline_cpu() - began);
     prepare(&loo);
+    for (uint32_t epoch = 0; epoch < loo.epochs; epoch++) {
+        encoder_epoch(&loo, epoch, 2);
+        if (argument(argc, argv, "watch", 0) != 0)
+            validate(&loo);
+    }
     validate(&loo);
     if (argument(argc, argv, "notest", 0) != 0)
         return 0;
@@ -272,8 +342,11 @@ int main(int argc, char **argv)
         if (target_at(&loo, user, 2, &at))
             learn_range(&loo, user, at, at + 1);
     }
+    for (uint32_t epoch = 0; epoch < FR_MIN(loo.epochs, 1u); epoch++)
+        encoder_epoch(&loo, loo.epochs, 1);
     prepare(&loo);
     test(&loo, "online");
+    model_encoder_free(loo.encoder);
     model_ridge_free(loo.ridge);
     return 0;
 }

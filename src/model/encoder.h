@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * encoder: two towers whose user side is the history. With the newest items h_1, h_2, ... h_n
+ *     x   = s_n * sum_i gate_i (*) In[h_i]          gate_i: learnt per place, begins at recency^(i-1)
+ *     u   = x + W2 relu(W1 x + b1)                  when hidden > 0, else u = x
+ *     z_j = u . Out[j] + bias_j
+ * ((*) element by element, s_n = 1 / sqrt(sum_i recency^(2i-2))).
+ *
+ * Learning: softmax over the next item, either full (over all items seen so far) or sampled: half of
+ * the negatives uniform over the items, half drawn from a ring of the newest targets, each logit
+ * corrected by -log of its expected draws (logQ: Yi RecSys'19; Bengio & Senecal 2008). Or the
+ * gradient comes from outside: the residual of a blend (model_encoder_step()). AdaGrad per weight
+ * (Duchi 2011). Draws come from keyed randomness by (seed, step), so that the same events give the
+ * same bits.
+ *
+ * State: tables of base_rows. Cost a step: O((history + negatives) d), full O(items d).
+ *
+ * Thread: learn, step: the writer. vector, scores: any; weights are single words that may be of two
+ * neighbouring steps, which a gradient method does not mind.
+ *
+ * Invariants
+ *   EN1: the `drawn` counts of the out rows sum to the number of targets in the ring.
+ */
+#ifndef MODEL_ENCODER_H
+#define MODEL_ENCODER_H
+
+#include "base/base.h"
+#include "base/rows.h"
+
+#define MODEL_ENCODER_DIMENSION_MAX 128
+#define MODEL_ENCODER_HISTORY_MAX 64
+#define MODEL_ENCODER_HIDDEN_MAX 256
+#define MODEL_ENCODER_TABLES 5
+
+struct model_encoder;
+
+struct model_encoder_options {
+    uint32_t item_max;
+    uint32_t dimension;  /* multiple of 16, <= MODEL_ENCODER_DIMENSION_MAX */
+    uint32_t history;    /* newest items used */
+    uint32_t hidden;     /* 0 = no layer; multiple of 16, <= MODEL_ENCODER_HIDDEN_MAX */
+    uint32_t negatives;  /* of a sampled step; 0 = full softmax */
+    uint32_t ring;       /* newest targets kept for drawing */
+    float rate;          /* AdaGrad */
+    float recency;
+    float l2;
+    uint64_t seed;
+};
+
+void model_encoder_defaults(struct model_encoder_options *out_options);
+FR_MUST_USE enum fr_status model_encoder_new(const struct model_encoder_options *options,
+                                             struct fr_error *error,
+                                             struct model_encoder **out_encoder);
+void model_encoder_free(struct model_encoder *encoder);
+void model_encoder_tables(struct model_encoder *encoder,
+                          struct base_rows *out[MODEL_ENCODER_TABLES]);
+
+/* Writer. One step towards `target` after `history` (newest first). Gives -log of the softmax's
+ * probability of the target (sampled: among the draws). An empty history only enters the item. */
+float model_encoder_learn(struct model_encoder *encoder, const uint32_t *history, uint32_t count,
+                          uint32_t target);
+
+/* Scores and their gradients, for items of a step. */
+struct model_encoder_part {
+    const uint32_t *items;
+    const float *gradient; /* d loss / d z */
+    uint32_t count;
+};
+/* Writer. One step along gradients from outside; unknown items are made. */
+void model_encoder_step(struct model_encoder *encoder, const uint32_t *history, uint32_t count,
+                        const struct model_encoder_part *part);
+
+/* u for a history: `dimension` floats; false (zeros) when none of its items is known. Any thread. */
+bool model_encoder_vector(const struct model_encoder *encoder, const uint32_t *history,
+                          uint32_t count, float *out_vector);
+/* z for items (0 for unknown ones). Any thread. */
+void model_encoder_scores(const struct model_encoder *encoder, const float *vector,
+                          const uint32_t *items, uint32_t count, float *out_scores);
+/* An item's Out vector and bias: `dimension` + 1 floats, what an index of items holds. */
+bool model_encoder_item(const struct model_encoder *encoder, uint32_t item, float *out);
+
+#endif
