@@ -236,7 +236,7 @@ static enum fr_status scan_end(struct fr_slice text, size_t *at, struct levels *
     return FR_OK;
 }
 
-enum fr_status schema__scan_value(struct fr_slice text, size_t *at, const char **out_what)
+enum fr_status schema_json_scan(struct fr_slice text, size_t *at, const char **out_what)
 {
     struct levels levels = {.depth = 0};
     bool more = true, opened;
@@ -252,7 +252,7 @@ int64_t schema_json_fault(struct fr_slice text, const char **out_what)
 {
     size_t at = 0;
     const char *what = "";
-    enum fr_status status = schema__scan_value(text, &at, &what);
+    enum fr_status status = schema_json_scan(text, &at, &what);
     if (status == FR_OK) {
         at = schema__scan_space(text, at);
         if (at == text.bytes)

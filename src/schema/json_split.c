@@ -72,7 +72,7 @@ static enum fr_status find_elements(struct schema_json *json, struct fr_slice bo
     }
     while (more && !what) {
         size_t first = at;
-        if (schema__scan_value(body, &at, &what) != FR_OK)
+        if (schema_json_scan(body, &at, &what) != FR_OK)
             break;
         if (count == count_max)
             return too_many(count_max, error);

@@ -211,6 +211,10 @@ FR_MUST_USE enum fr_status schema_user_from_json_as(struct schema_json *json, st
  * messages. Depth up to 1,024; says nothing about UTF-8 and the size of numbers. */
 int64_t schema_json_fault(struct fr_slice text, const char **out_what);
 
+/* Passes one JSON value of `text` from *at on (space before it allowed): for splitting what does not
+ * fit the memory. FR_INVALID: *at is the fault, out_what says it. */
+FR_MUST_USE enum fr_status schema_json_scan(struct fr_slice text, size_t *at, const char **out_what);
+
 /* Splits a body into its documents, calling `each` with the raw text of each: a JSON array's
  * elements, one object (also over several lines), or NDJSON lines (CRLF, blank lines, a leading
  * byte order mark and a last line without newline are allowed). FR_INVALID: nothing in it, or a

@@ -47,9 +47,7 @@ void schema__seen(char *out, size_t bytes, struct fr_slice text);
 /* Context members by name: the pointer to its slice, or NULL for a free one. */
 struct fr_slice *schema__context_member(struct schema_context *context, struct fr_slice name);
 
-/* One value at text.ptr[*at]: moves *at behind it. FR_INVALID: *at is the fault, out_what says it.
- */
-enum fr_status schema__scan_value(struct fr_slice text, size_t *at, const char **out_what);
+/* Past spaces, tabs, newlines. */
 size_t schema__scan_space(struct fr_slice text, size_t at);
 
 #endif
