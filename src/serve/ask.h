@@ -46,7 +46,19 @@ struct serve_answering {
 
 /* Reads the call's arguments. Names that the state does not know are left out. */
 void serve__ask_read(struct serve_call *call, struct serve_ask *out_ask);
-/* context.c: of this call's arguments. */
+
+/* The items of a context row with the largest counter, largest first (lists.c): this segment's own
+ * count, not the world's. */
+struct serve_leaders {
+    enum state_row_kind kind;
+    uint32_t key;
+    uint32_t counter;          /* STATE_POP_* */
+    /* given */
+    const uint32_t *item;
+    const float *score;        /* decayed events as of now */
+    uint32_t count;
+};
+void serve__leaders_take(struct serve_call *call, struct serve_leaders *leaders);
 void serve__context_read(const struct serve_call *call, struct schema_context *out_context);
 
 #endif

@@ -267,8 +267,7 @@ static void print_parts(const struct serve_decision *decision, uint32_t i,
         base_buf_put_str(out, "{");
         serve__pair_text(out, "expert", fr_slice_str(feature[f].expert));
         serve__pair_text(out, "feature", fr_slice_str(feature[f].name));
-        serve__key(out, "contribution");
-        base_buf_json_number(out, (double)decision->part[i][f]);
+        serve__pair_fixed(out, "contribution", (double)decision->part[i][f], 6);
         base_buf_put_str(out, "}");
     }
     base_buf_put_str(out, "]");
@@ -303,8 +302,7 @@ static void print_items(const struct serve_decision *decision, const struct stat
         base_buf_put_str(out, "{");
         serve__pair_text(out, "id", state_item_id(state, place->item));
         serve__pair_u64(out, "rank", decision->offset + i + 1);
-        serve__key(out, "score");
-        base_buf_json_number(out, (double)place->score);
+        serve__pair_fixed(out, "score", (double)place->score, 6);
         serve__pair_fixed(out, "propensity", (double)place->propensity, 6);
         serve__pair_text(out, "placed_by",
                          fr_slice_str(policy_move_name((enum policy_move)place->move)));

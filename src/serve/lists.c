@@ -6,8 +6,6 @@
 
 #include "serve/ask.h"
 
-enum { LIST_MAX = 512 };
-
 /* A policy for nobody in particular: catalogue filters, exclusions, categories. */
 struct listing {
     struct serve_ask ask;
@@ -58,9 +56,7 @@ static void listing_print(struct serve_call *call, const struct listing *listing
         base_buf_put_str(out, i ? ",{" : "{");
         serve__pair_text(out, "id", state_item_id(state, place->item));
         serve__pair_u64(out, "rank", listing->ask.offset + i + 1);
-        serve__key(out, "score");
-        base_buf_json_number(out, (double)score[place->result]);
-        serve__card_print(&card, out);
+    XX        serve__card_print(&card, out);
         base_buf_put_str(out, "}");
     }
     base_buf_put_str(out, "]");
@@ -125,7 +121,6 @@ static struct trend trend_of(const struct serve_call *call)
     } row[] = {{"region", STATE_REGION},     {"country", STATE_COUNTRY}, {"city", STATE_CITY},
                {"device", STATE_DEVICE},     {"language", STATE_LANGUAGE}, {"os", STATE_OS},
                {"referrer", STATE_REFERRER}};
-    const struct state *state = call->serve->options.state;
     struct trend trend = {.kind = STATE_ROW_EVERYONE, .of = "everyone", .known = true};
     struct fr_slice category = serve_args_text(call->args, "category");
     if (category.ptr) {
@@ -142,40 +137,59 @@ static struct trend trend_of(const struct serve_call *call)
     return trend;
 }
 
-/* Decayed events of each item in the row: this segment's own count, not the world's. */
-static void trend_scores(const struct serve_call *call, const struct trend *trend, bool slow,
-                         const uint32_t *item, uint32_t count, float *score)
+/* Largest score first; equal ones by index, so that an answer can be made again. */
+static void sort_leaders(uint32_t *item, float *score, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        uint32_t moving = item[i], at = i;
+        float value = score[i];
+        while (at > 0 && (score[at - 1] < value || (score[at - 1] == value &&
+                                                    item[at - 1] > moving))) {
+            item[at] = item[at - 1];
+            score[at] = score[at - 1];
+            at--;
+        }
+        item[at] = moving;
+        score[at] = value;
+    }
+}
+
+void serve__leaders_take(struct serve_call *call, struct serve_leaders *leaders)
 {
     const struct state *state = call->serve->options.state;
     uint32_t clock_s = (uint32_t)(state_clock_us(state) / 1000000);
-    uint32_t counter = slow ? STATE_POP_SLOW : STATE_POP_17MIN;
     struct state_row row;
-    memset(score, 0, count * sizeof *score);
-    if (!state_row_get(state, trend->kind, trend->key, clock_s, call->arena, false, &row))
+    leaders->count = 0;
+    if (!state_row_get(state, leaders->kind, leaders->key, clock_s, call->arena, false, &row))
         return;
-    for (uint32_t i = 0; i < count; i++)
-        for (uint32_t e = 0; e < row.count; e++)
-            if (row.item[e] == item[i])
-                score[i] = (float)row.counter[e][counter] * row.scale[counter];
+    uint32_t *item = base_arena_alloc(call->arena, (row.count + 1) * sizeof *item);
+    float *score = base_arena_alloc(call->arena, (row.count + 1) * sizeof *score);
+    if (!item || !score)
+        return;
+    for (uint32_t e = 0; e < row.count; e++) {
+        float value = (float)row.counter[e][leaders->counter] * row.scale[leaders->counter];
+        if (value <= 0)
+            continue;
+        item[leaders->count] = row.item[e];
+        score[leaders->count++] = value;
+    }
+    sort_leaders(item, score, leaders->count);
+    leaders->item = item;
+    leaders->score = score;
 }
 
 void serve__handle_trending(struct serve_call *call)
 {
-    const struct state *state = call->serve->options.state;
     struct trend trend = trend_of(call);
     bool slow = serve_args_is(call->args, "window", "long");
     struct listing *listing = listing_begin(call, NULL);
-    uint32_t *item = base_arena_alloc(call->arena, LIST_MAX * sizeof *item);
-    float *score = base_arena_alloc(call->arena, LIST_MAX * sizeof *score);
-    if (!listing || !item || !score) {
-        out_of_memory(call);
-        return;
-    }
-    uint32_t count = 0;
+    struct serve_leaders leaders = {.kind = trend.kind, .key = trend.key,
+                                    .counter = slow ? STATE_POP_SLOW : STATE_POP_17MIN};
     if (trend.known)
-        count = state_row_top(state, trend.kind, trend.key, slow, item, LIST_MAX);
-    trend_scores(call, &trend, slow, item, count, score);
-    if (policy_decide(listing->policy, item, count, call->arena, &listing->slate) != FR_OK) {
+        serve__leaders_take(call, &leaders);
+    if (!listing || (leaders.count > 0 && policy_decide(listing->policy, leaders.item,
+                                                        leaders.count, call->arena,
+                                                        &listing->slate) != FR_OK)) {
         out_of_memory(call);
         return;
     }
@@ -189,6 +203,6 @@ void serve__handle_trending(struct serve_call *call)
     else
         base_buf_put_str(call->out, "null");
     serve__pair_text(call->out, "window", fr_slice_str(slow ? "long" : "now"));
-    listing_print(call, listing, score);
+    listing_print(call, listing, leaders.score);
     base_buf_put_str(call->out, "}");
 }

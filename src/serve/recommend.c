@@ -13,7 +13,7 @@
 #include "obs/obs.h"
 #include "serve/ask.h"
 
-enum { FALLBACK_MAX = 512, SHOWN_FULL = 12, GENERATORS = RETRIEVE_GENERATOR_COUNT };
+enum { SHOWN_FULL = 12, GENERATORS = RETRIEVE_GENERATOR_COUNT };
 
 static int64_t now_ns(void)
 {
@@ -101,21 +101,11 @@ static void rank_them(struct serve_answering *answering)
 /* The ladder's end: the leaders of everyone, by the long count. */
 static void take_popular(struct serve_answering *answering)
 {
-    const struct state *state = answering->call->serve->options.state;
-    struct base_arena *arena = answering->call->arena;
-    uint32_t *item = base_arena_alloc(arena, FALLBACK_MAX * sizeof *item);
-    float *score = base_arena_alloc(arena, FALLBACK_MAX * sizeof *score);
-    if (!item || !score)
-        return;
-    uint32_t count = state_row_top(state, STATE_ROW_EVERYONE, 0, 1, item, FALLBACK_MAX);
-    for (uint32_t i = 0; i < count; i++) {
-        float popularity[STATE_HALF_COUNT];
-        state_item_popularity(state, item[i], answering->query.clock_s, popularity);
-        score[i] = popularity[STATE_HALF_SLOW];
-    }
-    answering->fallback = item;
-    answering->fallback_score = score;
-    answering->fallback_count = count;
+    struct serve_leaders leaders = {.kind = STATE_ROW_EVERYONE, .counter = STATE_POP_SLOW};
+    serve__leaders_take(answering->call, &leaders);
+    answering->fallback = leaders.item;
+    answering->fallback_score = leaders.score;
+    answering->fallback_count = leaders.count;
 }
 
 static void decide(struct serve_answering *answering)
@@ -292,8 +282,7 @@ static void print_reason(const struct serve_call *call, struct titles *titles,
         serve__pair_text(out, "title", title);
     }
     serve__pair_fixed(out, "share", (double)reason->share, 6);
-    serve__key(out, "contribution");
-    base_buf_json_number(out, (double)reason->contribution);
+    serve__pair_fixed(out, "contribution", (double)reason->contribution, 6);
     base_buf_put_str(out, ",\"icon\":\"");
     base_buf_put_str(out, explain_kind_icon(reason->kind));
     base_buf_put_str(out, "\"}");
@@ -310,8 +299,7 @@ static void print_item(const struct serve_answering *answering, uint32_t i, stru
     base_buf_put_str(out, i ? ",{" : "{");
     serve__pair_text(out, "id", state_item_id(state, place->item));
     serve__pair_u64(out, "rank", answering->ask.offset + i + 1);
-    serve__key(out, "score");
-    base_buf_json_number(out, (double)score_of(answering, place->result));
+    serve__pair_fixed(out, "score", (double)score_of(answering, place->result), 6);
     serve__card_print(&card, out);
     if (answering->reasons) {
         const struct explain_reasons *reasons = &answering->reasons[i];

@@ -163,7 +163,7 @@ static void print_quality(struct base_buf *out, const struct serve *serve, uint3
     struct rank_figure figure[FIGURES_MAX];
     uint32_t count = rank_figures(serve->options.rank, figure, FIGURES_MAX);
     const struct rank_figure *blend = figure_find(figure, count, "blend");
-    const struct rank_figure *popular = figure_find(figure, count, "popularity");
+    const struct rank_figure *popular = figure_find(figure, count, "popular");
     serve__key(out, "quality");
     base_buf_put_str(out, "{");
     serve__pair_u64(out, "scored", blend ? blend->scored : 0);
