@@ -7,6 +7,12 @@
 
 #include "app/app.h"
 
+extern const struct app_command app_command_serve;
+extern const struct app_command app_command_import;
+extern const struct app_command app_command_eval;
+extern const struct app_command app_command_verify;
+extern const struct app_command app_command_hash;
+extern const struct app_command app_command_keys;
 extern const struct app_command app_command_check_config;
 extern const struct app_command app_command_version;
 

@@ -21,6 +21,7 @@ enum {
     BATCH_BYTES = 1 << 20,
     SAMPLED_WANTED = 100000,
     REJECTS_SHOWN = 10,
+    PREVIEW_ROWS = 10,
     PATH_BYTES = 1024,
     FILES_MAX = 64,
 };
@@ -250,6 +251,30 @@ static enum fr_status open_all(struct importing *work, struct fr_error *error)
     return ingest_dead_open(&dead, error, &work->dead);
 }
 
+/* How each file is understood and its first rows; nothing is learnt. */
+static int preview(struct importing *work, int count, char **paths)
+{
+    struct base_buf out;
+    struct fr_error error = {0};
+    base_buf_init(&out, 0);
+    if (app_event_types(work->app->conf, &work->engine.types, &error) != FR_OK)
+        return app_fail(work->app, &error);
+    work->options.types = &work->engine.types;
+    for (int i = 0; i < count; i++) {
+        uint32_t understood = 0;
+        enum fr_status status = ingest_preview(paths[i], &work->options, PREVIEW_ROWS, &out,
+                                               &understood, &error);
+        if (status == FR_OK && understood == 0)
+            status = base_fail(&error, FR_INVALID, "app", "no row of %s could be understood",
+                               paths[i]);
+        if (status != FR_OK) {
+            fr_ignore((enum fr_status)app_print(&out), "what was found is shown before the fault");
+            return app_fail(work->app, &error);
+        }
+    }
+    return app_print(&out);
+}
+
 static int app_import(struct app *app, int argc, char **argv)
 {
     if (argc < 1 || argc > FILES_MAX)
@@ -266,6 +291,8 @@ static int app_import(struct app *app, int argc, char **argv)
         .time_unit = app_flag(app, "time-unit"),
         .type = app_flag(app, "type"),
     };
+    if (app_flag(app, "preview"))
+        return preview(&work, argc, argv);
     base_buf_init(&out, 0);
     base_buf_init(&work.payload, 0);
     fold_batch_init(&work.batch);
@@ -294,6 +321,7 @@ static const struct conf_flag flags[] = {
     {"header", NULL, "the first row names the columns"},
     {"time-unit", "U", "s, ms or us; guessed by magnitude when not given"},
     {"type", "TYPE", "event type of rows without one; rating with a value, else click"},
+    {"preview", NULL, "show how the files are understood and their first rows; learn nothing"},
     {"shift-to-now", NULL, "move all times so that the newest event is now"},
 };
 
