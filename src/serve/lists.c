@@ -56,7 +56,8 @@ static void listing_print(struct serve_call *call, const struct listing *listing
         base_buf_put_str(out, i ? ",{" : "{");
         serve__pair_text(out, "id", state_item_id(state, place->item));
         serve__pair_u64(out, "rank", listing->ask.offset + i + 1);
-    XX        serve__card_print(&card, out);
+        serve__pair_fixed(out, "score", (double)score[place->result], 6);
+        serve__card_print(&card, out);
         base_buf_put_str(out, "}");
     }
     base_buf_put_str(out, "]");
@@ -121,6 +122,7 @@ static struct trend trend_of(const struct serve_call *call)
     } row[] = {{"region", STATE_REGION},     {"country", STATE_COUNTRY}, {"city", STATE_CITY},
                {"device", STATE_DEVICE},     {"language", STATE_LANGUAGE}, {"os", STATE_OS},
                {"referrer", STATE_REFERRER}};
+    const struct state *state = call->serve->options.state;
     struct trend trend = {.kind = STATE_ROW_EVERYONE, .of = "everyone", .known = true};
     struct fr_slice category = serve_args_text(call->args, "category");
     if (category.ptr) {
