@@ -159,7 +159,7 @@ static struct judged judged_now(const struct app_engine *engine)
         if (strcmp(figures[i].name, "blend") == 0) {
             judged.hits = hits;
             judged.scored = figures[i].scored;
-        } else if (strcmp(figures[i].name, "popularity") == 0) {
+        } else if (strcmp(figures[i].name, "popular") == 0) {
             judged.popular_hits = hits;
         }
     }
