@@ -12,6 +12,7 @@
 #define HEADER_MAGIC UINT64_C(0x314c4e524a485346) /* "FSHJRNL1" */
 #define FLOOR_MAGIC UINT64_C(0x31524f4f4c464a46)  /* "FJFLOOR1" */
 #define GROUP_MAGIC UINT32_C(0x31475246)          /* "FRG1" */
+#define TRAILER_MAGIC UINT32_C(0x184d2a5f)        /* a skippable frame of zstd */
 
 static void put_u32(uint8_t *to, uint32_t value)
 {
@@ -99,6 +100,15 @@ bool journal__floor_decode(const uint8_t from[JOURNAL__SECTOR_BYTES], uint64_t s
         return false;
     *out_position = get_u64(from + 8);
     return true;
+}
+
+/* A decoder of zstd skips it: `zstd -d` gives the plain segment. */
+void journal__trailer_encode(uint64_t count, uint32_t crc, uint8_t to[JOURNAL__TRAILER_BYTES])
+{
+    put_u32(to, TRAILER_MAGIC);
+    put_u32(to + 4, JOURNAL__TRAILER_BYTES - 8);
+    put_u64(to + 8, count);
+    put_u32(to + 16, crc);
 }
 
 /* ---- groups and records ------------------------------------------------------------------------- */

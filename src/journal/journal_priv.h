@@ -39,6 +39,7 @@ enum {
     JOURNAL__HEADER_BYTES = 4096, /* the first group begins here */
     JOURNAL__GROUP_BYTES = 40,    /* header of a group */
     JOURNAL__RECORD_BYTES = 25,   /* head of a record: all before the payload */
+    JOURNAL__TRAILER_BYTES = 20,  /* of a compressed segment: a skippable zstd frame */
     JOURNAL__ALIGN = 8,
     JOURNAL__READ_BYTES = 1 << 20,
     JOURNAL__STAGE_BYTES = 1 << 20,   /* first size of the staging buffer */
@@ -78,6 +79,9 @@ void journal__group_encode(uint64_t salt, const struct journal__group *group,
 /* True when `from` is a valid header of a group at `offset` (J3). */
 bool journal__group_decode(const uint8_t from[JOURNAL__GROUP_BYTES], uint64_t salt, uint64_t offset,
                            struct journal__group *out_group);
+
+/* The end of a compressed segment: count and CRC-32C of the bytes before it. */
+void journal__trailer_encode(uint64_t count, uint32_t crc, uint8_t to[JOURNAL__TRAILER_BYTES]);
 
 static inline size_t journal__record_size(size_t payload_bytes)
 {
@@ -140,7 +144,8 @@ struct journal__reader {
     void *zstd;            /* ZSTD_DStream, NULL for a plain file */
     uint8_t *packed;       /* compressed input */
     size_t packed_count, packed_used;
-    uint64_t packed_at;
+    uint64_t packed_at, packed_end; /* next read; where the trailer begins */
+    uint32_t packed_crc;
     char name[JOURNAL__NAME_BYTES];
 };
 
@@ -148,6 +153,10 @@ FR_MUST_USE enum fr_status journal__reader_open(struct os *os, const char *direc
                                                 uint64_t first, bool compressed,
                                                 struct fr_error *error,
                                                 struct journal__reader *out_reader);
+FR_MUST_USE enum fr_status journal__reader_open_name(struct os *os, const char *directory,
+                                                     const char *name, bool compressed,
+                                                     struct fr_error *error,
+                                                     struct journal__reader *out_reader);
 void journal__reader_close(struct journal__reader *reader);
 /* Makes content from `offset` on available, `bytes` of it unless the end comes first; gives how
  * much there is. A compressed segment is read forwards only. */
@@ -205,6 +214,8 @@ struct journal__walk {
     uint64_t salt;
     bool has_salt;
     uint64_t segments, bytes, first, torn_bytes, faults;
+    uint64_t promised; /* there were positions below this one: headers and the floor say so */
+    bool open_end;     /* damage at the end, and nothing says how far it went */
 };
 FR_MUST_USE enum fr_status journal__walk_all(struct journal__walk *walk, struct fr_error *error);
 

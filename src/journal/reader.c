@@ -13,18 +13,30 @@ enum fr_status journal__reader_open(struct os *os, const char *directory, uint64
                                     bool compressed, struct fr_error *error,
                                     struct journal__reader *out_reader)
 {
+    char name[JOURNAL__NAME_BYTES];
+    journal__name_print(first, compressed, name);
+    return journal__reader_open_name(os, directory, name, compressed, error, out_reader);
+}
+
+enum fr_status journal__reader_open_name(struct os *os, const char *directory, const char *name,
+                                         bool compressed, struct fr_error *error,
+                                         struct journal__reader *out_reader)
+{
     struct journal__reader reader = {.stop = UINT64_MAX};
     char path[OS_PATH_MAX];
-    journal__name_print(first, compressed, reader.name);
+    FR_ASSERT(strlen(name) < sizeof(reader.name));
+    memcpy(reader.name, name, strlen(name) + 1);
     FR_TRY(journal__path(directory, reader.name, error, path));
     FR_TRY(os_open(os, path, OS_READ, error, &reader.file));
-    uint64_t size = JOURNAL__READ_BYTES;
-    enum fr_status status = compressed ? FR_OK : os_size(reader.file, &size, error);
+    uint64_t size = 0;
+    enum fr_status status = os_size(reader.file, &size, error);
     if (status != FR_OK) {
         os_close(reader.file);
         return status;
     }
-    reader.capacity = (size_t)FR_MAX(FR_MIN(size, (uint64_t)JOURNAL__READ_BYTES), (uint64_t)65536);
+    reader.packed_end = size > JOURNAL__TRAILER_BYTES ? size - JOURNAL__TRAILER_BYTES : 0;
+    uint64_t whole = compressed ? JOURNAL__READ_BYTES : size;
+    reader.capacity = (size_t)FR_MAX(FR_MIN(whole, (uint64_t)JOURNAL__READ_BYTES), (uint64_t)65536);
     reader.buffer = malloc(reader.capacity);
     if (compressed) {
         reader.packed = malloc(JOURNAL__READ_BYTES);
@@ -75,11 +87,30 @@ static enum fr_status fill_packed(struct journal__reader *reader, struct fr_erro
     if (reader->packed_used < reader->packed_count)
         return FR_OK;
     size_t got = 0;
-    FR_TRY(os_read_at(reader->file, reader->packed_at, reader->packed, JOURNAL__READ_BYTES, &got,
-                      error));
+    uint64_t left = reader->packed_end - reader->packed_at;
+    FR_TRY(os_read_at(reader->file, reader->packed_at, reader->packed,
+                      (size_t)FR_MIN(left, (uint64_t)JOURNAL__READ_BYTES), &got, error));
+    reader->packed_crc = base_crc32c(reader->packed_crc, reader->packed, got);
     reader->packed_at += got;
     reader->packed_count = got;
     reader->packed_used = 0;
+    return FR_OK;
+}
+
+/* All compressed bytes are read: are they those that were written? */
+static enum fr_status check_trailer(struct journal__reader *reader, struct fr_error *error)
+{
+    uint8_t expected[JOURNAL__TRAILER_BYTES], seen[JOURNAL__TRAILER_BYTES];
+    size_t got = 0;
+    FR_TRY(fill_packed(reader, error));
+    if (reader->packed_used < reader->packed_count)
+        return journal__corrupt(error, reader->name, reader->packed_at,
+                                "bytes follow the compressed content");
+    journal__trailer_encode(reader->packed_end, reader->packed_crc, expected);
+    FR_TRY(os_read_at(reader->file, reader->packed_end, seen, sizeof(seen), &got, error));
+    if (got != sizeof(seen) || memcmp(seen, expected, sizeof(seen)) != 0)
+        return journal__corrupt(error, reader->name, reader->packed_end,
+                                "the compressed file fails its checksum");
     return FR_OK;
 }
 
@@ -100,10 +131,7 @@ static enum fr_status fill_zstd(struct journal__reader *reader, struct fr_error 
         reader->count = out.pos;
         if (left != 0)
             continue;
-        FR_TRY(fill_packed(reader, error));
-        if (reader->packed_used < reader->packed_count)
-            return journal__corrupt(error, reader->name, reader->packed_at,
-                                    "bytes follow the compressed content");
+        FR_TRY(check_trailer(reader, error));
         reader->ended = true;
     }
     return FR_OK;

@@ -11,6 +11,7 @@
 #include <zstd.h>
 
 enum { ZSTD_LEVEL = 3 };
+#define PACKING_NAME "packing.tmp"
 
 /* ---- the spare ------------------------------------------------------------------------------- */
 
@@ -106,6 +107,7 @@ struct packer {
     ZSTD_CStream *zstd;
     uint8_t *out;
     uint32_t crc;         /* of the content */
+    uint32_t packed_crc;
     uint64_t first, next; /* the segment's positions */
 };
 
@@ -122,6 +124,7 @@ static enum fr_status pack(struct packer *packer, const uint8_t *bytes, size_t c
             return base_fail(error, FR_MEMORY, "journal", "zstd: %s", ZSTD_getErrorName(left));
         FR_TRY(os_write_at(packer->file, packer->written, packer->out, out.pos, error));
         packer->written += out.pos;
+        packer->packed_crc = base_crc32c(packer->packed_crc, packer->out, out.pos);
         if (last ? left == 0 : in.pos == in.size)
             return FR_OK;
     }
@@ -152,42 +155,34 @@ static enum fr_status pack_segment(struct journal__reader *reader, uint64_t salt
         at += whole;
         position += group.count;
     }
-    return pack(packer, NULL, 0, true, error);
+    FR_TRY(pack(packer, NULL, 0, true, error));
+    uint8_t trailer[JOURNAL__TRAILER_BYTES];
+    journal__trailer_encode(packer->written, packer->packed_crc, trailer);
+    FR_TRY(os_write_at(packer->file, packer->written, trailer, sizeof(trailer), error));
+    packer->written += sizeof(trailer);
+    return FR_OK;
 }
 
 /* Reads the packed file back: is it the same content? */
-static enum fr_status check_packed(struct journal *journal, const char *path, uint32_t crc,
-                                   struct fr_error *error)
+static enum fr_status check_packed(struct journal *journal, uint32_t crc, struct fr_error *error)
 {
-    struct os_file *file;
-    size_t got = 0;
-    uint64_t size = 0;
+    struct journal__reader reader;
     uint32_t seen = 0;
-    FR_TRY(os_open(journal->os, path, OS_READ, error, &file));
-    enum fr_status status = os_size(file, &size, error);
-    uint8_t *packed = status == FR_OK ? malloc((size_t)size) : NULL;
-    uint8_t *content = malloc(JOURNAL__READ_BYTES);
-    ZSTD_DStream *zstd = ZSTD_createDStream();
-    if (status == FR_OK && (!packed || !content || !zstd))
-        status = base_fail(error, FR_MEMORY, "journal", "no memory to check %s", path);
-    if (status == FR_OK)
-        status = os_read_at(file, 0, packed, (size_t)size, &got, error);
-    ZSTD_inBuffer in = {packed, got, 0};
-    size_t left = 1;
-    while (status == FR_OK && left != 0) {
-        ZSTD_outBuffer out = {content, JOURNAL__READ_BYTES, 0};
-        size_t before = in.pos;
-        left = ZSTD_decompressStream(zstd, &out, &in);
-        if (ZSTD_isError(left) || (left != 0 && in.pos == before && out.pos == 0))
+    FR_TRY(journal__reader_open_name(journal->os, journal->directory, PACKING_NAME, true, error,
+                                     &reader));
+    enum fr_status status = FR_OK;
+    for (uint64_t at = 0; status == FR_OK;) {
+        const uint8_t *bytes;
+        size_t count = 0;
+        status = journal__reader_need(&reader, at, JOURNAL__READ_BYTES, error, &bytes, &count);
+        if (status != FR_OK || count == 0)
             break;
-        seen = base_crc32c(seen, content, out.pos);
+        seen = base_crc32c(seen, bytes, count);
+        at += count;
     }
-    if (status == FR_OK && (left != 0 || seen != crc || got != size))
-        status = base_fail(error, FR_IO, "journal", "%s does not read back as written", path);
-    ZSTD_freeDStream(zstd);
-    free(content);
-    free(packed);
-    os_close(file);
+    journal__reader_close(&reader);
+    if (status == FR_CORRUPT || (status == FR_OK && seen != crc))
+        return base_fail(error, FR_IO, "journal", "%s does not read back as written", PACKING_NAME);
     return status;
 }
 
@@ -219,7 +214,7 @@ static enum fr_status compress_segment(struct journal *journal, uint64_t first, 
     struct packer packer;
     journal__name_print(first, true, name);
     FR_TRY(journal__path(journal->directory, name, error, path));
-    FR_TRY(journal__path(journal->directory, "packing.tmp", error, tmp));
+    FR_TRY(journal__path(journal->directory, PACKING_NAME, error, tmp));
     FR_TRY(journal__reader_open(journal->os, journal->directory, first, false, error, &reader));
     enum fr_status status = packer_init(&packer, journal->os, tmp, error);
     packer.first = first;
@@ -229,7 +224,7 @@ static enum fr_status compress_segment(struct journal *journal, uint64_t first, 
     if (status == FR_OK)
         status = os_sync(packer.file, error);
     if (status == FR_OK)
-        status = check_packed(journal, tmp, packer.crc, error);
+        status = check_packed(journal, packer.crc, error);
     if (status == FR_OK)
         status = os_rename(journal->os, tmp, path, error);
     if (status == FR_OK)

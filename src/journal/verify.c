@@ -107,13 +107,14 @@ static void note_fault(struct journal__walk *walk, const char *segment, uint64_t
     strncpy(salvage->what, what, sizeof(salvage->what) - 1);
 }
 
-/* What is missing at the end cannot be counted when the newest segment is what is damaged. */
+/* What is missing after the last record. */
 static void close_account(struct salvage *salvage, const struct journal__walk *walk)
 {
     uint64_t expected = salvage->expected ? salvage->expected : 1;
-    if (walk->next > expected)
-        lose(salvage, expected, walk->next - 1);
-    else if (walk->faults > 0 && salvage->report.lost_runs == 0)
+    uint64_t promised = FR_MAX(walk->next, walk->promised);
+    if (promised > expected)
+        lose(salvage, expected, promised - 1);
+    else if (walk->open_end)
         lose(salvage, expected, UINT64_MAX);
 }
 

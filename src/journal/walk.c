@@ -59,6 +59,7 @@ static enum fr_status walk_group(struct place *place, struct fr_error *error)
     if (count < JOURNAL__GROUP_BYTES ||
         !journal__group_decode(bytes, walk->salt, place->at, &group))
         return FR_END;
+    walk->promised = FR_MAX(walk->promised, group.first + group.count);
     size_t whole = JOURNAL__GROUP_BYTES + (size_t)group.bytes;
     FR_TRY(journal__reader_need(place->reader, place->at, whole, error, &bytes, &count));
     bool fits = group.first >= walk->next && group.first + group.count <= place->next_first;
@@ -167,6 +168,8 @@ static enum fr_status walk_groups(struct place *place, struct fr_error *error)
         report_missing(place->walk, place->reader->name, place->at, place->next_first);
         place->walk->next = place->next_first;
     }
+    if (place->next_first == UINT64_MAX)
+        place->walk->open_end = place->in_fault && place->walk->promised < place->walk->next;
     return FR_OK;
 }
 
@@ -203,7 +206,9 @@ static enum fr_status walk_opened(struct place *place, uint64_t first, bool live
         FR_TRY(status);
         walk->salt = header.salt;
         walk->has_salt = true;
+        walk->promised = FR_MAX(walk->promised, floor + (floor > 0));
     }
+    walk->open_end = !walk->has_salt;
     if (!walk->has_salt)
         return FR_OK; /* nothing can be checked without it */
     if (place->next_first == UINT64_MAX && status == FR_OK) {
