@@ -106,6 +106,13 @@ float rank_contribution(const struct rank_result *result, uint32_t r, uint32_t f
  * h < query->history_count, summing to the contribution. False when the feature has no shares. */
 bool rank_history_shares(const struct rank_result *result, uint32_t r, uint32_t feature,
                          float *out);
+/* The same for all features in one search a visit: what visit h puts into each of the shared sums of
+ * result r (false: nothing), and the sum that a feature is made of (-1: none). The shares of a
+ * feature are contribution * part[h][sum] / (sum of part over h). */
+enum { RANK_SUMS = 8 };
+bool rank_history_parts(const struct rank_result *result, uint32_t r, uint32_t h,
+                        float out[RANK_SUMS]);
+int rank_feature_sum(const struct rank_result *result, uint32_t feature);
 /* R. Items nearest to one item ("similar"), by co-counts and content, servable ones, best first. */
 FR_MUST_USE enum fr_status rank_similar(const struct rank *rank, uint32_t item,
                                         const struct retrieve_options *options,
@@ -114,7 +121,7 @@ FR_MUST_USE enum fr_status rank_similar(const struct rank *rank, uint32_t item,
 /* ---- figures -------------------------------------------------------------------------------- */
 
 struct rank_figure {
-    const char *name;        /* "blend", "popularity" (baseline), or an expert's name */
+    const char *name;        /* "blend", "popular" (the baseline), or an expert's name */
     uint64_t scored;
     double hit10, hit20, mrr10, ndcg10;  /* means over all scored */
     double recent_hit10, recent_mrr10;   /* fading, alpha = .999 */
