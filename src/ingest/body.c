@@ -218,7 +218,7 @@ static enum fr_status take_table(struct ingest *ingest, struct fr_slice bytes,
                                  struct fr_error *error)
 {
     struct ingest_reader_options options = {.types = ingest->types, .thing = ingest->body->thing,
-                                            .format = "csv", .header = "yes",
+                                            .format = "csv", .header = "yes", .strict = true,
                                             .dedupe_key = ingest->key};
     struct ingest_reader *reader = NULL;
     struct ingest_record record;

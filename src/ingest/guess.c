@@ -11,11 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS_MAX = 500, LOOKED_AT_MAX = 64, DISTINCT_BITS = 4096 };
+enum { ROWS_MAX = 500, LOOKED_AT_MAX = 64, DISTINCT_BITS = 4096, SAME_MIN = 5,
+       OPEN_QUOTE_BYTES = 64 * 1024 };
 
 /* What the values of a column look like. */
 struct column_look {
-    uint32_t count, numbers, times, types, bars, commas;
+    uint32_t count, numbers, times, types, bars, commas, above5, above10;
     double min, max;
     uint64_t distinct[DISTINCT_BITS / 64];
 };
@@ -42,10 +43,12 @@ static bool next_record(const struct guess *guess, size_t *at, const char *quoti
     while (*at < guess->head.bytes) {
         struct fr_slice rest = fr_slice_of(guess->head.ptr + *at, guess->head.bytes - *at);
         size_t bytes = ingest__record_bytes(rest, quoting);
-        if (bytes == 0 && !guess->whole)
-            return false;
-        if (bytes == 0)
-            bytes = rest.bytes;
+        if (bytes == 0) { /* the last record, or a quote that is never closed: its line alone */
+            const char *end = memchr(rest.ptr, '\n', rest.bytes);
+            if (!guess->whole && rest.bytes < OPEN_QUOTE_BYTES)
+                return false;
+            bytes = end ? (size_t)(end - rest.ptr) + 1 : rest.bytes;
+        }
         *at += bytes;
         while (bytes && (rest.ptr[bytes - 1] == '\n' || rest.ptr[bytes - 1] == '\r'))
             bytes--;
@@ -66,8 +69,8 @@ static bool usually_quotes(const char *separator)
     return strcmp(separator, ",") == 0 || strcmp(separator, ";") == 0;
 }
 
-/* The number of columns when nearly all rows have as many as the first, else 0. */
-static uint32_t even_columns(struct guess *guess, const char *separator)
+/* The number of columns when so many of a hundred rows have as many as the first, else 0. */
+static uint32_t even_columns(struct guess *guess, const char *separator, uint32_t percent)
 {
     struct fr_slice record;
     size_t at = 0;
@@ -80,7 +83,7 @@ static uint32_t even_columns(struct guess *guess, const char *separator)
             columns = guess->row.count;
         even += guess->row.count == columns;
     }
-    return columns >= 2 && rows > 0 && even * 20 >= rows * 19 ? columns : 0;
+    return columns >= 2 && rows > 0 && even * 100 >= rows * percent ? columns : 0;
 }
 
 static const char *separator_name(const char *separator)
@@ -103,11 +106,11 @@ static enum fr_status given_separator(const char *word, char out[4], struct fr_e
                      "separator \"%s\" is not one of , tab ; | :: space", word);
 }
 
-static bool find_separator(struct guess *guess)
+static bool find_separator(struct guess *guess, uint32_t percent)
 {
     static const char *const candidates[] = {"::", "\t", ",", ";", "|"};
     for (size_t i = 0; i < FR_COUNT_OF(candidates); i++) {
-        if (even_columns(guess, candidates[i]) == 0)
+        if (even_columns(guess, candidates[i], percent) == 0)
             continue;
         snprintf(guess->mapping->separator, sizeof(guess->mapping->separator), "%s",
                  candidates[i]);
@@ -135,7 +138,7 @@ static bool find_lists(struct guess *guess)
             last = user;
         rows++;
     }
-    if (rows == 0 || lists * 5 < rows * 4)
+    if (rows == 0 || lists * 2 < rows)
         return false;
     bool sequences = upwards == rows && rows > 1;
     guess->mapping->layout = sequences ? INGEST_SEQUENCES : INGEST_SESSIONS;
@@ -164,6 +167,8 @@ static void look_at(struct guess *guess, uint32_t i, struct fr_slice text)
         look->min = look->numbers ? FR_MIN(look->min, number) : number;
         look->max = look->numbers ? FR_MAX(look->max, number) : number;
         look->numbers++;
+        look->above5 += number > 5;
+        look->above10 += number > 10;
     }
     /* from 1990 to 2100: small numbers are ids, not the spring of 1970 */
     look->times += ingest__time_parse(text, guess->mapping->unit, &us, &rule) == FR_OK
@@ -372,6 +377,12 @@ static void drop_value(struct guess *guess, const char *why)
     }
 }
 
+/* More than a slip: what a single wrong value must not bring about. */
+static bool quite_some(uint32_t some, uint32_t all)
+{
+    return some * 50 >= all;
+}
+
 /* Ratings of other scales become 0 to 5; what is no rating is left out. */
 static void settle_value(struct guess *guess)
 {
@@ -381,16 +392,19 @@ static void settle_value(struct guess *guess)
         if (mapping->column[i].role == INGEST_VALUE
             && mapping->column[i].number <= guess->column_count)
             look = &guess->look[mapping->column[i].number - 1];
-    if (!look || guess->options->type || any_role(guess, INGEST_TYPE))
+    if (!look || guess->options->strict || guess->options->type
+        || any_role(guess, INGEST_TYPE))
         return;
     if (!nearly_all(look->numbers, look->count))
         drop_value(guess, "it is not a number");
-    else if (distinct(look) < 2)
+    else if (distinct(look) < 2 && look->count >= SAME_MIN)
         drop_value(guess, "it is always the same, so it is no rating");
     else if (look->min < 0 || look->max > 100)
         drop_value(guess, "numbers outside of 0 to 100 are no ratings");
-    else if (look->max > 5 || look->max <= 1)
-        mapping->value_scale = look->max <= 1 ? 5 : look->max <= 10 ? 0.5 : 0.05;
+    else if (look->max <= 1)
+        mapping->value_scale = 5;
+    else if (quite_some(look->above5, look->numbers))
+        mapping->value_scale = quite_some(look->above10, look->numbers) ? 0.05 : 0.5;
     if (mapping->value_scale != 0)
         base_buf_printf(guess->explain, "value: up to %g, taken times %g as 0 to 5 stars\n",
                         look->max, mapping->value_scale);
@@ -586,7 +600,8 @@ static enum fr_status guess_layout(struct guess *guess, struct fr_error *error)
         return guess_json(guess);
     if (guess->options->separator)
         FR_TRY(given_separator(guess->options->separator, mapping->separator, error));
-    else if (!find_separator(guess) && !format && !guess->options->columns && find_lists(guess))
+    else if (!find_separator(guess, 95) && !find_separator(guess, 60) && !format
+             && !guess->options->columns && find_lists(guess))
         return FR_OK;
     if (mapping->separator[0])
         return guess_table(guess, error);

@@ -29,7 +29,7 @@ int ingest__type_find(const struct schema_types *types, struct fr_slice name)
 }
 
 /* "01-Jan-1995" -> "1995-01-01" */
-static bool month_name_date(struct fr_slice text, char out[11])
+static bool month_name_date(struct fr_slice text, char out[32])
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     if (text.bytes != 11 || text.ptr[2] != '-' || text.ptr[6] != '-')
@@ -37,7 +37,7 @@ static bool month_name_date(struct fr_slice text, char out[11])
     for (int i = 0; i < 12; i++) {
         if (memcmp(months + 3 * i, text.ptr + 3, 3) != 0)
             continue;
-        snprintf(out, 11, "%.4s-%02d-%.2s", text.ptr + 7, i + 1, text.ptr);
+        snprintf(out, 32, "%.4s-%02d-%.2s", text.ptr + 7, i + 1, text.ptr);
         return true;
     }
     return false;
@@ -47,7 +47,7 @@ static bool month_name_date(struct fr_slice text, char out[11])
  * neither: the rule of schema_time_parse() stands. */
 static enum fr_status parse_civil(struct fr_slice text, int64_t *out_us, const char **out_rule)
 {
-    char date[11], copy[40], whole[64];
+    char date[32], copy[40], whole[80];
     if (text.bytes < 10 || text.bytes >= sizeof(copy))
         return FR_INVALID;
     snprintf(copy, sizeof(copy), "%.*s", (int)text.bytes, text.ptr);
