@@ -2,8 +2,8 @@
  *
  * explain: reasons from a ranked result. See the door for the rules.
  *
- * Cost: one pass over the features of an item; a history feature's shares are asked for only when
- * its part is at least share_min of the whole, since smaller ones end in "other" anyway.
+ * Cost: one pass over the neighbour rows of the history for all items together, then one over the
+ * features of each. Features below share_min of the whole end in "other" undivided.
  */
 #include "explain/explain.h"
 
@@ -113,7 +113,22 @@ static bool has_visits(enum model_reason reason)
            reason == MODEL_REASON_CONTENT;
 }
 
-static void add_feature(struct gathering *gathering, uint32_t f, float *share)
+/* What each visit puts into the shared sums of one result, and the sums of that over the visits. */
+struct parts {
+    const float (*of)[RANK_SUMS];
+    uint32_t count;
+    float whole[RANK_SUMS];
+};
+
+static void parts_sum(struct parts *parts)
+{
+    memset(parts->whole, 0, sizeof parts->whole);
+    for (uint32_t h = 0; h < parts->count; h++)
+        for (uint32_t s = 0; s < RANK_SUMS; s++)
+            parts->whole[s] += parts->of[h][s];
+}
+
+static void add_feature(struct gathering *gathering, uint32_t f, const struct parts *parts)
 {
     const struct rank_result *result = gathering->result;
     const struct rank_feature *feature = &result->feature[f];
@@ -124,17 +139,16 @@ static void add_feature(struct gathering *gathering, uint32_t f, float *share)
         gathering->other += (double)contribution;
         return;
     }
-    uint32_t visits = result->query->history_count;
-    if (visits == 0 || !has_visits(feature->reason) ||
-        !rank_history_shares(result, gathering->r, f, share)) {
+    int sum = has_visits(feature->reason) ? rank_feature_sum(result, f) : -1;
+    if (sum < 0 || parts->whole[sum] <= 0) {
         add_plain(gathering, feature, contribution);
         return;
     }
-    for (uint32_t h = 0; h < visits; h++) {
+    for (uint32_t h = 0; h < parts->count; h++) {
         struct explain_reason what = {.kind = kind_of(feature->reason, true),
                                       .item = result->query->history[h].item,
                                       .context_field = -1};
-        add(gathering, what, share[h]);
+        add(gathering, what, contribution * (parts->of[h][sum] / parts->whole[sum]));
     }
 }
 
@@ -184,23 +198,35 @@ static void merge(struct explain_reasons *reasons, double other,
             (float)(fabs((double)reasons->reason[i].contribution) / whole);
 }
 
-enum fr_status explain_item(const struct rank_result *result, uint32_t r,
-                            const struct explain_options *options, struct base_arena *arena,
-                            struct explain_reasons *out_reasons)
+static void explain_one(const struct rank_result *result, uint32_t r,
+                        const struct explain_options *options, const struct parts *parts,
+                        struct explain_reasons *out)
 {
-    struct gathering gathering = {.result = result, .r = r, .out = out_reasons};
-    size_t mark = base_arena_mark(arena);
-    float *share = base_arena_alloc(arena, (result->query->history_count + 1) * sizeof *share);
-    out_reasons->count = 0;
-    if (!share)
-        return FR_FULL;
+    struct gathering gathering = {.result = result, .r = r, .out = out};
     double whole = 0;
+    out->count = 0;
     for (uint32_t f = 0; f < result->feature_count; f++)
         whole += fabs((double)rank_contribution(result, r, f));
     gathering.floor = options->share_min * (float)whole;
     for (uint32_t f = 0; f < result->feature_count; f++)
-        add_feature(&gathering, f, share);
-    merge(out_reasons, gathering.other, options);
+        add_feature(&gathering, f, parts);
+    merge(out, gathering.other, options);
+}
+
+enum fr_status explain_items(const struct rank_result *result, const uint32_t *r, uint32_t count,
+                             const struct explain_options *options, struct base_arena *arena,
+                             struct explain_reasons *out_reasons)
+{
+    const float *part = NULL;
+    uint32_t visits = 0;
+    size_t mark = base_arena_mark(arena);
+    FR_TRY(rank_history_parts(result, r, count, arena, &part, &visits));
+    for (uint32_t i = 0; i < count; i++) {
+        struct parts parts = {.of = (const float (*)[RANK_SUMS])part + (size_t)i * visits,
+                              .count = visits};
+        parts_sum(&parts);
+        explain_one(result, r[i], options, &parts, &out_reasons[i]);
+    }
     base_arena_rewind(arena, mark);
     return FR_OK;
 }

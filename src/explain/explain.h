@@ -60,12 +60,13 @@ struct explain_reasons {
     struct explain_reason reason[EXPLAIN_REASONS_MAX + 1];
 };
 
-/* The reasons of result r, largest share first, "other" last. Uses the arena for scratch and gives
- * it back. FR_FULL: the arena is too small; out is then empty. */
-FR_MUST_USE enum fr_status explain_item(const struct rank_result *result, uint32_t r,
-                                        const struct explain_options *options,
-                                        struct base_arena *arena,
-                                        struct explain_reasons *out_reasons);
+/* The reasons of each result r[i], largest share first, "other" last. At most RANK_PARTS_MAX results,
+ * none twice. Uses the arena for scratch and gives it back. FR_FULL: the arena is too small; out is
+ * then undefined. */
+FR_MUST_USE enum fr_status explain_items(const struct rank_result *result, const uint32_t *r,
+                                         uint32_t count, const struct explain_options *options,
+                                         struct base_arena *arena,
+                                         struct explain_reasons *out_reasons);
 
 const char *explain_kind_name(enum explain_kind kind); /* "because_you_viewed" */
 const char *explain_kind_icon(enum explain_kind kind); /* a cue for the eye: "history", "flame" */

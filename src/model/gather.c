@@ -161,6 +161,57 @@ float model_gather_part(const struct model_gather *gather, uint32_t v, uint32_t 
     return 0.0f;
 }
 
+/* Which of the wanted items stand in the rows: a byte a bucket, so that an entry that nobody wants
+ * (nearly all) costs one load from the first-level cache. */
+struct wanted {
+    uint8_t first[8192];               /* index + 1 of a bucket's first item, 0 = none */
+    uint8_t next[MODEL_PARTS_MAX + 1]; /* by index + 1 */
+};
+
+static uint32_t wanted_bucket(uint32_t item)
+{
+    return (item * 0x9e3779b1u) >> 19;
+}
+
+static void parts_of_row(const struct model_visit_row *visit, const struct wanted *wanted,
+                         const uint32_t *item, uint32_t stride, model_sums *out)
+{
+    for (uint32_t e = 0; e < visit->row.count; e++) {
+        uint32_t x = visit->row.item[e];
+        uint32_t i = wanted->first[wanted_bucket(x)];
+        while (i != 0 && item[i - 1] != x)
+            i = wanted->next[i];
+        if (i == 0)
+            continue;
+        float part[MODEL_GATHER_SUMS] = {0};
+        for (uint32_t c = 0; c < STATE_ROW_COUNTERS; c++)
+            for (uint32_t s = 0; s < MODEL_GATHER_SUMS; s++)
+                part[s] += visit->weight[c][s] * (float)(int32_t)visit->row.counter[e][c];
+        memcpy(&out[(i - 1) * stride], part, sizeof(part));
+    }
+}
+
+model_sums *model_gather_parts(const struct model_gather *gather, const uint32_t *item,
+                               uint32_t count, struct base_arena *arena)
+{
+    FR_ASSERT(count <= MODEL_PARTS_MAX);
+    uint32_t stride = gather->visit_count;
+    size_t bytes = ((size_t)count * stride + 32) * sizeof(model_sums); /* 1 KiB: 64-aligned */
+    model_sums *out = base_arena_zalloc(arena, bytes);
+    struct wanted *wanted = base_arena_zalloc(arena, sizeof(*wanted));
+    if (!out || !wanted)
+        return NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t *first = &wanted->first[wanted_bucket(item[i])];
+        wanted->next[i + 1] = *first;
+        *first = (uint8_t)(i + 1);
+    }
+    for (uint32_t v = 0; v < stride; v++)
+        if (gather->visit[v].any)
+            parts_of_row(&gather->visit[v], wanted, item, stride, out + v);
+    return out;
+}
+
 /* Contexts whose leaders are looked at, and which counters of their rows become which sums. */
 static const struct {
     uint8_t field, counter, sum;

@@ -338,6 +338,32 @@ bool rank_history_shares(const struct rank_result *result, uint32_t r, uint32_t 
     return whole > 0.0f;
 }
 
+enum fr_status rank_history_parts(const struct rank_result *result, const uint32_t *r,
+                                  uint32_t count, struct base_arena *arena,
+                                  const float **out_part, uint32_t *out_visits)
+{
+    _Static_assert((int)RANK_SUMS == (int)MODEL_GATHER_SUMS, "one part a sum");
+    _Static_assert((int)RANK_PARTS_MAX == (int)MODEL_PARTS_MAX, "the same bound");
+    uint32_t item[RANK_PARTS_MAX];
+    FR_ASSERT(count <= RANK_PARTS_MAX);
+    for (uint32_t i = 0; i < count; i++)
+        item[i] = result->item[r[i]];
+    const model_sums *sums = model_gather_parts(result->gather, item, count, arena);
+    if (!sums)
+        return FR_FULL;
+    *out_part = (const float *)sums;
+    *out_visits = FR_MIN(result->gather->visit_count, result->query->history_count);
+    FR_ASSERT(*out_visits == result->gather->visit_count || count == 0);
+    return FR_OK;
+}
+
+int rank_feature_sum(const struct rank_result *result, uint32_t feature)
+{
+    const struct rank *rank = result->rank;
+    int sum = feature < rank->feature_count ? rank->model_feature[feature]->sum : -1;
+    return sum < MODEL_GATHER_SUMS ? sum : -1;
+}
+
 enum fr_status rank_similar(const struct rank *rank, uint32_t item,
                             const struct retrieve_options *options, struct base_arena *arena,
                             struct rank_result *out_result)

@@ -135,20 +135,21 @@ static void explain(struct serve_answering *answering)
     bool full = answering->ask.explain == SERVE_EXPLAIN_FULL;
     struct explain_options options = {.shown_max = full ? SHOWN_FULL : 0,
                                       .share_min = full ? 0.002f : 0.02f};
-    struct explain_reasons *reasons =
-        base_arena_alloc(arena, (answering->slate.count + 1) * sizeof *reasons);
-    if (!reasons) {
-        degrade(answering, "reasons left out: request memory used up");
-        return;
-    }
-    for (uint32_t i = 0; i < answering->slate.count; i++) {
-        uint32_t result = answering->slate.place[i].result;
+    uint32_t count = answering->slate.count;
+    struct explain_reasons *reasons = base_arena_alloc(arena, (count + 1) * sizeof *reasons);
+    uint32_t *result = base_arena_alloc(arena, (count + 1) * sizeof *result);
+    bool fine = reasons && result;
+    for (uint32_t i = 0; fine && i < count; i++) {
+        result[i] = answering->slate.place[i].result;
         if (!answering->ranked)
-            explain_popular(answering, result, &reasons[i]);
-        else if (explain_item(&answering->result, result, &options, arena, &reasons[i]) != FR_OK)
-            degrade(answering, "some reasons left out: request memory used up");
+            explain_popular(answering, result[i], &reasons[i]);
     }
-    answering->reasons = reasons;
+    if (fine && answering->ranked)
+        fine = explain_items(&answering->result, result, count, &options, arena, reasons) == FR_OK;
+    if (fine)
+        answering->reasons = reasons;
+    else
+        degrade(answering, "reasons left out: request memory used up");
 }
 
 static void answer_stages(struct serve_answering *answering)
