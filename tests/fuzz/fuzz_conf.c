@@ -35,8 +35,8 @@ static void check_loaded(const struct conf *conf)
         conf__value_print(&options[i], conf_options(conf), &text);
         base_buf_put_u8(&text, 0);
         FR_ASSERT(conf_new(&again) == FR_OK);
-        FR_ASSERT(*text.bytes == 0 || conf__value_set(again, &options[i], &again->options,
-                                                      (char *)text.bytes, reason));
+        FR_ASSERT(*text.bytes == 0 ||
+                  conf__value_set(again, &options[i], &again->options, (char *)text.bytes, reason));
         conf_free(again);
     }
     base_buf_release(&text);
