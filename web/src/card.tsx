@@ -5,7 +5,7 @@ import type { VNode } from "preact";
 import type { Change } from "./diff";
 import { Cover } from "./cover";
 import { DislikeIcon, DownIcon, HideIcon, LikeIcon, OpenIcon, UpIcon, WhyIcon } from "./icons";
-import { Reasons } from "./reasons";
+import { mainReason, Reasons } from "./reasons";
 import type { Recommended } from "./types";
 
 export type Action = "open" | "like" | "dislike" | "hide" | "why";
@@ -44,7 +44,7 @@ interface Props {
 }
 
 export function Card({ item, change, cause, isTabStop, isExplained, onAction }: Props) {
-    const isCaused = cause !== "" && item.reasons.some((r) => r.item === cause);
+    const isCaused = cause !== "" && mainReason(item)?.item === cause;
     const tab = isTabStop ? 0 : -1;
     const button = (action: Action, label: string, icon: VNode, text = "") => (
         <button type="button" class={`act ${action}`} tabIndex={tab} aria-label={`${label}: ${item.title}`} title={text ? undefined : label} onClick={() => onAction(action)}>
@@ -57,7 +57,7 @@ export function Card({ item, change, cause, isTabStop, isExplained, onAction }: 
             data-id={item.id}
             class={`card${isCaused ? " caused" : ""}${isExplained ? " explained" : ""}${change?.kind === "new" ? " arrived" : ""}`}
             tabIndex={tab}
-            aria-label={`${item.rank}. ${item.title}. ${item.reasons[0]?.text ?? ""}`}
+            aria-label={`${item.rank}. ${item.title}. ${mainReason(item)?.text ?? ""}`}
             aria-keyshortcuts="Enter L D H W"
             onKeyDown={(e) => {
                 const action = keys[e.key];

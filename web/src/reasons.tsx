@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Why an item is in the list: one bar cut by the shares of its score, and each share as a sentence.
 import { percent } from "./format";
-import type { Reason } from "./types";
+import type { Reason, Recommended } from "./types";
 
 const families: Record<string, string> = {
     because_you_viewed: "tie",
@@ -9,7 +9,7 @@ const families: Record<string, string> = {
     cooc: "tie",
     next: "session",
     earlier: "session",
-    session: "session",
+    transition: "session",
     similar: "alike",
     interests: "alike",
     content: "alike",
@@ -27,33 +27,41 @@ export function family(kind: string): string {
     return families[kind] ?? "other";
 }
 
-/** Splits a sentence around the title it names, so that the title can be set apart. */
+export const SHOWN = 3;
+
+/** The reason that weighs most for the title, not against it. */
+export function mainReason(item: Recommended): Reason | undefined {
+    return item.reasons.find((r) => r.contribution > 0);
+}
+
+const lowered = (text: string) => text.charAt(0).toLowerCase() + text.slice(1);
+
+/** The sentence of a reason, the title it names set apart. */
 function Sentence({ reason }: { reason: Reason }) {
-    const at = reason.title ? reason.text.indexOf(reason.title) : -1;
-    if (!reason.title || at < 0) return <>{reason.text}</>;
+    const text = reason.contribution < 0 ? `Against it: ${lowered(reason.text)}` : reason.text;
+    const at = reason.title ? text.indexOf(reason.title) : -1;
+    if (!reason.title || at < 0) return <>{text}</>;
     return (
         <>
-            {reason.text.slice(0, at)}
+            {text.slice(0, at)}
             <em>{reason.title}</em>
-            {reason.text.slice(at + reason.title.length)}
+            {text.slice(at + reason.title.length)}
         </>
     );
 }
 
 export function Reasons({ reasons, cause }: { reasons: Reason[]; cause: string }) {
-    const shown = reasons.slice(0, 3);
-    const rest = reasons.slice(3).reduce((sum, r) => sum + r.share, 0);
+    const rest = reasons.slice(SHOWN).reduce((sum, r) => sum + r.share, 0);
+    const kind = (r: Reason) => `k-${family(r.kind)}${r.contribution < 0 ? " minus" : ""}`;
     return (
         <div class="reasons">
             <div class="shares" aria-hidden="true">
-                {reasons.map((r, i) => (
-                    <i key={i} class={`share k-${family(r.kind)}`} style={{ flexGrow: Math.max(0, r.share) }} />
-                ))}
+                {reasons.map((r, i) => <i key={i} class={`share ${kind(r)}`} style={{ flexGrow: Math.max(0, r.share) }} />)}
             </div>
             <ul>
-                {shown.map((r, i) => (
+                {reasons.slice(0, SHOWN).map((r, i) => (
                     <li key={i} class={r.item === cause && cause !== "" ? "caused" : ""}>
-                        <i class={`dot k-${family(r.kind)}`} aria-hidden="true" />
+                        <i class={`dot ${kind(r)}`} aria-hidden="true" />
                         <span><Sentence reason={r} /></span>
                         <b>{percent(r.share)}</b>
                     </li>
@@ -61,7 +69,7 @@ export function Reasons({ reasons, cause }: { reasons: Reason[]; cause: string }
                 {rest > 0.005 && (
                     <li class="rest">
                         <i class="dot" aria-hidden="true" />
-                        <span>{reasons.length - 3} more</span>
+                        <span>{reasons.length - SHOWN} more</span>
                         <b>{percent(rest)}</b>
                     </li>
                 )}

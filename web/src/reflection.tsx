@@ -28,7 +28,7 @@ export function Reflection({ act }: { act: Act | null }) {
                     <p>
                         <Lead act={act} />
                         {describe(act.diff)}
-                        {isPositive && act.caused > 0 && <>; {plural(act.caused, "title")} here because of it</>}.
+                        {isPositive && act.caused > 0 && <>; {plural(act.caused, "title")} here mainly because of it</>}.
                         {act.ack && (
                             <small>
                                 on disk after {duration(act.ack.durable_us)}, learnt at position {count(act.ack.position)},{" "}

@@ -4,6 +4,7 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import * as api from "./api";
 import { compare, type Diff } from "./diff";
+import { mainReason, SHOWN } from "./reasons";
 import type { Ack, EventType, Item, Past, Slate } from "./types";
 
 export const SLATE_SIZE = 12;
@@ -13,7 +14,7 @@ export interface Act {
     item: Item;
     ack: Ack | null; // null: nothing was told to the engine (hide)
     diff: Diff;
-    caused: number; // titles in the new list whose reasons name the item
+    caused: number; // titles in the new list that are there mainly because of the item
     isIncluded: boolean; // the answer's position is not before the event's
 }
 
@@ -87,7 +88,7 @@ export function useSession() {
                     item,
                     ack,
                     diff: compare(before, slate.items, item.id),
-                    caused: slate.items.filter((r) => r.reasons.some((why) => why.item === item.id)).length,
+                    caused: slate.items.filter((r) => mainReason(r)?.item === item.id).length,
                     isIncluded: ack === null || slate.position >= ack.position,
                 };
                 setView({ user: view.user, slate, past, last: done, problem: null });
@@ -112,7 +113,7 @@ export function useSession() {
     const driven = useMemo(() => {
         const counts = new Map<string, number>();
         for (const r of view.slate?.items ?? []) {
-            for (const id of new Set(r.reasons.map((why) => why.item ?? ""))) counts.set(id, (counts.get(id) ?? 0) + 1);
+            for (const id of new Set(r.reasons.slice(0, SHOWN).map((why) => why.item ?? ""))) counts.set(id, (counts.get(id) ?? 0) + 1);
         }
         return counts;
     }, [view.slate]);
