@@ -101,27 +101,39 @@ static enum fr_status refuse_document(struct schema_reject *reject, struct fr_sl
     return schema_reject_set(reject, "$", rule, text, hint);
 }
 
-static enum fr_status refuse_unknown(struct schema_reject *reject, const char *prefix,
-                                     const struct schema__member *member, const char *const *names,
-                                     size_t count)
+struct names {
+    const struct fr_slice *name; /* literals: NUL-terminated */
+    size_t count;
+    const char *free_values; /* where members of the sender's own belong */
+};
+
+static enum fr_status refuse_unknown(struct schema_reject *reject, const struct names *names,
+                                     const struct schema__member *member)
 {
     char path[sizeof(reject->path)], hint[sizeof(reject->hint)];
-    const char *nearest = schema_nearest(member->key, names, count);
-    schema__path_member(path, sizeof(path), prefix, member->key);
+    const char *known[32];
+    FR_ASSERT(names->count <= FR_COUNT_OF(known));
+    for (size_t i = 0; i < names->count; i++)
+        known[i] = names->name[i].ptr;
+    const char *nearest = schema_nearest(member->key, known, names->count);
+    schema__path_member(path, sizeof(path), "$", member->key);
     if (nearest)
         snprintf(hint, sizeof(hint), "did you mean \"%s\"?", nearest);
     else
-        snprintf(hint, sizeof(hint), "free values belong into \"%s\"",
-                 count > 3 && strcmp(names[2], "item") == 0 ? "context" : "attributes");
+        snprintf(hint, sizeof(hint), "free values belong into \"%s\"", names->free_values);
     return refuse(reject, path, "is not a known member", &member->value, hint);
 }
 
 /* ---- one document ----------------------------------------------------------------------- */
 
-static int find_name(const char *const *names, size_t count, struct fr_slice key)
+#define NAME(literal) {(literal), sizeof(literal) - 1}
+
+static int find_name(const struct fr_slice *names, size_t count, struct fr_slice key)
 {
+    char first = key.bytes ? key.ptr[0] : '\0';
     for (size_t i = 0; i < count; i++)
-        if (strlen(names[i]) == key.bytes && memcmp(names[i], key.ptr, key.bytes) == 0)
+        if (names[i].bytes == key.bytes && names[i].ptr[0] == first
+            && memcmp(names[i].ptr, key.ptr, key.bytes) == 0)
             return (int)i;
     return -1;
 }
@@ -147,18 +159,13 @@ static enum fr_status open_document(struct schema_json *json, struct fr_slice te
     return FR_OK;
 }
 
-struct names {
-    const char *const *name;
-    size_t count;
-};
-
 /* The member's number; refuses unknown and repeated ones. */
 static enum fr_status known_member(const struct names *names, const struct schema__member *member,
                                    uint32_t *seen, struct schema_reject *reject, int *out_index)
 {
     int index = find_name(names->name, names->count, member->key);
     if (index < 0)
-        return refuse_unknown(reject, "$", member, names->name, names->count);
+        return refuse_unknown(reject, names, member);
     if (*seen & (1u << index)) {
         char path[sizeof(reject->path)];
         schema__path_member(path, sizeof(path), "$", member->key);
@@ -265,8 +272,8 @@ static enum fr_status take_free(struct schema_json *json, size_t slot,
 
 struct fr_slice *schema__context_member(struct schema_context *context, struct fr_slice name)
 {
-    static const char *const names[] = {"device", "os", "country", "region", "city", "referrer",
-                                        "language"};
+    static const struct fr_slice names[] = {NAME("device"), NAME("os"), NAME("country"), NAME("region"), NAME("city"), NAME("referrer"),
+                                        NAME("language")};
     struct fr_slice *const slices[] = {&context->device, &context->os, &context->country,
                                        &context->region, &context->city, &context->referrer,
                                        &context->language};
@@ -343,8 +350,8 @@ enum event_member {
     EVENT_USER, EVENT_TIMESTAMP, EVENT_ITEM, EVENT_TYPE, EVENT_VALUE, EVENT_SESSION, EVENT_ID,
     EVENT_CONTEXT, EVENT_REQUEST, EVENT_MEMBER_COUNT
 };
-static const char *const event_names[EVENT_MEMBER_COUNT] = {
-    "user", "timestamp", "item", "type", "value", "session", "id", "context", "request",
+static const struct fr_slice event_names[EVENT_MEMBER_COUNT] = {
+    NAME("user"), NAME("timestamp"), NAME("item"), NAME("type"), NAME("value"), NAME("session"), NAME("id"), NAME("context"), NAME("request"),
 };
 
 static enum fr_status take_event_member(const struct schema_types *types, int index,
@@ -385,7 +392,7 @@ enum fr_status schema_event_from_json(struct schema_json *json, const struct sch
                                       struct schema_event *out_event,
                                       struct schema_reject *out_reject)
 {
-    static const struct names names = {event_names, EVENT_MEMBER_COUNT};
+    static const struct names names = {event_names, EVENT_MEMBER_COUNT, "context"};
     uint32_t seen = 0;
     size_t count;
     int index = 0;
@@ -457,9 +464,9 @@ enum item_member {
     ITEM_EXPIRES, ITEM_LENGTH, ITEM_PRICE, ITEM_LANGUAGE, ITEM_IMAGE, ITEM_ATTRIBUTES, ITEM_HIDDEN,
     ITEM_MEMBER_COUNT
 };
-static const char *const item_names[ITEM_MEMBER_COUNT] = {
-    "id", "title", "categories", "tags", "text", "author", "published", "expires", "length",
-    "price", "language", "image", "attributes", "hidden",
+static const struct fr_slice item_names[ITEM_MEMBER_COUNT] = {
+    NAME("id"), NAME("title"), NAME("categories"), NAME("tags"), NAME("text"), NAME("author"), NAME("published"), NAME("expires"), NAME("length"),
+    NAME("price"), NAME("language"), NAME("image"), NAME("attributes"), NAME("hidden"),
 };
 static const uint32_t item_bits[ITEM_MEMBER_COUNT] = {
     0, SCHEMA_TITLE, SCHEMA_CATEGORIES, SCHEMA_TAGS, SCHEMA_TEXT, SCHEMA_AUTHOR, SCHEMA_PUBLISHED,
@@ -543,7 +550,7 @@ enum fr_status schema_item_from_json_as(struct schema_json *json, struct fr_slic
                                         struct fr_slice text, struct schema_item *out_item,
                                         struct schema_reject *out_reject)
 {
-    static const struct names names = {item_names, ITEM_MEMBER_COUNT};
+    static const struct names names = {item_names, ITEM_MEMBER_COUNT, "attributes"};
     uint32_t seen = 0;
     size_t count;
     int index = 0;
@@ -566,7 +573,7 @@ enum fr_status schema_item_from_json(struct schema_json *json, struct fr_slice t
 }
 
 enum user_member { USER_ID, USER_ATTRIBUTES, USER_FOLLOWS, USER_MEMBER_COUNT };
-static const char *const user_names[USER_MEMBER_COUNT] = {"id", "attributes", "follows"};
+static const struct fr_slice user_names[USER_MEMBER_COUNT] = {NAME("id"), NAME("attributes"), NAME("follows")};
 
 static enum fr_status take_user_member(struct schema_json *json, int index,
                                        const struct schema__value *value, struct schema_user *user,
@@ -591,7 +598,7 @@ enum fr_status schema_user_from_json_as(struct schema_json *json, struct fr_slic
                                         struct fr_slice text, struct schema_user *out_user,
                                         struct schema_reject *out_reject)
 {
-    static const struct names names = {user_names, USER_MEMBER_COUNT};
+    static const struct names names = {user_names, USER_MEMBER_COUNT, "attributes"};
     uint32_t seen = 0;
     size_t count;
     int index = 0;
