@@ -289,7 +289,7 @@ static void dispatch(struct serve_call *call)
         call->route->handle(call);
 }
 
-static void serve_handle(void *context, struct http_request *http)
+void serve__handle(void *context, struct http_request *http)
 {
     struct serve *serve = context;
     struct serve_call call;
@@ -434,7 +434,7 @@ static enum fr_status http_open(struct serve *serve, struct fr_error *error)
                                 .body_ms = options->body_ms,
                                 .idle_ms = options->idle_ms,
                                 .context = serve,
-                                .handle = serve_handle,
+                                .handle = serve__handle,
                                 .refuse = serve_refuse,
                                 .sent = serve_sent,
                                 .tick = serve_tick};

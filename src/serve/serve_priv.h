@@ -167,6 +167,9 @@ void serve__card_print(const struct serve_card *card, struct base_buf *out);
 void serve__job_resumed(struct serve_call *call);
 void serve__jobs_free(struct serve_thread *thread);
 
+/* A request's way through the room; context is the struct serve. What http.h calls (and tests). */
+void serve__handle(void *context, struct http_request *http);
+
 /* ---- handlers ----------------------------------------------------------------------------- */
 
 void serve__handle_events(struct serve_call *call);
