@@ -4,7 +4,7 @@
  * that small queries clear little.
  *
  * Weight of a visit k steps back whose row adds up to T: r^k / sqrt(T) (source exponent 1/2,
- * reference: Deshpande & Karypis 2004; the recency factors .6 and .8 are features side by side).
+ * reference: Deshpande & Karypis 2004; the recency factors .6 and .85 are features side by side).
  */
 #include "model/gather.h"
 
@@ -12,7 +12,7 @@
 
 enum { SLOTS_MAX = 32768, SCAN_ENTRIES_MAX = 20000 };
 
-static const float backward_share = 0.7f;
+static const float backward_share = 1.0f;
 
 int32_t model_gather_slot(struct model_gather *gather, uint32_t item)
 {
@@ -129,7 +129,7 @@ struct model_gather *model_gather_run(const struct state *state, const struct mo
             entries += visit[v].row.count;
         }
         r6 *= 0.6f;
-        r8 *= 0.8f;
+        r8 *= 0.85f;
         gather->visit_count = v + 1;
     }
     if (!gather_alloc(gather, arena, query->seen_count + entries + 1024))

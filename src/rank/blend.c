@@ -14,7 +14,7 @@
 #include "model/vec.h"
 #include "rank/rank_priv.h"
 
-static const float global_rate = 0.05f, bucket_rate = 0.03f, squares_first = 1.0f;
+static const float global_rate = 0.2f, bucket_rate = 0.1f, squares_first = 1.0f;
 
 enum fr_status rank__blend_new(struct rank *rank, struct fr_error *error)
 {
