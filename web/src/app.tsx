@@ -5,6 +5,7 @@ import * as api from "./api";
 import type { Action } from "./card";
 import { Counters } from "./counters";
 import { DecisionPanel } from "./decision";
+import { nameOf } from "./format";
 import { Mark } from "./icons";
 import { List } from "./list";
 import { People } from "./people";
@@ -60,7 +61,7 @@ export function App() {
         if (action === "why") setExplained((was) => (was === item.id ? "" : item.id));
         else void session.act(action === "open" ? "click" : action, item);
     };
-    const whose = session.isNew ? "For someone new" : `For reader ${session.user}`;
+    const whose = session.isNew ? "For someone new" : `For ${nameOf(session.user)}`;
 
     return (
         <>

@@ -52,3 +52,8 @@ export function ago(timestamp: string, now = Date.now()): string {
     if (s < 129600) return `${Math.round(s / 3600)} h ago`;
     return `${Math.round(s / 86400)} d ago`;
 }
+
+/** Ids that are bare numbers are people too. */
+export function nameOf(user: string): string {
+    return /^\d+$/.test(user) ? `Reader ${user}` : user;
+}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whose list it is: a known reader, any other id, or someone nobody has met.
 import { useState } from "preact/hooks";
-import { count, hash } from "./format";
+import { count, hash, nameOf } from "./format";
 import { PersonIcon } from "./icons";
 import type { Person } from "./types";
 
@@ -35,13 +35,13 @@ export function People({ people, user, isNew, onPick, onNew }: Props) {
             </button>
             <ul class="names">
                 {!isListed && !isNew && user !== "" && (
-                    <li><button type="button" aria-current="true"><Face id={user} /><span>{user}</span></button></li>
+                    <li><button type="button" aria-current="true"><Face id={user} /><span>{nameOf(user)}</span></button></li>
                 )}
                 {people.map((p) => (
                     <li key={p.id}>
                         <button type="button" title={`last: ${p.last_title}`} aria-current={p.id === user ? "true" : undefined} onClick={() => onPick(p.id)}>
                             <Face id={p.id} />
-                            <span>Reader {p.id}</span>
+                            <span>{nameOf(p.id)}</span>
                             <small>{count(p.events)}<span class="unseen"> events</span></small>
                         </button>
                     </li>
