@@ -8,6 +8,9 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "os/os.h"
+#include "serve/serve.h"
+
 static bool is_loopback(const char *address)
 {
     struct in_addr parsed;
@@ -20,10 +23,10 @@ int app_check_options(const struct app *app)
 {
     struct conf *conf = app->conf;
     const struct conf_options *options = app->options;
-    if (!is_loopback(options->listen) && !*options->api_key_file)
+    if (!is_loopback(options->listen) && !serve_keys_exist(os_real(), options->data_dir))
         conf_fault_add(conf, "listen",
-                       "%.80s is reachable from other machines: give an api-key-file, or listen "
-                       "on 127.0.0.1",
+                       "%.80s is reachable from other machines: make an API key with `freshet keys "
+                       "create`, or listen on 127.0.0.1",
                        options->listen);
     if (!*options->data_dir)
         conf_fault_add(conf, "data-dir", "must not be empty");

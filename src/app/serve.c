@@ -150,6 +150,7 @@ static enum fr_status open_http(struct serving *serving, struct fr_error *error)
         .head_ms = (uint32_t)(conf->header_timeout / 1000),
         .body_ms = (uint32_t)(conf->body_timeout / 1000),
         .idle_ms = (uint32_t)(conf->idle_timeout / 1000),
+        .rate_per_second = conf->rate_limit,
         .repeats = conf->repeats == 1,
         .new_share = conf->new_item_quota > 0 ? (float)conf->new_item_quota : -1,
         .version = FRESHET_VERSION,

@@ -343,6 +343,16 @@ enum serve_admission serve_keys_admit(struct serve_keys *keys, struct fr_slice t
     return admission;
 }
 
+bool serve_keys_exist(struct os *os, const char *directory)
+{
+    struct serve_keys *keys = NULL;
+    if (serve_keys_open(os, directory, 0, NULL, &keys) != FR_OK)
+        return false;
+    bool required = serve_keys_required(keys);
+    serve_keys_close(keys);
+    return required;
+}
+
 /* ---- changing the file ------------------------------------------------------------------ */
 
 struct edit {

@@ -93,6 +93,8 @@ FR_MUST_USE enum fr_status serve_keys_list(struct os *os, const char *directory,
 /* FR_NOT_FOUND: no key of that id (the part between the underscores of its token). */
 FR_MUST_USE enum fr_status serve_keys_revoke(struct os *os, const char *directory, const char *id,
                                              struct fr_error *error);
+/* Is there at least one key that could be used? */
+bool serve_keys_exist(struct os *os, const char *directory);
 /* "read,ingest" -> bits; FR_INVALID names the unknown word. */
 FR_MUST_USE enum fr_status serve_scopes_parse(const char *text, struct fr_error *error,
                                               uint32_t *out_scopes);

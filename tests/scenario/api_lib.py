@@ -96,6 +96,7 @@ class Server:
         self.data = tempfile.mkdtemp(prefix="freshet-api-")
         self.schema_faults, self.requests_recommended, self.document, self.key = [], set(), None, None
         self.code = None
+        self.log_path = self.data + ".log"
 
     def __enter__(self):
         self.start()
@@ -107,10 +108,12 @@ class Server:
             self.process.wait()
         self.connection.close()
         shutil.rmtree(self.data, ignore_errors=True)
+        os.unlink(self.log_path)
 
     def start(self):
-        self.process = subprocess.Popen([BINARY, "serve", "--json", "--data-dir", self.data, "--port", str(free_port()),
-                                         *self.flags], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen([BINARY, "serve", "--json", "--data-dir", self.data, "--port", str(free_port()),
+                                             *self.flags], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, stderr=log)
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"the server ended with {self.process.wait()}")

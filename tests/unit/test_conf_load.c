@@ -80,7 +80,7 @@ static void test_defaults_need_no_file(void **state)
     assert_int_equal(options->threads, CONF_AUTO);
     assert_int_equal(options->session_gap, 30 * 60 * 1000000LL);
     assert_string_equal(options->listen, "127.0.0.1");
-    assert_string_equal(options->api_key_file, "");
+    assert_true(options->rate_limit == 0);
     conf_free(conf);
     conf_free(NULL);
 }
