@@ -29,8 +29,10 @@ $(BUILD)/build.ninja: | deps
 build: deps $(BUILD)/build.ninja
 	@cmake --build $(BUILD) -j $(JOBS)
 
-run: build
-	@tools/run $(if $(DATA),"$(DATA)")
+# Builds the program alone: a newcomer need not wait for tests and benches.
+run: deps $(BUILD)/build.ninja
+	@cmake --build $(BUILD) -j $(JOBS) --target freshet
+	@FRESHET=$(BUILD)/freshet tools/run $(if $(DATA),"$(DATA)")
 
 test: build
 	@tools/deps test
