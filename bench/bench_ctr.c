@@ -31,7 +31,7 @@ struct example {
 
 enum part { PART_BASE, PART_EFFECTS, PART_FTRL, PART_FFM, PART_BLEND, PART_ALL, PART_COUNT };
 static const char *const part_names[PART_COUNT] = {"base",  "base+effects", "ftrl",
-                                                   "ffm", "blend",        "calibrated"};
+                                                   "effects+ffm", "blend",        "calibrated"};
 
 struct stream {
     struct example *examples;
@@ -49,7 +49,7 @@ struct setting {
 };
 static struct setting settings[] = {
     {"from", 10000}, {"to", 0}, {"alpha", -1}, {"l2", -1}, {"ffm_rate", -1}, {"ffm_lambda", -1},
-    {"base_drift", -1}, {"blend_drift", -1}, {"effect", -1}, {"effect_bias", -1}, {"ffm", -1},
+    {"base_drift", -1}, {"blend_drift", -1}, {"effect", -1}, {"effect_bias", -1}, {"ffm", -1}, {"ffm_normalise", -1},
     {"effects", -1}, {"ftrl", -1}, {"blend", -1}, {"memory", -1}, {"repeats", -1},
     {"admit", -1}, {"export", 0}, {"score", 2},
 };
@@ -449,6 +449,7 @@ static struct model_ctr *open_model(const struct stream *stream)
     put("effect_bias", &options.effect_bias_variance);
     put("memory", &options.features.memory);
     put_bool("ffm", &options.ffm);
+    put_bool("ffm_normalise", &options.ffm_normalise);
     put_bool("effects", &options.effects);
     put_bool("ftrl", &options.ftrl);
     put_bool("blend", &options.blend);
@@ -473,10 +474,10 @@ static void keep(struct stream *stream, const struct model_ctr_answer *answer, b
 {
     uint64_t at = stream->scored++;
     stream->p[PART_BASE][at] = base_sigmoidf(answer->base);
-    stream->p[PART_EFFECTS][at] =
-        base_sigmoidf(answer->base + answer->user_effect + answer->item_effect);
+    float known = answer->base + answer->user_effect + answer->item_effect;
+    stream->p[PART_EFFECTS][at] = base_sigmoidf(known);
     stream->p[PART_FTRL][at] = base_sigmoidf(answer->ftrl);
-    stream->p[PART_FFM][at] = base_sigmoidf(answer->ffm);
+    stream->p[PART_FFM][at] = base_sigmoidf(known + answer->ffm);
     stream->p[PART_BLEND][at] = base_sigmoidf(answer->blend);
     stream->p[PART_ALL][at] = answer->probability;
     stream->labels[at] = label;

@@ -47,7 +47,7 @@ void model_ctr_defaults(struct model_ctr_options *out_options)
         .features = {.id_max = 1u << 20, .main_max = 1u << 17, .admit_after = 1,
                      .expire_s = 90 * 86400, .memory = 0.0f, .repeats = false},
         .ftrl_alpha = 0.2f, .ftrl_l2 = 3.0f,
-        .ffm_rate = 0.8f, .ffm_lambda = 1e-4f,
+        .ffm_rate = 0.2f, .ffm_lambda = 2e-5f, .ffm_normalise = false,
         .base_drift = 1e-6f, .blend_drift = 0.0f,
         .effect_variance = 0.1f, .effect_bias_variance = 0.05f,
         .ffm = true, .effects = true, .ftrl = true, .blend = true, .seed = 1,
@@ -97,6 +97,7 @@ static enum fr_status open_sparse(struct model_ctr *ctr, struct fr_error *error)
     ffm.fields = model_features_field_count(ctr->features);
     ffm.rate = ctr->options.ffm_rate;
     ffm.lambda = ctr->options.ffm_lambda;
+    ffm.normalise = ctr->options.ffm_normalise;
     ffm.seed = ctr->options.seed;
     return model_ffm_new(&ffm, error, &ctr->ffm);
 }
@@ -256,6 +257,7 @@ static void learn_parts(struct model_ctr *ctr, const struct model_ctr_row *row,
     const struct model_example *example = &pass->example;
     const struct model_ctr_answer *answer = &pass->answer;
     struct model_bayes_target target = {.label = row->label, .weight = row->weight};
+    float known = answer->base + answer->user_effect + answer->item_effect;
     model_calibration_learn(ctr->calibration, 0, answer->blend, row->label, row->weight);
     if (ctr->options.blend)
         model_bayes_learn(ctr->blend, pass->blended, target);
@@ -267,7 +269,7 @@ static void learn_parts(struct model_ctr *ctr, const struct model_ctr_row *row,
                         row->weight * (base_sigmoidf(answer->ftrl) - row->label));
     if (ctr->options.ffm)
         model_ffm_step(ctr->ffm, example->main, example->main_count,
-                       row->weight * (base_sigmoidf(answer->ffm) - row->label));
+                       row->weight * (base_sigmoidf(known + answer->ffm) - row->label));
     model_features_learn(ctr->features, row, example);
 }
 

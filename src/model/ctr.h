@@ -6,10 +6,10 @@
  *   effects   of the user over what the item is like, of the item over what the user is like, beyond
  *             the base (random effects, diagonal covariance)
  *   ftrl      logistic regression on all sparse features and crosses
- *   ffm       field-aware factors of user, item and facets
+ *   ffm       field-aware factors of user, item and facets, on what base and effects leave over
  *   blend     Bayesian logistic regression on the dense features and the logits of all parts
  *   calibration  decayed bins
- * Each part learns from its own error; the blend learns what each is worth where. Every part predicts
+ * Each part learns from its own error (the factors from that of base + effects + factors); the blend learns what each is worth where. Every part predicts
  * before it learns, so what the blend sees is honest.
  *
  * Thread: model_ctr_score() any; the rest the writer. Cost: see docs and bench/bench_ctr.c.
@@ -30,6 +30,7 @@ struct model_ctr_options {
     float ffm_rate, ffm_lambda;
     float base_drift, blend_drift;
     float effect_variance, effect_bias_variance; /* of the descriptors' weights before any data */
+    bool ffm_normalise;      /* libffm's instance-wise normalisation */
     bool ffm, effects, ftrl; /* parts in use; the base and the blend always */
     bool blend;              /* false: the base and the effects alone answer */
     uint64_t seed;
