@@ -33,7 +33,7 @@
 #include "base/rows.h"
 
 #define MODEL_RIDGE_NEIGHBOURS_MAX 256
-#define MODEL_RIDGE_QUERY_MAX 64  /* history steps that a query looks at */
+#define MODEL_RIDGE_QUERY_MAX 4096 /* history steps that a query looks at */
 #define MODEL_RIDGE_TABLES 5
 
 struct model_ridge;
