@@ -159,6 +159,12 @@ void fold__apply_record(struct fold *fold, const struct journal_record *record)
     FR_STORE(row->position, record->position);
 }
 
+void fold__apply_begin(struct fold *fold, uint64_t last_position)
+{
+    __atomic_store_n(&fold->applying, last_position, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE); /* pairs with the fence in fold_still() */
+}
+
 void fold__apply_publish(struct fold *fold, uint64_t position)
 {
     __atomic_store_n(&fold->applied, position, __ATOMIC_RELEASE); /* F3, pairs with fold_applied() */

@@ -78,6 +78,12 @@ static enum fr_status replay(struct fold *fold, struct fr_error *error)
     struct journal_cursor *cursor = NULL;
     struct journal_record record;
     uint64_t first = fold->row->position + 1, last = journal_durable(fold->journal);
+    if (fold->options.until && fold->options.until > last)
+        return base_fail(error, FR_NOT_FOUND, "fold",
+                         "position %" PRIu64 " is asked for but the journal ends at %" PRIu64,
+                         fold->options.until, last);
+    if (fold->options.until)
+        last = fold->options.until;
     if (fold->row->position > last)
         return base_fail(error, FR_CORRUPT, "fold",
                          "the snapshot is at position %" PRIu64 " but the journal ends at %" PRIu64,
@@ -94,15 +100,16 @@ static enum fr_status replay(struct fold *fold, struct fr_error *error)
         return status;
     }
     FR_TRY(journal_cursor_open(fold->journal, first, error, &cursor));
-    enum fr_status status;
-    while ((status = journal_cursor_next(cursor, error, &record)) == FR_OK) {
+    enum fr_status status = FR_END;
+    while (fold->row->position < last &&
+           (status = journal_cursor_next(cursor, error, &record)) == FR_OK) {
         fold__apply_record(fold, &record);
         if (fold->options.progress && record.position % PROGRESS_EVERY == 0)
             fold->options.progress(fold->options.progress_context, record.position - first + 1,
                                    last - first + 1);
     }
     journal_cursor_close(cursor);
-    return status == FR_END ? FR_OK : status;
+    return status == FR_END || fold->row->position == last ? FR_OK : status;
 }
 
 static enum fr_status recover(struct fold *fold, struct fr_error *error)
@@ -117,6 +124,7 @@ static enum fr_status recover(struct fold *fold, struct fr_error *error)
         FR_TRY(rank_rebuild(fold->options.rank, error));
     fold->snapshot_position = position;
     FR_TRY(replay(fold, error));
+    fold__apply_begin(fold, fold->row->position);
     fold__apply_publish(fold, fold->row->position);
     __atomic_store_n(&fold->durable, journal_durable(fold->journal), __ATOMIC_RELEASE);
     fold->rate_wanted = fold->row->sample_one_in;
@@ -191,6 +199,18 @@ void fold_close(struct fold *fold)
 uint64_t fold_applied(const struct fold *fold)
 {
     return __atomic_load_n(&fold->applied, __ATOMIC_ACQUIRE); /* pairs with publish */
+}
+
+uint64_t fold_still_begin(const struct fold *fold)
+{
+    uint64_t applied = fold_applied(fold);
+    return __atomic_load_n(&fold->applying, __ATOMIC_RELAXED) == applied ? applied : 0;
+}
+
+bool fold_still(const struct fold *fold, uint64_t began)
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* pairs with the fence in fold__apply_begin() */
+    return began != 0 && __atomic_load_n(&fold->applying, __ATOMIC_RELAXED) == began;
 }
 
 uint64_t fold_durable(const struct fold *fold)

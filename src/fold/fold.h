@@ -67,6 +67,7 @@ struct fold_options {
     uint32_t queue_bytes_max;     /* waiting batches, bytes; 0 = 64 MiB */
     uint32_t sample_one_in;       /* 0 = automatic (1 .. 32 by load), else fixed */
     bool read_only;               /* recover and stay: hash, why */
+    uint64_t until;               /* with read_only: the state after exactly so many records; 0 = all */
     bool by_hand;                 /* no threads: fold_run() and fold_drain() drive the stages */
     void (*progress)(void *context, uint64_t done, uint64_t total); /* recovery; may be NULL */
     void *progress_context;
@@ -89,6 +90,11 @@ FR_MUST_USE enum fr_status fold_run(struct fold *fold, struct fold_batch *batch,
 
 uint64_t fold_applied(const struct fold *fold);  /* position of the last applied record; acquire */
 uint64_t fold_durable(const struct fold *fold);
+/* Was the state still, from a reading's start to its end? Begin gives the position that the state has,
+ * or 0 while a unit is being applied; the reading between saw exactly that state when still() says so.
+ * Never waits. */
+uint64_t fold_still_begin(const struct fold *fold);
+bool fold_still(const struct fold *fold, uint64_t began);
 bool fold_failed(const struct fold *fold);       /* the journal has failed: stop acknowledging */
 
 /* The event types in force at the current position. Thread: any; changes only by a record. */

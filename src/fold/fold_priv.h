@@ -95,6 +95,7 @@ struct fold {
     uint64_t snapshots_done;
 
     uint64_t applied, durable; /* published; release/acquire */
+    uint64_t applying; /* last position of the unit being applied; = applied between units */
     uint32_t failed;           /* atomic; the journal refused a sync (F5) */
     uint64_t batches, syncs;   /* atomic, statistics */
     uint32_t rate_wanted;      /* fold stage: the last sampling rate asked for */
@@ -120,6 +121,7 @@ enum fr_status fold__snapshot_advance(struct fold *fold, uint32_t blocks);
 
 /* apply.c */
 void fold__apply_record(struct fold *fold, const struct journal_record *record);
+void fold__apply_begin(struct fold *fold, uint64_t last_position);
 void fold__apply_publish(struct fold *fold, uint64_t position);
 
 /* snapshot.c */

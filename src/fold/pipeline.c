@@ -410,6 +410,7 @@ static void apply_unit(struct fold *fold, struct fold__unit *unit)
     struct base_reader reader = base_reader_of(unit->bytes.bytes, unit->bytes.count);
     uint64_t duplicates = fold->row->duplicates;
     struct journal_record record = {.received_us = unit->received_us};
+    fold__apply_begin(fold, unit->first_position + unit->count - 1);
     for (uint32_t i = 0; i < unit->count; i++) {
         record.position = unit->first_position + i;
         record.kind = base_reader_u8(&reader);

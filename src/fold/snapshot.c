@@ -429,6 +429,8 @@ enum fr_status fold__snapshot_load(struct fold *fold, struct fr_error *error,
     for (size_t i = 0; i < seen.count; i++) {
         char path[PATH_BYTES];
         struct fr_error fault = {0};
+        if (fold->options.until && seen.position[i] > fold->options.until)
+            continue;
         snapshot_path(fold, seen.position[i], path);
         if (load_one(fold, path, &fault, out_position) == FR_OK)
             return FR_OK;
