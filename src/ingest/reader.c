@@ -265,6 +265,8 @@ static enum fr_status next_row(struct ingest_reader *reader, struct ingest_recor
 static struct fr_slice next_word(struct fr_slice *list)
 {
     size_t at = 0, bytes = 0;
+    if (list->bytes == 0)
+        return *list;
     while (at < list->bytes && (list->ptr[at] == ' ' || list->ptr[at] == '\t'))
         at++;
     while (at + bytes < list->bytes && list->ptr[at + bytes] != ' '

@@ -26,6 +26,7 @@
  */
 #include "schema/schema_priv.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -484,8 +485,10 @@ static void take_type_field(const struct field *field, struct schema_type *type,
 {
     float *const numbers[] = {&type->weight, &type->low, &type->high, &type->min, &type->max};
     unsigned number = field->tag >> 2;
+    double value;
     switch (field->tag) {
     case TAG(TYPE_NAME, FORM_BYTES):
+        memset(type->name, 0, sizeof(type->name));
         if (field->text.bytes == 0 || field->text.bytes >= sizeof(type->name))
             reader->failed = true;
         else
@@ -493,7 +496,9 @@ static void take_type_field(const struct field *field, struct schema_type *type,
         break;
     case TAG(TYPE_WEIGHT, FORM_WORD): case TAG(TYPE_LOW, FORM_WORD): case TAG(TYPE_HIGH, FORM_WORD):
     case TAG(TYPE_MIN, FORM_WORD): case TAG(TYPE_MAX, FORM_WORD):
-        *numbers[number - TYPE_WEIGHT] = (float)finite_of(field->number, reader);
+        value = finite_of(field->number, reader);
+        reader->failed |= fabs(value) > (double)FLT_MAX;
+        *numbers[number - TYPE_WEIGHT] = reader->failed ? 0.0f : (float)value;
         break;
     case TAG(TYPE_RULE, FORM_VARINT):
         reader->failed |= field->number >= SCHEMA_VALUE_RULE_COUNT;
