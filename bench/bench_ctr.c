@@ -51,7 +51,7 @@ static struct setting settings[] = {
     {"from", 10000}, {"to", 0}, {"alpha", -1}, {"l2", -1}, {"ffm_rate", -1}, {"ffm_lambda", -1},
     {"base_drift", -1}, {"blend_drift", -1}, {"effect", -1}, {"effect_bias", -1}, {"ffm", -1}, {"ffm_normalise", -1},
     {"effects", -1}, {"ftrl", -1}, {"blend", -1}, {"memory", -1}, {"repeats", -1},
-    {"admit", -1}, {"export", 0}, {"score", 2},
+    {"admit", -1}, {"id_max", -1}, {"export", 0}, {"score", 2},
 };
 
 static double setting(const char *name)
@@ -454,6 +454,8 @@ static struct model_ctr *open_model(const struct stream *stream)
     put_bool("ftrl", &options.ftrl);
     put_bool("blend", &options.blend);
     put_bool("repeats", &options.features.repeats);
+    if (setting("id_max") >= 0)
+        options.features.id_max = (uint32_t)setting("id_max");
     if (setting("admit") >= 0)
         options.features.admit_after = (uint32_t)setting("admit");
     if (model_ctr_new(&options, &error, &ctr) != FR_OK) {

@@ -75,13 +75,13 @@ float model_bayes_score(const struct model_bayes *bayes, const float *x)
     return bayes->ops->dot(mean, x, bayes->options.n);
 }
 
-/* s = S x; gives x.s */
+/* s = S x, padded with zeros as the rows are; gives x.s */
 static float spread(const struct model_bayes *bayes, const float *x, float *s)
 {
     uint32_t n = bayes->options.n;
-    memset(s, 0, n * sizeof(float));
+    memset(s, 0, bayes->width * sizeof(float));
     for (uint32_t i = 0; i < n; i++)
-        bayes->ops->axpy(s, x[i], base_rows_at(bayes->rows, 2 + i), n);
+        bayes->ops->axpy(s, x[i], base_rows_at(bayes->rows, 2 + i), bayes->width);
     return bayes->ops->dot(s, x, n);
 }
 
@@ -106,7 +106,7 @@ void model_bayes_learn(struct model_bayes *bayes, const float *x, struct model_b
         model_word_store(&mean[i], mean[i] + step * s[i]);
     for (uint32_t i = 0; i < n; i++) {
         float *row = base_rows_write(bayes->rows, 2 + i);
-        bayes->ops->axpy(row, -h * gain * s[i], s, n);
+        bayes->ops->axpy(row, -h * gain * s[i], s, bayes->width);
         row[i] += bayes->options.drift;
         if (!(row[i] > 1e-9f))
             row[i] = 1e-9f; /* rounding must not make a variance negative */

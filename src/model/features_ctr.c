@@ -177,6 +177,7 @@ struct builder {
     const struct model_ctr_row *row;
     struct model_example *out;
     bool writer;
+    uint64_t key[MODEL_CTR_SPARSE_MAX];
 };
 
 static uint64_t key_of(enum salt salt, uint64_t a, uint64_t b)
@@ -189,21 +190,33 @@ static uint64_t facet_key(const struct model_ctr_facet *facet)
     return base_mix64_pair(facet->value, facet->kind + 1);
 }
 
+/* Notes a key; its id is looked up by look_up(), when all keys' sets are on their way. */
 static void add_sparse(struct builder *builder, uint64_t key, uint16_t group)
 {
     struct model_example *out = builder->out;
     uint32_t at = out->sparse_count;
     if (at == MODEL_CTR_SPARSE_MAX)
         return;
-    bool fresh = false;
-    struct model_ids *ids = builder->features->ids;
-    uint32_t id = builder->writer ? model_ids_intern(ids, key, builder->row->now_s, &fresh)
-                                  : model_ids_find(ids, key);
-    out->sparse[at] = (struct model_sparse){.id = id, .field = 0, .value = 1.0f};
+    model_ids_prefetch(builder->features->ids, key);
+    builder->key[at] = key;
     out->group[at] = group;
-    if (fresh)
-        out->fresh[out->fresh_count++] = (uint16_t)at;
     out->sparse_count++;
+}
+
+/* The ids of the keys noted since `from`. */
+static void look_up(struct builder *builder, uint32_t from)
+{
+    struct model_example *out = builder->out;
+    struct model_ids *ids = builder->features->ids;
+    for (uint32_t at = from; at < out->sparse_count; at++) {
+        bool fresh = false;
+        uint32_t id = builder->writer
+                          ? model_ids_intern(ids, builder->key[at], builder->row->now_s, &fresh)
+                          : model_ids_find(ids, builder->key[at]);
+        out->sparse[at] = (struct model_sparse){.id = id, .field = 0, .value = 1.0f};
+        if (fresh)
+            out->fresh[out->fresh_count++] = (uint16_t)at;
+    }
 }
 
 static void add_main(struct builder *builder, uint64_t key, uint32_t field)
@@ -384,7 +397,11 @@ static void reset_fresh(struct builder *builder)
 void model_features_build(struct model_features *features, const struct model_ctr_row *row,
                           bool writer, struct model_example *out_example)
 {
-    struct builder builder = {features, row, out_example, writer};
+    struct builder builder;
+    builder.features = features;
+    builder.row = row;
+    builder.out = out_example;
+    builder.writer = writer;
     uint32_t count = FR_MIN(row->facet_count, (uint32_t)MODEL_CTR_FACETS_MAX);
     out_example->sparse_count = out_example->main_count = out_example->fresh_count = 0;
     out_example->dense_count = features->dense_count;
@@ -405,7 +422,10 @@ void model_features_build(struct model_features *features, const struct model_ct
         add_sparse(&builder, key_of(SALT_FACET, facet_key(facet), 0), 0);
         add_main(&builder, key_of(SALT_FACET, facet_key(facet), 0), 2 + facet->kind);
     }
+    look_up(&builder, 0);
+    uint32_t mains = out_example->sparse_count;
     add_crosses(&builder);
+    look_up(&builder, mains);
     if (writer)
         reset_fresh(&builder);
     fill_fixed(&builder, counter_of(&builder, SPARSE_BIAS), counter_of(&builder, SPARSE_USER),

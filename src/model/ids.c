@@ -76,6 +76,13 @@ static uint32_t tag_of(uint64_t key)
     return (uint32_t)(key >> 32);
 }
 
+void model_ids_prefetch(const struct model_ids *ids, uint64_t key)
+{
+    const char *set = base_rows_at(ids->rows, set_of(ids, base_mix64(key)));
+    __builtin_prefetch(set);
+    __builtin_prefetch(set + sizeof(struct set) / 2);
+}
+
 uint32_t model_ids_find(const struct model_ids *ids, uint64_t key)
 {
     key = base_mix64(key);

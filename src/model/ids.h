@@ -34,6 +34,8 @@ FR_MUST_USE enum fr_status model_ids_new(const struct model_ids_options *options
 void model_ids_free(struct model_ids *ids);
 struct base_rows *model_ids_table(struct model_ids *ids);
 
+/* Asks for the key's set ahead of its use. */
+void model_ids_prefetch(const struct model_ids *ids, uint64_t key);
 /* The key's id, or 0. */
 uint32_t model_ids_find(const struct model_ids *ids, uint64_t key);
 /* Counts the key. Its id, or 0 when it is not admitted (yet). *out_fresh: the id was handed out by
