@@ -162,7 +162,13 @@ enum fr_status serve_slates_open(struct os *os, const char *directory, uint64_t 
     base_buf_init(&slates->filling, SERVE_SLATES_BUFFER_BYTES);
     base_buf_init(&slates->writing, SERVE_SLATES_BUFFER_BYTES);
     slates->first_segment = UINT64_MAX;
-    enum fr_status status = os->table->mkdir(os, slates->directory, error);
+    /* all of it at once, so that no answer ever pays for growth; pages come with use */
+    enum fr_status status = FR_OK;
+    if (!base_buf_reserve(&slates->filling, SERVE_SLATES_BUFFER_BYTES) ||
+        !base_buf_reserve(&slates->writing, SERVE_SLATES_BUFFER_BYTES))
+        status = base_fail(error, FR_MEMORY, "serve", "no memory for slates");
+    if (status == FR_OK)
+        status = os->table->mkdir(os, slates->directory, error);
     if (status == FR_OK)
         status = os->table->list(os, slates->directory, each_name, slates, error);
     slates->first_segment = FR_MIN(slates->first_segment, slates->segment);

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * serve: whole requests without a socket, against a small engine: a warm one allocates nothing, a
+ * request that runs out of memory degrades and does not fail, and two answers to the same question
+ * are the same.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "serve/serve_priv.h"
+#include "tests/lib/folding.h"
+
+/* ---- counting allocations of this thread ------------------------------------------------ */
+
+static _Thread_local bool counting;
+static _Thread_local uint32_t allocations;
+
+#define NEXT(name, type) ((type)dlsym(RTLD_NEXT, name))
+
+/* The compiler believes that malloc() does not look at these. */
+static void count_from_here(bool on)
+{
+    counting = on;
+    if (on)
+        allocations = 0;
+    __asm__ volatile("" ::: "memory");
+}
+
+static void count(void)
+{
+    allocations += counting;
+}
+
+/* Before dlsym() has an answer, it may itself ask for zeroed memory: from here. */
+static char early[4096] __attribute__((aligned(16)));
+static size_t early_used;
+
+void *malloc(size_t bytes)
+{
+    static void *(*next)(size_t);
+    if (!next)
+        next = NEXT("malloc", void *(*)(size_t));
+    count();
+    return next(bytes);
+}
+
+void *calloc(size_t n, size_t bytes)
+{
+    static void *(*next)(size_t, size_t);
+    static bool looking;
+    if (!next && looking) {
+        void *at = early + early_used;
+        early_used += (n * bytes + 15) & ~(size_t)15;
+        return early_used <= sizeof early ? at : NULL;
+    }
+    looking = true;
+    if (!next)
+        next = NEXT("calloc", void *(*)(size_t, size_t));
+    count();
+    return next(n, bytes);
+}
+
+void *realloc(void *old, size_t bytes)
+{
+    static void *(*next)(void *, size_t);
+    if (!next)
+        next = NEXT("realloc", void *(*)(void *, size_t));
+    count();
+    return next(old, bytes);
+}
+
+/* ---- the engine -------------------------------------------------------------------------- */
+
+static struct folding folding;
+static struct os_sim *sim;
+static struct serve *serve;
+static struct schema_types types;
+static struct http_request request;
+
+static int start(void **state)
+{
+    struct fr_error error = {0};
+    (void)state;
+    schema_types_init(&types);
+    sim = os_sim_new(1, NULL);
+    if (!sim || folding_open(&folding, sim, 0, &error) != FR_OK)
+        return -1;
+    folding_add_items(&folding, 5);
+    for (uint64_t n = 0; n < 2000; n++)
+        folding_add_event(&folding, 5, n);
+    if (folding_run(&folding) != FR_OK)
+        return -1;
+    struct serve_options options = {.os = os_sim_os(sim),
+                                    .directory = "data",
+                                    .state = folding.state,
+                                    .rank = folding.rank,
+                                    .fold = folding.fold,
+                                    .types = &types,
+                                    .threads = 1};
+    if (serve_start(&options, &error, &serve) != FR_OK)
+        fail_msg("%s", error.message);
+    base_buf_init(&request.out, 0);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    serve_stop(serve);
+    base_buf_release(&request.out);
+    folding_close(&folding);
+    os_sim_free(sim);
+    return 0;
+}
+
+static const char *ask(enum http_method method, const char *target, const char *body)
+{
+    struct base_buf out = request.out;
+    request = (struct http_request){.method = method,
+                                    .method_name = method == HTTP_POST ? FR_SLICE("POST")
+                                                                       : FR_SLICE("GET"),
+                                    .target = fr_slice_str(target),
+                                    .body = fr_slice_str(body)};
+    request.out = out;
+    base_buf_clear(&request.out);
+    serve__handle(serve, &request);
+    base_buf_put_u8(&request.out, 0);
+    return (const char *)request.out.bytes;
+}
+
+static void a_warm_request_allocates_nothing(void **state)
+{
+    static const struct {
+        enum http_method method;
+        const char *target, *body;
+    } row[] = {
+        {HTTP_GET, "/v1/recommend?user=u1&n=20", NULL},
+        {HTTP_GET, "/v1/recommend?user=u2&n=20&explain=full&categories=c1", NULL},
+        {HTTP_POST, "/v1/recommend", "{\"user\":\"u3\",\"exclude\":[\"i1\",\"i\\u0032\"]}"},
+        {HTTP_GET, "/v1/trending?n=20", NULL},
+        {HTTP_GET, "/v1/items/i1/similar", NULL},
+        {HTTP_GET, "/v1/users/u1/history", NULL},
+        {HTTP_GET, "/v1/items/i1", NULL},
+        {HTTP_GET, "/v1/recommend?nonsense=1", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < FR_COUNT_OF(row); i++) {
+        for (int warm = 0; warm < 20; warm++)
+            (void)ask(row[i].method, row[i].target, row[i].body);
+        count_from_here(true);
+        for (int again = 0; again < 20; again++)
+            (void)ask(row[i].method, row[i].target, row[i].body);
+        count_from_here(false);
+        if (allocations)
+            fail_msg("%s: %u allocations in 20 warm requests", row[i].target, allocations);
+    }
+}
+
+static void the_counter_counts(void **state)
+{
+    (void)state;
+    count_from_here(true);
+    void *volatile one = calloc(1, 8); /* volatile: or the compiler leaves them out */
+    one = realloc(one, 16);
+    free(one);
+    one = malloc(5);
+    free(one);
+    count_from_here(false);
+    assert_int_equal(allocations, 3);
+}
+
+/* Less and less memory: the answer gets poorer, says why, and is never an error of the server. */
+static void little_memory_degrades(void **state)
+{
+    struct base_arena *arena = &serve->thread[0].arena;
+    size_t all = arena->bytes_max;
+    uint32_t degraded = 0, whole = 0;
+    (void)state;
+    for (size_t bytes = all; bytes > 20000; bytes = bytes * 4 / 5) {
+        arena->bytes_max = bytes;
+        const char *text = ask(HTTP_GET, "/v1/recommend?user=u1&n=10", NULL);
+        assert_int_equal(request.status, 200);
+        if (strstr(text, "\"degraded_reason\":null"))
+            whole++;
+        else
+            degraded++;
+        assert_non_null(strstr(text, "\"items\":["));
+    }
+    arena->bytes_max = all;
+    assert_true(whole > 0 && degraded > 0);
+    assert_non_null(
+        strstr(ask(HTTP_GET, "/v1/recommend?user=u1", NULL), "\"degraded_reason\":null"));
+}
+
+static void without_ranking_the_popular_list_answers(void **state)
+{
+    struct base_arena *arena = &serve->thread[0].arena;
+    size_t all = arena->bytes_max;
+    bool seen = false;
+    (void)state;
+    for (size_t bytes = all; bytes > 20000 && !seen; bytes = bytes * 9 / 10) {
+        arena->bytes_max = bytes;
+        const char *text = ask(HTTP_GET, "/v1/recommend?user=u1&n=10", NULL);
+        seen = strstr(text, "ranking left out") && strstr(text, "\"kind\":\"popular\"") &&
+               strstr(text, "\"share\":1.000000");
+    }
+    arena->bytes_max = all;
+    assert_true(seen);
+}
+
+static void ids_sort_by_time_and_come_back(void **state)
+{
+    char before[SERVE_ID_BYTES] = "", now[SERVE_ID_BYTES];
+    (void)state;
+    for (int i = 0; i < 10000; i++) {
+        uint64_t id = serve__id_next(&serve->thread[0]), back;
+        serve__id_print(id, now);
+        assert_true(strcmp(before, now) < 0);
+        assert_true(serve__id_parse(fr_slice_str(now), &back) && back == id);
+        memcpy(before, now, sizeof before);
+    }
+    uint64_t id;
+    assert_false(serve__id_parse(FR_SLICE("r"), &id));
+    assert_false(serve__id_parse(FR_SLICE("rzzzzzzzzzzzzz"), &id)); /* more than 64 bits */
+    assert_false(serve__id_parse(FR_SLICE("rlllllllllllll"), &id));
+}
+
+/* More answers than the ring holds: the newest are there and whole, the oldest are gone. */
+static void the_ring_keeps_the_newest(void **state)
+{
+    static struct serve_decision decision, back;
+    struct serve_decisions *ring;
+    uint64_t lost = 0, kept = 0;
+    (void)state;
+    assert_int_equal(serve_decisions_new(1, &ring), FR_OK);
+    for (uint64_t id = 1; id <= 9000; id++) {
+        decision.id = id;
+        decision.position = id * 3;
+        decision.place_count = (uint32_t)(id * 7 % 101);
+        decision.feature_count = (uint32_t)(id * 5 % 60);
+        for (uint32_t i = 0; i < decision.place_count; i++) {
+            decision.place[i].item = (uint32_t)id + i;
+            if (decision.feature_count)
+                decision.part[i][decision.feature_count - 1] = (float)(id % 1000 + i);
+        }
+        serve_decisions_put(ring, 0, &decision);
+    }
+    for (uint64_t id = 9000; id > 0; id--) {
+        if (serve_decisions_get(ring, 0, id, &back) != FR_OK) {
+            lost++;
+            continue;
+        }
+        assert_int_equal(lost, 0); /* what is older than a lost one is lost */
+        kept++;
+        assert_int_equal(back.position, id * 3);
+        assert_int_equal(back.place_count, id * 7 % 101);
+        for (uint32_t i = 0; i < back.place_count; i++) {
+            assert_int_equal(back.place[i].item, id + i);
+            if (back.feature_count)
+                assert_true(back.part[i][back.feature_count - 1] == (float)(id % 1000 + i));
+        }
+    }
+    assert_true(kept > 500 && lost > 0);
+    assert_int_equal(serve_decisions_get(ring, 1, 9000, &back), FR_NOT_FOUND);
+    serve_decisions_free(ring);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_counter_counts),
+        cmocka_unit_test(a_warm_request_allocates_nothing),
+        cmocka_unit_test(little_memory_degrades),
+        cmocka_unit_test(without_ranking_the_popular_list_answers),
+        cmocka_unit_test(ids_sort_by_time_and_come_back),
+        cmocka_unit_test(the_ring_keeps_the_newest),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
