@@ -36,11 +36,10 @@ export function Strip({ past, driven, cause, onPoint, onTakeBack }: Props) {
                             type="button"
                             class="past"
                             aria-pressed={p.id === cause}
-                            aria-label={`${p.title}, ${word(p.signal)} ${ago(p.timestamp)}, named in the reasons of ${n} of these`}
                             onClick={() => onPoint(p.id === cause ? "" : p.id)}
                         >
                             <Cover item={p} />
-                            {n > 0 && <span class="n" aria-hidden="true">{n}</span>}
+                            {n > 0 && <span class="n">{n}<span class="unseen"> of these name it: </span></span>}
                             <span class="t">{p.title}</span>
                             <small>{word(p.signal)} {ago(p.timestamp)}</small>
                         </button>
