@@ -10,15 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SORT_BYTES_MAX = INT32_MAX };
-
-/* An event that waits for its turn: by_time. */
-struct waiting {
-    int64_t time_us;
-    uint64_t row;
-    size_t at, bytes;
-};
-
 struct ingest_reader {
     struct ingest__window window;
     struct ingest__mapper mapper;
@@ -29,17 +20,12 @@ struct ingest_reader {
     struct base_hash128 digest;
     uint8_t key[16];
     int64_t shift_us;
-    uint64_t event_count; /* handed out or waiting: numbers of list layouts, synthetic times */
+    uint64_t event_count; /* handed out: numbers of list layouts, synthetic times */
     bool is_array;
 
     struct fr_slice list; /* the rest of a line of items */
     struct fr_slice list_user;
     char session_name[32];
-
-    bool by_time, sorted;
-    struct base_buf encoded;
-    struct waiting *waiting;
-    size_t waiting_count, waiting_capacity, waiting_at;
 };
 
 /* ---- opening ---------------------------------------------------------------------------------- */
@@ -117,10 +103,8 @@ static enum fr_status reader_open(struct ingest__source *source,
         return base_fail(error, FR_MEMORY, "ingest", "no memory to read");
     }
     base_buf_init(&reader->explanation, 64 * 1024);
-    base_buf_init(&reader->encoded, SORT_BYTES_MAX);
     base_buf_init(&reader->row.scratch, 2 * INGEST_RECORD_BYTES_MAX);
     reader->shift_us = options->shift_us;
-    reader->by_time = options->by_time;
     copy_key(reader, options);
     reader->window.source = source;
     enum fr_status status = open_source(reader, source, options, error);
@@ -158,8 +142,6 @@ void ingest_reader_close(struct ingest_reader *reader)
     schema_json_free(reader->json);
     base_buf_release(&reader->row.scratch);
     base_buf_release(&reader->explanation);
-    base_buf_release(&reader->encoded);
-    free(reader->waiting);
     free(reader);
 }
 
@@ -323,14 +305,14 @@ static enum fr_status next_of_list(struct ingest_reader *reader, struct ingest_r
     return FR_OK;
 }
 
-static enum fr_status next_in_file(struct ingest_reader *reader, struct ingest_record *out,
-                                   struct fr_error *error)
+enum fr_status ingest_reader_next(struct ingest_reader *reader, struct ingest_record *out_record,
+                                  struct fr_error *error)
 {
     const struct ingest_mapping *mapping = &reader->mapper.mapping;
     for (;;) {
-        *out = (struct ingest_record){.thing = mapping->thing};
+        *out_record = (struct ingest_record){.thing = mapping->thing};
         if (mapping->layout == INGEST_SEQUENCES || mapping->layout == INGEST_SESSIONS)
-            return next_of_list(reader, out, error);
+            return next_of_list(reader, out_record, error);
         struct fr_slice text = ingest__window_peek(&reader->window);
         if (!reader->is_array && text.bytes && (text.ptr[0] == '\n' || text.ptr[0] == '\r')) {
             struct fr_slice blank; /* counted, not taken */
@@ -338,77 +320,9 @@ static enum fr_status next_in_file(struct ingest_reader *reader, struct ingest_r
             if (blank.bytes == 0)
                 continue;
         }
-        return mapping->layout == INGEST_JSON ? next_json(reader, out, error)
-                                              : next_row(reader, out, error);
+        return mapping->layout == INGEST_JSON ? next_json(reader, out_record, error)
+                                              : next_row(reader, out_record, error);
     }
-}
-
-/* ---- by time ------------------------------------------------------------------------------------- */
-
-static enum fr_status keep_waiting(struct ingest_reader *reader, const struct ingest_record *record,
-                                   struct fr_error *error)
-{
-    if (reader->waiting_count == reader->waiting_capacity) {
-        size_t capacity = reader->waiting_capacity ? reader->waiting_capacity * 2 : 4096;
-        struct waiting *moved = realloc(reader->waiting, capacity * sizeof(*moved));
-        if (!moved)
-            return base_fail(error, FR_MEMORY, "ingest", "no memory to sort %zu events",
-                             reader->waiting_count);
-        reader->waiting = moved;
-        reader->waiting_capacity = capacity;
-    }
-    size_t at = reader->encoded.count;
-    schema_event_encode(record->event, &reader->encoded);
-    if (reader->encoded.overflowed)
-        return base_fail(error, FR_FULL, "ingest", "more than 2 GiB of events: sort the file by "
-                         "time before");
-    reader->waiting[reader->waiting_count++] = (struct waiting){
-        .time_us = record->event->time_us, .row = record->row, .at = at,
-        .bytes = reader->encoded.count - at};
-    return FR_OK;
-}
-
-static int in_time(const void *a, const void *b)
-{
-    const struct waiting *one = a, *other = b;
-    if (one->time_us != other->time_us)
-        return one->time_us < other->time_us ? -1 : 1;
-    return one->at < other->at ? -1 : one->at > other->at;
-}
-
-static enum fr_status next_by_time(struct ingest_reader *reader, struct ingest_record *out,
-                                   struct fr_error *error)
-{
-    while (!reader->sorted) {
-        enum fr_status status = next_in_file(reader, out, error);
-        if (status == FR_OK && !out->event)
-            return FR_OK;
-        if (status == FR_OK) {
-            FR_TRY(keep_waiting(reader, out, error));
-            continue;
-        }
-        if (status != FR_END)
-            return status;
-        reader->sorted = true;
-        if (reader->waiting_count > 1)
-            qsort(reader->waiting, reader->waiting_count, sizeof(*reader->waiting), in_time);
-    }
-    if (reader->waiting_at == reader->waiting_count)
-        return FR_END;
-    const struct waiting *next = &reader->waiting[reader->waiting_at++];
-    struct fr_slice bytes =
-        fr_slice_of((const char *)reader->encoded.bytes + next->at, next->bytes);
-    FR_TRY(schema_event_decode(bytes, &reader->mapper.event));
-    *out = (struct ingest_record){.thing = INGEST_EVENTS, .event = &reader->mapper.event,
-                                  .row = next->row};
-    return FR_OK;
-}
-
-enum fr_status ingest_reader_next(struct ingest_reader *reader, struct ingest_record *out_record,
-                                  struct fr_error *error)
-{
-    return reader->by_time ? next_by_time(reader, out_record, error)
-                           : next_in_file(reader, out_record, error);
 }
 
 /* ---- readings ---------------------------------------------------------------------------------- */
@@ -435,7 +349,6 @@ enum fr_status ingest_newest(const char *path, const struct ingest_reader_option
     struct ingest_reader *reader = NULL;
     struct ingest_record record;
     int64_t newest_us = 0;
-    plain.by_time = false;
     plain.shift_us = 0;
     if (strcmp(path, "-") == 0)
         return base_fail(error, FR_UNSUPPORTED, "ingest",
@@ -505,7 +418,6 @@ enum fr_status ingest_preview(const char *path, const struct ingest_reader_optio
     struct ingest_record record;
     uint32_t understood = 0, refused = 0;
     enum fr_status status;
-    plain.by_time = false;
     FR_TRY(ingest_reader_open(path, &plain, error, &reader));
     base_buf_put_slice(out, ingest_reader_explanation(reader));
     while (understood < rows && refused < rows

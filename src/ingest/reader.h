@@ -82,7 +82,6 @@ struct ingest_reader_options {
     const char *time_unit; /* "s", "ms", "us"; NULL: by magnitude */
     const char *type;      /* event type of rows without one; NULL: rating with a value, else click */
     bool strict;           /* values as they are: no rescaling, nothing left out (bodies) */
-    bool by_time;          /* hand out the events of the file in order of time (all in memory) */
     int64_t shift_us;      /* added to the time of every event (see ingest_newest) */
     const uint8_t *dedupe_key; /* 16 bytes; NULL: a published one */
 };

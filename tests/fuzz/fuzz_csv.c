@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct ingest_reader_options choices[] = {
         {.types = &types},
-        {.types = &types, .by_time = true},
+        {.types = &types, .shift_us = -(int64_t)1750000000 * 1000000},
         {.types = &types, .format = "csv", .header = "yes", .strict = true},
         {.types = &types, .format = "sequences"},
         {.types = &types, .format = "sessions"},

@@ -313,14 +313,17 @@ static void test_bad_options(void **state)
     refuse("\x7f" "ELF\x02\x01\x01", NULL, "separator");
 }
 
-static void test_by_time_and_shift(void **state)
+static void test_shift(void **state)
 {
     (void)state;
     expect("u,a,1700000005\nv,b,1700000001\nw,c,1700000005\n,d,1700000001\n",
-           &(struct ingest_reader_options){.columns = "user=1,item=2,time=3", .by_time = true,
+           &(struct ingest_reader_options){.columns = "user=1,item=2,time=3",
                                            .shift_us = 1000000},
-           "!4 column 1 (user): is required\nv b click @1700000002\nu a click @1700000006\n"
-           "w c click @1700000006\n");
+           "u a click @1700000006\nv b click @1700000002\nw c click @1700000006\n"
+           "!4 column 1 (user): is required\n");
+    expect("u,a,1700000005\n", &(struct ingest_reader_options){
+               .columns = "user=1,item=2,time=3", .shift_us = -(int64_t)1800000000 * 1000000},
+           "!1 time: lies before 1970 once it is shifted\n");
 }
 
 static void keys_of(const char *text, const char *columns, struct base_hash128 *out, uint32_t count)
@@ -550,7 +553,7 @@ int main(void)
         cmocka_unit_test(test_columns_given), cmocka_unit_test(test_guesses),
         cmocka_unit_test(test_json),          cmocka_unit_test(test_json_array_breaks_off),
         cmocka_unit_test(test_bad_rows),      cmocka_unit_test(test_bad_options),
-        cmocka_unit_test(test_by_time_and_shift), cmocka_unit_test(test_dedupe_keys),
+        cmocka_unit_test(test_shift), cmocka_unit_test(test_dedupe_keys),
         cmocka_unit_test(test_compression),   cmocka_unit_test(test_long_lines),
         cmocka_unit_test(test_paths),         cmocka_unit_test(test_preview),
     };
