@@ -12,6 +12,8 @@ static const struct app_command *const commands[] = {
     &app_command_eval,
     &app_command_verify,
     &app_command_hash,
+    &app_command_export,
+    &app_command_salvage,
     &app_command_keys,
     &app_command_check_config,
     &app_command_version,

@@ -12,6 +12,8 @@ extern const struct app_command app_command_import;
 extern const struct app_command app_command_eval;
 extern const struct app_command app_command_verify;
 extern const struct app_command app_command_hash;
+extern const struct app_command app_command_export;
+extern const struct app_command app_command_salvage;
 extern const struct app_command app_command_keys;
 extern const struct app_command app_command_check_config;
 extern const struct app_command app_command_version;

@@ -13,6 +13,7 @@
 
 #include "app/commands.h"
 #include "app/engine.h"
+#include "app/records.h"
 #include "app/stream.h"
 #include "os/os.h"
 
@@ -210,6 +211,72 @@ static void print_json(const struct importing *work, const struct judged *judged
                     stats.applied);
 }
 
+/* The lines of `export --what records`, into an empty directory: every record with its received time,
+ * so that the state comes out the same. */
+static enum fr_status import_records(struct importing *work, FILE *file, struct fr_error *error)
+{
+    char *line = NULL;
+    size_t room = 0;
+    uint64_t row = 0;
+    struct journal_record record;
+    enum fr_status status = FR_OK;
+    fold_sample_set(work->engine.fold, FOLD_AS_RECORDED);
+    for (ssize_t bytes; status == FR_OK && (bytes = getline(&line, &room, file)) >= 0;) {
+        row++;
+        status = app_record_parse(fr_slice_of(line, (size_t)bytes), &work->payload, &record);
+        if (status == FR_OK && record.position != row)
+            status = FR_INVALID;
+        if (status != FR_OK) {
+            base_fail(error, status, "app", "line %" PRIu64 " is no record of an export, or lines "
+                      "are missing before it", row);
+            break;
+        }
+        if (work->batch.count >= BATCH_RECORDS ||
+            (work->batch.count && work->batch.received_us != record.received_us))
+            status = flush(work, error);
+        work->batch.received_us = record.received_us;
+        work->events += record.kind == SCHEMA_KIND_EVENT;
+        fold_batch_add(&work->batch, record.kind, record.payload);
+        if (row % BATCH_RECORDS == 0)
+            app_progress_update(&work->progress, row);
+    }
+    free(line);
+    return status == FR_OK ? flush(work, error) : status;
+}
+
+/* FR_NOT_FOUND: no file of records. */
+static enum fr_status try_records(struct importing *work, int count, char **paths,
+                                  struct fr_error *error)
+{
+    char head[16] = "";
+    FILE *file = count == 1 && strcmp(paths[0], "-") != 0 ? fopen(paths[0], "re") : NULL;
+    if (!file)
+        return FR_NOT_FOUND;
+    size_t bytes = fread(head, 1, sizeof(head), file);
+    enum fr_status status = FR_NOT_FOUND;
+    if (app_record_is_line(fr_slice_of(head, bytes))) {
+        rewind(file);
+        status = fold_applied(work->engine.fold) == 0
+                     ? import_records(work, file, error)
+                     : base_fail(error, FR_EXISTS, "app",
+                                 "%s is an export of a whole journal and %s is not empty", paths[0],
+                                 work->app->options->data_dir);
+    }
+    fclose(file);
+    return status;
+}
+
+static enum fr_status import_files(struct importing *work, int count, char **paths,
+                                   struct fr_error *error)
+{
+    struct app_stream stream;
+    enum fr_status status = app_stream_init(&stream, paths, (uint32_t)count, &work->options);
+    if (status == FR_OK)
+        status = import_all(work, &stream, error);
+    app_stream_release(&stream);
+    return status;
+}
+
 static enum fr_status run(struct importing *work, int count, char **paths, struct base_buf *out,
                           struct fr_error *error)
 {
@@ -219,11 +286,9 @@ static enum fr_status run(struct importing *work, int count, char **paths, struc
     fold_stats_get(work->engine.fold, &before);
     struct judged judged_before = judged_now(&work->engine);
     int64_t began_ns = os_mono_ns(os_real());
-    struct app_stream stream;
-    enum fr_status status = app_stream_init(&stream, paths, (uint32_t)count, &work->options);
-    if (status == FR_OK)
-        status = import_all(work, &stream, error);
-    app_stream_release(&stream);
+    enum fr_status status = try_records(work, count, paths, error);
+    if (status == FR_NOT_FOUND)
+        status = import_files(work, count, paths, error);
     FR_TRY(status);
     fold_drain(work->engine.fold);
     double seconds = (double)(os_mono_ns(os_real()) - began_ns) * 1e-9;

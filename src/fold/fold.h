@@ -101,7 +101,9 @@ bool fold_failed(const struct fold *fold);       /* the journal has failed: stop
 const struct schema_types *fold_types(const struct fold *fold);
 
 /* Fixes the sampling rate at one in `one_in` (1 .. 32), or lets it follow the load again (0). Takes
- * effect by a record. Thread: any. */
+ * effect by a record. FOLD_AS_RECORDED: the fold adds no record of its own, neither rates nor ticks,
+ * since those that come in carry them (import of a whole journal). Thread: any. */
+#define FOLD_AS_RECORDED UINT32_MAX
 void fold_sample_set(struct fold *fold, uint32_t one_in);
 
 /* Waits until everything submitted so far is applied. */

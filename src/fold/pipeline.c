@@ -311,7 +311,8 @@ static void tick(struct fold *fold)
     int64_t now_us = os_mono_ns(fold->options.os) / 1000;
     uint64_t durable = journal_durable(fold->journal);
     bool due = now_us - fold->tick_last_us >= TICK_US && durable > fold->tick_position;
-    if (!due || fold_failed(fold))
+    uint32_t rate = __atomic_load_n(&fold->options.sample_one_in, __ATOMIC_RELAXED);
+    if (!due || fold_failed(fold) || rate == FOLD_AS_RECORDED)
         return;
     fold->tick_last_us = now_us;
     fold->tick_position = durable + 1; /* a tick alone asks for no further one */
@@ -393,6 +394,8 @@ static void choose_rate(struct fold *fold)
     uint32_t now = fold->row->sample_one_in, wish = now;
     uint32_t fixed = __atomic_load_n(&fold->options.sample_one_in, __ATOMIC_RELAXED);
     size_t backlog = queue_bytes(&fold->to_apply);
+    if (fixed == FOLD_AS_RECORDED)
+        return;
     if (fixed)
         wish = FR_MIN(fixed, (uint32_t)FOLD__SAMPLE_ONE_IN_MAX);
     else if (backlog > BACKLOG_HIGH_BYTES)
@@ -405,10 +408,25 @@ static void choose_rate(struct fold *fold)
     }
 }
 
+/* What became of a unit's records. */
+static void count_unit(const struct fold__unit *unit, const struct fold__row *before,
+                       const struct fold__row *after)
+{
+    uint64_t conflicts = after->conflicts - before->conflicts;
+    uint64_t duplicates = after->duplicates - before->duplicates;
+    uint64_t events = after->events - before->events;
+    obs_counter_add(OBS_EVENTS_ACCEPTED, events);
+    obs_counter_add(OBS_EVENTS_DUPLICATE, duplicates - conflicts);
+    obs_counter_add(OBS_EVENTS_CONFLICTING, conflicts);
+    obs_counter_add(OBS_FOLD_CLAMPED, after->clamped - before->clamped);
+    if (unit->batch) /* the fold's own records are no changes */
+        obs_counter_add(OBS_CHANGES, unit->count - events - duplicates);
+}
+
 static void apply_unit(struct fold *fold, struct fold__unit *unit)
 {
     struct base_reader reader = base_reader_of(unit->bytes.bytes, unit->bytes.count);
-    uint64_t duplicates = fold->row->duplicates;
+    const struct fold__row before = *fold->row;
     struct journal_record record = {.received_us = unit->received_us};
     fold__apply_begin(fold, unit->first_position + unit->count - 1);
     for (uint32_t i = 0; i < unit->count; i++) {
@@ -419,9 +437,10 @@ static void apply_unit(struct fold *fold, struct fold__unit *unit)
         fold__apply_record(fold, &record);
     }
     fold__apply_publish(fold, record.position);
+    count_unit(unit, &before, fold->row);
     if (unit->batch) {
         unit->batch->applied_us = os_wall_us(fold->options.os);
-        unit->batch->duplicate_count = (uint32_t)(fold->row->duplicates - duplicates);
+        unit->batch->duplicate_count = (uint32_t)(fold->row->duplicates - before.duplicates);
     }
 }
 
@@ -433,6 +452,8 @@ static void measure_unit(struct fold *fold, const struct fold__unit *unit)
     obs_gauge_set(OBS_FOLD_POSITION, (double)fold->row->position);
     obs_gauge_set(OBS_FOLD_CLOCK, (double)state_clock_us(fold->options.state) * 1e-6);
     obs_gauge_set(OBS_SAMPLE_RATE, fold->row->sample_one_in);
+    obs_gauge_set(OBS_INGEST_QUEUE, (double)queue_bytes(&fold->to_journal));
+    obs_gauge_set(OBS_FOLD_QUEUE, (double)queue_bytes(&fold->to_apply));
     __atomic_fetch_add(&fold->batches, 1, __ATOMIC_RELAXED);
 }
 

@@ -216,6 +216,7 @@ static enum fr_status finish(struct fold__snapshot *snapshot, struct fr_error *e
     snprintf(directory, sizeof(directory), "%s/snapshot", fold->options.directory);
     FR_TRY(os->table->sync_dir(os, directory, error));
     drop_older(fold);
+    obs_gauge_set(OBS_SNAPSHOT_BYTES, (double)snapshot->offset);
     return FR_OK;
 }
 
