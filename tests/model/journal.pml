@@ -14,10 +14,11 @@
  *   J7   what was acknowledged is found; what was refused leaves no trace
  *   J8   nothing is acknowledged after a failed sync
  *   J10  what recovery has shown once is never lost later
- * and of the fold:
- *   F1   no event is applied twice, whatever is delivered twice (dedupe window, offsets)
- *   F2   the source's offset is the number of its events applied (offset in the same record)
- *   F3   snapshot + rest of the journal = the whole journal; no snapshot is ahead of it
+ * and, of what reaches the state (E for effect):
+ *   E1   no event is applied twice, whatever is delivered twice (dedupe window, offsets)
+ *   E2   the source's offset is the number of its events applied (offset in the same record)
+ *   E3   snapshot + rest of the journal = the whole journal; no snapshot is ahead of it (F1, F4 of
+ *        src/fold/README.md)
  *
  * Each of BREAK_J1, _J2, _J7, _J8, _J10, _DEDUPE, _OFFSET, _SNAPSHOT removes one mechanism; run.sh shows
  * that the model then fails, so that the assertions are known to see something.
@@ -101,11 +102,11 @@ inline fold_on() {
 }
 
 inline check_state() {
-    assert(count[1] <= 1 && count[2] <= 1 && count[3] <= 1 && count[4] <= 1);  /* F1 */
-    assert(offset == count[3] + count[4] && count[3] >= count[4]);             /* F2 */
+    assert(count[1] <= 1 && count[2] <= 1 && count[3] <= 1 && count[4] <= 1);  /* E1 */
+    assert(offset == count[3] + count[4] && count[3] >= count[4]);             /* E2 */
     n = 1;
     do
-    :: n < 5 ->                                         /* F3: it is what the journal says */
+    :: n < 5 ->                                         /* E3: it is what the journal says */
         i = 0;
         do
         :: i < durable && mem_a[i] != n -> i++
@@ -174,7 +175,7 @@ active proctype machine() {
 #endif
         assert(durable >= shown);                                              /* J10 */
         shown = durable;
-        assert(snap_to <= durable);                                            /* F3 */
+        assert(snap_to <= durable);                                            /* E3 */
         if :: load_snapshot() :: skip fi;       /* a good snapshot, or from the start */
         fold_on();
         check_state();
