@@ -15,8 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,26 +36,6 @@ struct serving {
     sigset_t signals;
 };
 
-/* systemd's readiness protocol (sd_notify(3)): one datagram to the socket it names. */
-static void notify(const char *state)
-{
-    const char *name = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (!name || (name[0] != '/' && name[0] != '@') || strlen(name) >= sizeof(address.sun_path))
-        return;
-    size_t bytes = strlen(name);
-    memcpy(address.sun_path, name, bytes);
-    if (name[0] == '@')
-        address.sun_path[0] = '\0';
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return;
-    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + bytes);
-    if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, length) < 0)
-        obs_log(OBS_WARN, "app", "cannot tell the service manager: %s", strerror(errno));
-    close(fd);
-}
-
 static long resident_bytes(void)
 {
     long pages = 0, resident = 0;
@@ -70,10 +48,12 @@ static long resident_bytes(void)
     return resident * sysconf(_SC_PAGESIZE);
 }
 
-static void set_gauges(const struct serving *serving)
+static void set_gauges(void *context, struct obs_collect *to)
 {
+    const struct serving *serving = context;
     struct state_stats stats;
     struct rusage usage;
+    (void)to;
     state_stats_get(serving->engine.state, &stats);
     obs_gauge_set(OBS_USERS, (double)stats.users);
     obs_gauge_set(OBS_ITEMS, (double)stats.items);
@@ -123,6 +103,7 @@ static enum fr_status open_engine(struct serving *serving, struct fr_error *erro
     obs_gauge_set(OBS_START_TIME, (double)os_wall_us(os_real()) * 1e-6);
     snprintf(path, sizeof(path), "%s/dead-letters", serving->app->options->data_dir);
     FR_TRY(ingest_dead_open(&dead, error, &serving->dead));
+    FR_TRY(obs_collector_add(set_gauges, serving));
     FR_TRY(obs_collector_add(collect_tables, serving));
     return obs_collector_add(collect_experts, serving);
 }
@@ -171,7 +152,7 @@ static void announce(const struct serving *serving)
                stats.events);
     fflush(stdout);
     obs_gauge_set(OBS_READY, 1);
-    notify("READY=1");
+    app_notify("READY=1");
 }
 
 /* Until a signal to stop, or until the journal has failed. */
@@ -180,8 +161,7 @@ static int watch(struct serving *serving)
     const struct timespec second = {.tv_sec = 1};
     for (;;) {
         int signal_number = sigtimedwait(&serving->signals, NULL, &second);
-        set_gauges(serving);
-        notify("WATCHDOG=1");
+        app_notify("WATCHDOG=1");
         if (fold_failed(serving->engine.fold))
             return APP_FAILED;
         if (signal_number == SIGINT || signal_number == SIGTERM)
@@ -191,11 +171,12 @@ static int watch(struct serving *serving)
 
 static void close_all(struct serving *serving)
 {
-    notify("STOPPING=1");
+    app_notify("STOPPING=1");
     obs_gauge_set(OBS_READY, 0);
     serve_stop(serving->serve);
     obs_collector_remove(collect_experts, serving);
     obs_collector_remove(collect_tables, serving);
+    obs_collector_remove(set_gauges, serving);
     app_engine_close(&serving->engine);
     ingest_dead_close(serving->dead);
 }

@@ -16,9 +16,9 @@ enum {
     TICK_US = 1000000,
     SNAPSHOT_BLOCKS_A_STEP = 64,
     SPARE_UNITS_MAX = 256,
-    SPARE_BYTES_MAX = 1 << 20,      /* a larger buffer is not kept */
-    BACKLOG_HIGH_BYTES = 2 << 20,   /* waiting for the fold: sample less */
-    BACKLOG_LOW_BYTES = 64 << 10,   /* sample more */
+    SPARE_BYTES_MAX = 1 << 20,    /* a larger buffer is not kept */
+    BACKLOG_HIGH_BYTES = 2 << 20, /* waiting for the fold: sample less */
+    BACKLOG_LOW_BYTES = 64 << 10, /* sample more */
 };
 
 /* ---- queues ----------------------------------------------------------------------------- */
@@ -82,8 +82,8 @@ static void queue_put(struct fold__queue *queue, struct fold__unit *unit)
 }
 
 /* Up to a group of units as a list. NULL: nothing waits (or, waiting, closed and empty). */
-static struct fold__unit *queue_take_group(struct fold__queue *queue, bool wait,
-                                           size_t records_max, size_t bytes_max)
+static struct fold__unit *queue_take_group(struct fold__queue *queue, bool wait, size_t records_max,
+                                           size_t bytes_max)
 {
     struct fold__queue group = {0};
     size_t records = 0;
@@ -362,8 +362,8 @@ static void group_durable(struct fold *fold, struct fold__unit *group)
 
 bool fold__journal_step(struct fold *fold, bool wait)
 {
-    struct fold__unit *group = queue_take_group(&fold->to_journal, wait,
-                                                FOLD__GROUP_RECORDS_MAX, FOLD__GROUP_BYTES_MAX);
+    struct fold__unit *group =
+        queue_take_group(&fold->to_journal, wait, FOLD__GROUP_RECORDS_MAX, FOLD__GROUP_BYTES_MAX);
     if (!group) {
         if (fold->threads_running)
             tick(fold);

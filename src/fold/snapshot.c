@@ -98,9 +98,8 @@ enum fr_status fold__snapshot_begin(struct fold *fold, struct fr_error *error,
     snapshot->began_us = os_mono_ns(fold->options.os) / 1000;
     snapshot_path(fold, snapshot->position, snapshot->path);
     snprintf(snapshot->path_tmp, sizeof(snapshot->path_tmp), "%s.tmp", snapshot->path);
-    enum fr_status status =
-        os_open(fold->options.os, snapshot->path_tmp, OS_WRITE | OS_CREATE | OS_TRUNCATE, error,
-                &snapshot->file);
+    enum fr_status status = os_open(fold->options.os, snapshot->path_tmp,
+                                    OS_WRITE | OS_CREATE | OS_TRUNCATE, error, &snapshot->file);
     if (status != FR_OK) {
         free(snapshot);
         return status;
@@ -125,8 +124,7 @@ static void write_frame(struct fold__snapshot *snapshot, size_t table, uint32_t 
     uint8_t *room = base_buf_reserve(out, FRAME_BYTES + BASE_ROWS_BLOCK_BYTES);
     if (!room)
         return;
-    size_t bytes =
-        base_rows_frozen_block(snapshot->fold->tables[table], b, room + FRAME_BYTES);
+    size_t bytes = base_rows_frozen_block(snapshot->fold->tables[table], b, room + FRAME_BYTES);
     if (bytes == 0)
         return; /* taken already, from the pool */
     base_buf_put_u32(out, (uint32_t)table);
@@ -269,8 +267,9 @@ struct loader {
 
 static enum fr_status damaged(const struct loader *loader, const char *what)
 {
-    return base_fail(loader->error, FR_CORRUPT, "fold", "snapshot %s is damaged near byte %" PRIu64
-                     ": %s", loader->path, loader->offset - loader->filled + loader->at, what);
+    return base_fail(loader->error, FR_CORRUPT, "fold",
+                     "snapshot %s is damaged near byte %" PRIu64 ": %s", loader->path,
+                     loader->offset - loader->filled + loader->at, what);
 }
 
 /* `count` bytes in place, at most READ_BYTES. */

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ingest_dead: the dead-letter store: lines of JSON in <directory>/00000001.ndjson and so on. Only the
- * newest file grows; at its largest size the next begins, and beyond the largest count the oldest
- * goes. After a crash a last line without its end is cut. Nothing is synced: a letter is a courtesy,
- * its sender has the reason already.
+ * ingest_dead: the dead-letter store: lines of JSON in <directory>/00000001.ndjson and so on. Only
+ * the newest file grows; at its largest size the next begins, and beyond the largest count the
+ * oldest goes. After a crash a last line without its end is cut. Nothing is synced: a letter is a
+ * courtesy, its sender has the reason already.
  *
  * Thread: any. Locks: dead->mutex, a leaf.
  */
 #include "ingest/ingest.h"
+#include "obs/obs.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -26,9 +27,9 @@ struct ingest_dead {
     uint32_t file_count_max;
     size_t raw_bytes_max;
     pthread_mutex_t mutex;
-    struct os_file *file;  /* the newest, open for writing */
-    uint64_t first, last;  /* numbers of the files there are; last = 0: none */
-    uint64_t file_bytes;   /* of the newest */
+    struct os_file *file; /* the newest, open for writing */
+    uint64_t first, last; /* numbers of the files there are; last = 0: none */
+    uint64_t file_bytes;  /* of the newest */
     struct base_buf line;
     struct ingest_dead_stats stats;
 };
@@ -38,7 +39,8 @@ static void path_of(const struct ingest_dead *dead, uint64_t number, char out[PA
     snprintf(out, PATH_BYTES, "%s/%08" PRIu64 ".ndjson", dead->directory, number);
 }
 
-/* ---- opening ------------------------------------------------------------------------------------ */
+/* ---- opening ------------------------------------------------------------------------------------
+ */
 
 static void note_file(void *context, const char *name)
 {
@@ -148,7 +150,8 @@ void ingest_dead_close(struct ingest_dead *dead)
     free(dead);
 }
 
-/* ---- letters ------------------------------------------------------------------------------------- */
+/* ---- letters
+ * ------------------------------------------------------------------------------------- */
 
 static void put_member(struct base_buf *out, const char *name, struct fr_slice text)
 {
@@ -160,8 +163,8 @@ static void put_raw(struct base_buf *out, struct fr_slice raw, size_t bytes_max)
 {
     struct fr_slice kept = fr_slice_of(raw.ptr, FR_MIN(raw.bytes, bytes_max));
     /* a cut may fall into a character: give it back */
-    while (kept.bytes < raw.bytes && kept.bytes > 0
-           && ((unsigned char)raw.ptr[kept.bytes] & 0xc0) == 0x80)
+    while (kept.bytes < raw.bytes && kept.bytes > 0 &&
+           ((unsigned char)raw.ptr[kept.bytes] & 0xc0) == 0x80)
         kept.bytes--;
     if (kept.bytes == 0 || schema_utf8_valid(kept)) {
         put_member(out, "raw", kept);
@@ -246,10 +249,12 @@ enum fr_status ingest_dead_add(struct ingest_dead *dead, const struct ingest_let
     else
         dead->stats.lost++;
     pthread_mutex_unlock(&dead->mutex);
+    obs_counter_add(status == FR_OK ? OBS_DEAD_LETTERS : OBS_DEAD_LETTERS_LOST, 1);
     return status;
 }
 
-/* ---- reading --------------------------------------------------------------------------------------- */
+/* ---- reading
+ * --------------------------------------------------------------------------------------- */
 
 /* Puts the lines of one file, newest first, until *left is 0. */
 static enum fr_status list_file(struct ingest_dead *dead, uint64_t number, uint32_t *left,

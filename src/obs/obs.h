@@ -71,7 +71,8 @@ void obs_histogram_record(enum obs_histogram_id histogram, uint64_t value);
 uint64_t obs_histogram_quantile(enum obs_histogram_id histogram, double q);
 uint64_t obs_histogram_count(enum obs_histogram_id histogram);
 
-/* A collector is asked at each scrape; it calls obs_collect() once a label set, all of one family
+/* A collector is asked at each scrape: once before anything is printed, so that it may set gauges,
+ * and once a collected family. It calls obs_collect() once a label set, all of one family
  * in a row. Called by the scraping thread: it must read views or atomics only. Registered at start,
  * before the first scrape; at most OBS_COLLECTORS_MAX. Pairs (collect, context) are forgotten by
  * obs_collector_remove(). */

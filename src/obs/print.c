@@ -42,7 +42,7 @@ static const struct {
 
 struct obs_collect {
     struct base_buf *out;
-    const struct row *row; /* the family being printed */
+    const struct row *row; /* the family being printed; NULL before the first */
 };
 
 static void print_head(struct base_buf *out, const struct row *row)
@@ -107,8 +107,8 @@ static void print_histogram(struct base_buf *out, const struct row *row)
 void obs_collect(struct obs_collect *to, enum obs_collected family, const char *label_name,
                  const char *label_value, double value)
 {
-    if (to->row->id != family)
-        return;
+    if (!to->row || to->row->id != family)
+        return; /* another family, or the round before printing */
     struct base_buf *out = to->out;
     base_buf_put_str(out, to->row->name);
     if (label_name) {
@@ -151,6 +151,7 @@ static bool first_of_family(size_t i)
 
 void obs_metrics_print(struct base_buf *out)
 {
+    obs__collect_all(&(struct obs_collect){out, NULL});
     for (size_t i = 0; i < FR_COUNT_OF(rows); i++) {
         if (first_of_family(i))
             print_head(out, &rows[i]);

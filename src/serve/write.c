@@ -285,6 +285,7 @@ static void keep_rejects(struct serve_call *call, struct serve_job *job,
                          const struct ingest_result *result, int64_t now_us)
 {
     job->reject_count = result->reject_count;
+    obs_counter_add(OBS_EVENTS_REJECTED, result->reject_count);
     for (uint32_t i = 0; i < result->reject_count; i++) {
         if (i < REJECTS_LISTED_MAX)
             print_reject(&job->rejected, &result->rejects[i]);

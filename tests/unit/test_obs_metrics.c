@@ -88,10 +88,11 @@ static void test_quantiles_within_a_thirty_second(void **state)
     assert_int_equal(obs_hist_quantile(&(struct obs_histogram){0}, 0.5), 0);
 }
 
-static void collect_weights(void *context, struct obs_collect *to)
+static void collect_rates(void *context, struct obs_collect *to)
 {
-    obs_collect(to, OBS_EXPERT_WEIGHT, "expert", context, 0.25);
-    obs_collect(to, OBS_EXPERT_WEIGHT, "expert", "a\"b\\c\nd", 0.75);
+    obs_collect(to, OBS_EXPERT_HIT_RATE, "expert", context, 0.25);
+    obs_collect(to, OBS_EXPERT_HIT_RATE, "expert", "a\"b\\c\nd", 0.75);
+    obs_gauge_set(OBS_USERS, 12345); /* printed by the same scrape */
 }
 
 static void test_collectors_appear_and_leave(void **state)
@@ -99,21 +100,22 @@ static void test_collectors_appear_and_leave(void **state)
     (void)state;
     struct base_buf out;
     base_buf_init(&out, 0);
-    assert_int_equal(obs_collector_add(collect_weights, "cooc"), FR_OK);
+    assert_int_equal(obs_collector_add(collect_rates, "cooc"), FR_OK);
     obs_metrics_print(&out);
     base_buf_put_u8(&out, 0);
-    assert_non_null(strstr((char *)out.bytes, "\nfreshet_expert_weight{expert=\"cooc\"} 0.25\n"));
+    assert_non_null(strstr((char *)out.bytes, "\nfreshet_expert_hit_rate{expert=\"cooc\"} 0.25\n"));
+    assert_non_null(strstr((char *)out.bytes, "\nfreshet_rows{of=\"users\"} 12345\n"));
     assert_non_null(strstr((char *)out.bytes, "{expert=\"a\\\"b\\\\c\\nd\"} 0.75\n"));
-    obs_collector_remove(collect_weights, "cooc");
+    obs_collector_remove(collect_rates, "cooc");
     base_buf_clear(&out);
     obs_metrics_print(&out);
     base_buf_put_u8(&out, 0);
     assert_null(strstr((char *)out.bytes, "expert=\"cooc\""));
     for (int i = 0; i < OBS_COLLECTORS_MAX; i++)
-        assert_int_equal(obs_collector_add(collect_weights, &out), FR_OK);
-    assert_int_equal(obs_collector_add(collect_weights, &out), FR_FULL);
+        assert_int_equal(obs_collector_add(collect_rates, &out), FR_OK);
+    assert_int_equal(obs_collector_add(collect_rates, &out), FR_FULL);
     for (int i = 0; i < OBS_COLLECTORS_MAX; i++)
-        obs_collector_remove(collect_weights, &out);
+        obs_collector_remove(collect_rates, &out);
     base_buf_release(&out);
 }
 
