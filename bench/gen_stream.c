@@ -2,8 +2,8 @@
  *
  * gen_stream: a synthetic stream for the benchmarks of speed and memory (never of quality): CSV on
  * standard output, "time,user,item,type,device,region". Every user has at least events / users
- * events; items are drawn from the user's few topics, Zipf-like inside a topic; time runs forward by
- * the events' even share of `days`. The same arguments give the same bytes.
+ * events; items are drawn from the user's few topics, Zipf-like inside a topic; time runs forward
+ * by the events' even share of `days`. The same arguments give the same bytes.
  *
  *   gen_stream EVENTS USERS ITEMS [DAYS] [SEED]
  */
@@ -34,14 +34,13 @@ static void print_event(uint64_t i, uint64_t events, uint64_t users, uint64_t it
     uint64_t round = i / users;
     /* each round visits every user once, in an order of its own */
     uint64_t user = (i % users * 2654435761u + round * 97 + seed) % users;
-    uint64_t topic =
-        draw(seed, user, draw(seed + 1, i, 0, TOPICS_OF_A_USER), TOPICS);
+    uint64_t topic = draw(seed, user, draw(seed + 1, i, 0, TOPICS_OF_A_USER), TOPICS);
     uint64_t item = draw_zipf(seed + 2, i, 0, items / TOPICS) * TOPICS + topic;
-    uint64_t time_ms = START_S * 1000ull + (uint64_t)((double)i / (double)events *
-                                                     (double)days * 86400e3);
-    printf("%llu,u%llu,i%llu,%s,%s,r%llu\n", (unsigned long long)time_ms,
-           (unsigned long long)user, (unsigned long long)item,
-           draw(seed + 3, i, 0, 20) ? "click" : "like", devices[draw(seed + 4, user, 0, 4)],
+    uint64_t time_ms =
+        START_S * 1000ull + (uint64_t)((double)i / (double)events * (double)days * 86400e3);
+    printf("%llu,u%llu,i%llu,%s,%s,r%llu\n", (unsigned long long)time_ms, (unsigned long long)user,
+           (unsigned long long)item, draw(seed + 3, i, 0, 20) ? "click" : "like",
+           devices[draw(seed + 4, user, 0, 4)],
            (unsigned long long)draw(seed + 5, user, 0, REGIONS));
 }
 

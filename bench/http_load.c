@@ -2,8 +2,8 @@
  *
  * http_load: a load of requests against a running server, for the benches. One thread, epoll,
  * keep-alive connections, one request under way on each. With --rate the load is open: requests are
- * due at fixed times whatever the answers do, and latency counts from the due time (so a slow server
- * cannot hide behind a client that waits); without, it is closed.
+ * due at fixed times whatever the answers do, and latency counts from the due time (so a slow
+ * server cannot hide behind a client that waits); without, it is closed.
  *
  *   http_load --port P [--mode recommend|events|mixed] [--connections 16] [--seconds 10]
  *             [--rate 0] [--requests 0] [--batch 1000] [--users 1000] [--items 1000]
@@ -46,9 +46,16 @@ struct connection {
     size_t got;
 };
 
-static struct options options = {.mode = "recommend", .ack = "applied", .explain = "reasons",
-                                 .connections = 16, .seconds = 10, .batch = 1000, .users = 1000,
-                                 .items = 1000, .n = 20, .seed = 1};
+static struct options options = {.mode = "recommend",
+                                 .ack = "applied",
+                                 .explain = "reasons",
+                                 .connections = 16,
+                                 .seconds = 10,
+                                 .batch = 1000,
+                                 .users = 1000,
+                                 .items = 1000,
+                                 .n = 20,
+                                 .seed = 1};
 static struct connection connections[CONNECTIONS_MAX];
 static struct obs_histogram latency; /* nanoseconds */
 static uint64_t statuses[STATUS_MAX], done, events_done, began, draws;
@@ -85,12 +92,14 @@ static void write_events(struct base_buf *out)
         base_buf_init(&body, 0);
     base_buf_clear(&body);
     for (uint64_t i = 0; i < options.batch; i++)
-        base_buf_printf(&body, "{\"user\":\"u%llu\",\"item\":\"i%llu\",\"type\":\"click\","
+        base_buf_printf(&body,
+                        "{\"user\":\"u%llu\",\"item\":\"i%llu\",\"type\":\"click\","
                         "\"context\":{\"device\":\"phone\",\"region\":\"r%llu\"}}\n",
                         (unsigned long long)draw(options.users),
                         (unsigned long long)draw_popular(options.items),
                         (unsigned long long)draw(27));
-    base_buf_printf(out, "POST /v1/events?ack=%s HTTP/1.1\r\nHost: localhost\r\n"
+    base_buf_printf(out,
+                    "POST /v1/events?ack=%s HTTP/1.1\r\nHost: localhost\r\n"
                     "Content-Type: application/x-ndjson\r\nContent-Length: %zu\r\n\r\n",
                     options.ack, body.count);
     base_buf_put_slice(out, base_buf_slice(&body));
@@ -98,9 +107,11 @@ static void write_events(struct base_buf *out)
 
 static void write_recommend(struct base_buf *out)
 {
-    base_buf_printf(out, "GET /v1/recommend?user=u%llu&n=%llu&explain=%s HTTP/1.1\r\n"
-                    "Host: localhost\r\n\r\n", (unsigned long long)draw(options.users),
-                    (unsigned long long)options.n, options.explain);
+    base_buf_printf(out,
+                    "GET /v1/recommend?user=u%llu&n=%llu&explain=%s HTTP/1.1\r\n"
+                    "Host: localhost\r\n\r\n",
+                    (unsigned long long)draw(options.users), (unsigned long long)options.n,
+                    options.explain);
 }
 
 static void watch(struct connection *conn, uint32_t what)
@@ -156,8 +167,8 @@ static bool answer_whole(const struct connection *conn)
 static void pull(struct connection *conn)
 {
     for (;;) {
-        ssize_t bytes = recv(conn->fd, conn->answer + conn->got, ANSWER_BYTES - 1 - conn->got,
-                             MSG_DONTWAIT);
+        ssize_t bytes =
+            recv(conn->fd, conn->answer + conn->got, ANSWER_BYTES - 1 - conn->got, MSG_DONTWAIT);
         if (bytes < 0 && errno == EAGAIN)
             return;
         if (bytes <= 0)
@@ -166,7 +177,7 @@ static void pull(struct connection *conn)
         conn->answer[conn->got] = '\0';
         if (!answer_whole(conn))
             continue;
-        unsigned status = (unsigned)atoi(conn->answer + 9) % STATUS_MAX;
+        unsigned status = (unsigned)strtoul(conn->answer + 9, NULL, 10) % STATUS_MAX;
         statuses[status]++;
         done++;
         if (status / 100 == 2) {
@@ -208,8 +219,8 @@ static int start_due(int64_t start_ns)
         bool enough = options.requests && began >= options.requests;
         if (conn->busy || enough)
             continue;
-        int64_t due = options.rate ? start_ns + (int64_t)(began * 1000000000ull / options.rate)
-                                   : now;
+        int64_t due =
+            options.rate ? start_ns + (int64_t)(began * 1000000000ull / options.rate) : now;
         if (due > now)
             return (int)((due - now) / 1000000);
         start_request(conn, due);
@@ -253,13 +264,23 @@ static void run(void)
 
 static void parse(int argc, char **argv)
 {
-    const struct { const char *name; uint64_t *number; const char **text; } known[] = {
-        {"--port", &options.port, NULL}, {"--connections", &options.connections, NULL},
-        {"--seconds", &options.seconds, NULL}, {"--rate", &options.rate, NULL},
-        {"--requests", &options.requests, NULL}, {"--batch", &options.batch, NULL},
-        {"--users", &options.users, NULL}, {"--items", &options.items, NULL},
-        {"--n", &options.n, NULL}, {"--seed", &options.seed, NULL},
-        {"--mode", NULL, &options.mode}, {"--ack", NULL, &options.ack},
+    const struct {
+        const char *name;
+        uint64_t *number;
+        const char **text;
+    } known[] = {
+        {"--port", &options.port, NULL},
+        {"--connections", &options.connections, NULL},
+        {"--seconds", &options.seconds, NULL},
+        {"--rate", &options.rate, NULL},
+        {"--requests", &options.requests, NULL},
+        {"--batch", &options.batch, NULL},
+        {"--users", &options.users, NULL},
+        {"--items", &options.items, NULL},
+        {"--n", &options.n, NULL},
+        {"--seed", &options.seed, NULL},
+        {"--mode", NULL, &options.mode},
+        {"--ack", NULL, &options.ack},
         {"--explain", NULL, &options.explain},
     };
     for (int i = 1; i + 1 < argc; i += 2) {

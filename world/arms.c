@@ -3,7 +3,8 @@
  * The arms that need no server: random, popular (clicks with a half-life of six
  * hours, the last place for the newest item), oracle (true
  * interest), and batch: item-to-item cosine over all clicks, refreshed every simulated hour, the
- * reader's history as of the refresh, popular for who had none: what a nightly or hourly job serves.
+ * reader's history as of the refresh, popular for who had none: what a nightly or hourly job
+ * serves.
  */
 #include <math.h>
 #include <stdbool.h>
@@ -21,11 +22,11 @@ struct history {
 };
 
 struct counts {
-    double *popular;      /* decayed clicks, as of popular_hour */
+    double *popular; /* decayed clicks, as of popular_hour */
     double *popular_hour;
-    uint32_t *clicks;     /* all */
-    uint32_t *together;   /* item_max x item_max: readers' recent pairs */
-    float *similar;       /* the batch job's result */
+    uint32_t *clicks;   /* all */
+    uint32_t *together; /* item_max x item_max: readers' recent pairs */
+    float *similar;     /* the batch job's result */
     double *batch_popular;
     struct history *now, *at_refresh;
     double refreshed_hour;
@@ -47,8 +48,8 @@ static double popular_now(const struct counts *counts, uint32_t i, double hour)
     return counts->popular[i] * exp2((counts->popular_hour[i] - hour) / POPULAR_HALF_LIFE_HOURS);
 }
 
-/* The last place goes to the newest item that is not in the slate: without it a list by clicks never
- * finds what is new. */
+/* The last place goes to the newest item that is not in the slate: without it a list by clicks
+ * never finds what is new. */
 static void show_newest(const struct arm *arm, const struct arm_request *request, uint32_t *slate,
                         uint32_t filled)
 {

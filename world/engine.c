@@ -52,7 +52,8 @@ static void add(struct engine *engine, const char *format, ...)
 
 static void dial(struct engine *engine)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(engine->port),
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(engine->port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int one = 1;
     engine->socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -84,8 +85,7 @@ static char *exchange(struct engine *engine, const char *method, const char *pat
     send_all(engine, engine->body, engine->body_bytes);
     size_t got = 0;
     for (;;) {
-        ssize_t bytes =
-            recv(engine->socket, engine->answer + got, BUFFER_BYTES - 1 - got, 0);
+        ssize_t bytes = recv(engine->socket, engine->answer + got, BUFFER_BYTES - 1 - got, 0);
         if (bytes <= 0)
             fail("the engine closed the connection", strerror(errno));
         got += (size_t)bytes;
@@ -106,9 +106,10 @@ static uint32_t engine_slate(struct arm *arm, const struct arm_request *request,
     struct engine *engine = arm->self;
     const struct world_reader *reader = &arm->world->reader[request->reader];
     engine->body_bytes = 0;
-    add(engine, "{\"user\":\"u%u\",\"session\":\"s%u\",\"n\":%u,\"explain\":\"none\",\"context\":{"
-        "\"region\":\"r%u\",\"device\":\"d%u\"}}", request->reader, request->session,
-        request->count, reader->region, reader->device);
+    add(engine,
+        "{\"user\":\"u%u\",\"session\":\"s%u\",\"n\":%u,\"explain\":\"none\",\"context\":{"
+        "\"region\":\"r%u\",\"device\":\"d%u\"}}",
+        request->reader, request->session, request->count, reader->region, reader->device);
     char *answer = exchange(engine, "POST", "/v1/recommend");
     uint32_t filled = 0, items = arm->world->item_count;
     char *id = strstr(answer, "\"request_id\":\"");
@@ -129,12 +130,15 @@ static void engine_feedback(struct arm *arm, const struct arm_request *request,
     struct engine *engine = arm->self;
     const struct world_reader *reader = &arm->world->reader[request->reader];
     int64_t now_ms = engine->start_ms + (int64_t)(arm->world->hour * 3600e3);
-    (void)looked; /* which places were looked at is not what a tracker can see; the slate is known */
+    (void)
+        looked; /* which places were looked at is not what a tracker can see; the slate is known */
     if (clicked < 0)
         return;
     engine->body_bytes = 0;
-    add(engine, "{\"user\":\"u%u\",\"session\":\"s%u\",\"item\":\"i%u\",\"type\":\"click\","
-        "\"timestamp\":%lld,\"request\":\"%s\",\"context\":{\"region\":\"r%u\",\"device\":\"d%u\"}}",
+    add(engine,
+        "{\"user\":\"u%u\",\"session\":\"s%u\",\"item\":\"i%u\",\"type\":\"click\","
+        "\"timestamp\":%lld,\"request\":\"%s\",\"context\":{\"region\":\"r%u\",\"device\":\"d%u\"}"
+        "}",
         request->reader, request->session, slate[clicked], (long long)now_ms, engine->request_id,
         reader->region, reader->device);
     exchange(engine, "POST", "/v1/events");
@@ -147,8 +151,10 @@ static void engine_born(struct arm *arm, uint32_t first, uint32_t count)
         const struct world_item *item = &arm->world->item[i];
         char path[64];
         engine->body_bytes = 0;
-        add(engine, "{\"title\":\"Item %u\",\"categories\":[\"topic-%u\",\"topic-%u\"],"
-            "\"published\":%lld}", i, item->main_topic, item->second_topic,
+        add(engine,
+            "{\"title\":\"Item %u\",\"categories\":[\"topic-%u\",\"topic-%u\"],"
+            "\"published\":%lld}",
+            i, item->main_topic, item->second_topic,
             (long long)(engine->start_ms + (int64_t)(item->born_hour * 3600e3)));
         snprintf(path, sizeof(path), "/v1/items/i%u", i);
         exchange(engine, "PUT", path);
@@ -162,7 +168,9 @@ struct arm *arm_engine_new(struct world *world, uint16_t port, int64_t start_ms)
     struct engine *engine = calloc(1, sizeof(*engine));
     if (!arm || !engine)
         fail("no memory", "for the engine's arm");
-    *engine = (struct engine){.port = port, .start_ms = start_ms, .body = malloc(BUFFER_BYTES),
+    *engine = (struct engine){.port = port,
+                              .start_ms = start_ms,
+                              .body = malloc(BUFFER_BYTES),
                               .answer = malloc(BUFFER_BYTES)};
     if (!engine->body || !engine->answer)
         fail("no memory", "for the engine's buffers");

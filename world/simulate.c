@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * freshet-world: plays the same seeded story against several arms and prints the click-through
- * rate of each with its interval: the engine behind --port, an oracle that knows the true interests,
- * random, popular only, and a batch recommender refreshed hourly. CTR = clicks per exposure (a place
- * that was looked at). Intervals: 95 %, readers as the sampling unit (ratio estimate, linearised).
+ * rate of each with its interval: the engine behind --port, an oracle that knows the true
+ * interests, random, popular only, and a batch recommender refreshed hourly. CTR = clicks per
+ * exposure (a place that was looked at). Intervals: 95 %, readers as the sampling unit (ratio
+ * estimate, linearised).
  */
 #include <math.h>
 #include <stdio.h>
@@ -36,8 +37,9 @@ static int by_hour(const void *a, const void *b)
 static struct visit *make_visits(const struct world_options *options, size_t *out_count)
 {
     size_t count = 0;
-    size_t max = (size_t)(options->readers * options->hours / 24 *
-                          options->sessions_per_reader_day * 2) + options->readers + 16;
+    size_t max =
+        (size_t)(options->readers * options->hours / 24 * options->sessions_per_reader_day * 2) +
+        options->readers + 16;
     struct visit *visits = malloc(max * sizeof(*visits));
     if (!visits)
         exit(1);
@@ -61,13 +63,16 @@ static void play_session(struct arm *arm, const struct visit *visit, uint32_t sl
                          uint8_t *clicked_before, struct tally *tally)
 {
     struct world *world = arm->world;
-    struct arm_request request = {.reader = visit->reader, .session = visit->session,
-                                  .count = slate_size, .clicked = clicked_before};
+    struct arm_request request = {.reader = visit->reader,
+                                  .session = visit->session,
+                                  .count = slate_size,
+                                  .clicked = clicked_before};
     uint32_t slate[WORLD_SLATE_MAX];
     uint64_t clicks = 0;
     for (int step = 0; step < STEPS_MAX; step++) {
         uint32_t filled = arm->kind->slate(arm, &request, slate), looked = 0;
-        int clicked = world_look(world, visit->reader, slate, filled, clicked_before, &looked);
+        struct world_slate shown = {slate, filled, clicked_before};
+        int clicked = world_look(world, visit->reader, &shown, &looked);
         arm->kind->feedback(arm, &request, slate, looked, clicked);
         tally->slates++;
         tally->looked += looked;
@@ -92,8 +97,7 @@ static void estimate(struct tally *tally, const double *clicks, const double *lo
     for (uint32_t u = 0; u < readers; u++)
         sum += (clicks[u] - ratio * looked[u]) * (clicks[u] - ratio * looked[u]);
     tally->ctr = ratio;
-    tally->ctr_error =
-        sqrt(sum * readers / (readers - 1.0)) / (double)tally->looked;
+    tally->ctr_error = sqrt(sum * readers / (readers - 1.0)) / (double)tally->looked;
 }
 
 static void play(struct arm *arm, const struct visit *visits, size_t count, uint32_t slate_size,
@@ -161,8 +165,9 @@ static void print_json(const struct tally *tallies, size_t count, const struct t
         double over[3];
         lift(&tallies[i], popular, over);
         printf("%s\"%s\":{\"ctr\":%.5f,\"error\":%.5f,\"lift\":%.4f,\"lift_low\":%.4f,"
-               "\"lift_high\":%.4f}", i ? "," : "", tallies[i].name, tallies[i].ctr,
-               tallies[i].ctr_error, over[0], over[1], over[2]);
+               "\"lift_high\":%.4f}",
+               i ? "," : "", tallies[i].name, tallies[i].ctr, tallies[i].ctr_error, over[0],
+               over[1], over[2]);
     }
     printf("}\n");
 }
@@ -184,49 +189,59 @@ struct command {
 
 static bool parse(int argc, char **argv, struct command *command)
 {
+    double port = 0, seed = 1, readers = command->world.readers,
+           items = command->world.items_at_start, slate = command->slate;
+    const struct {
+        const char *name;
+        double *number;
+    } known[] = {{"--port", &port},
+                 {"--seed", &seed},
+                 {"--readers", &readers},
+                 {"--items", &items},
+                 {"--slate", &slate},
+                 {"--births", &command->world.births_per_hour},
+                 {"--hours", &command->world.hours},
+                 {"--drift", &command->world.drift_per_day}};
+    const size_t known_count = sizeof(known) / sizeof(known[0]);
     for (int i = 1; i < argc; i++) {
-        const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
-        if (strcmp(name, "--json") == 0) {
+        size_t k = 0;
+        if (strcmp(argv[i], "--json") == 0) {
             command->json = true;
             continue;
         }
-        if (!value)
+        if (i + 1 == argc)
             return false;
-        i++;
-        double number = strtod(value, NULL);
-        if (strcmp(name, "--port") == 0)
-            command->port = (uint16_t)number;
-        else if (strcmp(name, "--seed") == 0)
-            command->world.seed = (uint64_t)number;
-        else if (strcmp(name, "--readers") == 0)
-            command->world.readers = (uint32_t)number;
-        else if (strcmp(name, "--items") == 0)
-            command->world.items_at_start = (uint32_t)number;
-        else if (strcmp(name, "--births") == 0)
-            command->world.births_per_hour = number;
-        else if (strcmp(name, "--hours") == 0)
-            command->world.hours = number;
-        else if (strcmp(name, "--drift") == 0)
-            command->world.drift_per_day = number;
-        else if (strcmp(name, "--slate") == 0)
-            command->slate = (uint32_t)number;
-        else if (strcmp(name, "--arms") == 0)
-            command->arms = value;
+        while (k < known_count && strcmp(known[k].name, argv[i]) != 0)
+            k++;
+        if (k < known_count)
+            *known[k].number = strtod(argv[++i], NULL);
+        else if (strcmp(argv[i], "--arms") == 0)
+            command->arms = argv[++i];
         else
             return false;
     }
-    return command->world.readers > 1 && command->world.items_at_start >= command->slate &&
-           command->slate >= 1 && command->slate <= WORLD_SLATE_MAX && command->world.hours > 0;
+    command->port = (uint16_t)port;
+    command->world.seed = (uint64_t)seed;
+    command->world.readers = (uint32_t)readers;
+    command->world.items_at_start = (uint32_t)items;
+    command->slate = (uint32_t)slate;
+    return readers > 1 && items >= slate && slate >= 1 && slate <= WORLD_SLATE_MAX &&
+           command->world.hours > 0;
 }
 
 int main(int argc, char **argv)
 {
     static const char *const names[] = {"engine", "oracle", "random", "popular", "batch"};
-    struct command command = {
-        .world = {.seed = 1, .readers = 1000, .items_at_start = 800, .births_per_hour = 6,
-                  .hours = 72, .fade_hours = 36, .drift_per_day = 0.15,
-                  .sessions_per_reader_day = 2},
-        .slate = 10, .arms = "engine,oracle,random,popular,batch"};
+    struct command command = {.world = {.seed = 1,
+                                        .readers = 1000,
+                                        .items_at_start = 800,
+                                        .births_per_hour = 6,
+                                        .hours = 72,
+                                        .fade_hours = 36,
+                                        .drift_per_day = 0.15,
+                                        .sessions_per_reader_day = 2},
+                              .slate = 10,
+                              .arms = "engine,oracle,random,popular,batch"};
     if (!parse(argc, argv, &command)) {
         fputs(usage, stderr);
         return 2;
@@ -242,8 +257,8 @@ int main(int argc, char **argv)
         if ((is_engine && !command.port) || !strstr(command.arms, names[k]))
             continue;
         world_init(&world, &command.world);
-        struct arm *arm = is_engine ? arm_engine_new(&world, command.port, start_ms)
-                                    : arm_new(names[k], &world);
+        struct arm *arm =
+            is_engine ? arm_engine_new(&world, command.port, start_ms) : arm_new(names[k], &world);
         play(arm, visits, visit_count, command.slate, &tallies[played]);
         if (strcmp(names[k], "popular") == 0)
             popular = &tallies[played];

@@ -113,8 +113,7 @@ uint32_t world_advance(struct world *world, double hour)
 {
     uint32_t before = world->item_count;
     world->hour = hour;
-    while (world->item_count < world->item_max &&
-           world->item[world->item_count].born_hour <= hour)
+    while (world->item_count < world->item_max && world->item[world->item_count].born_hour <= hour)
         world->item_count++;
     return world->item_count - before;
 }
@@ -124,8 +123,8 @@ uint32_t world_advance(struct world *world, double hour)
 static void drift(struct world *world, uint32_t u)
 {
     struct world_reader *reader = &world->reader[u];
-    double period = 24 * 0.33 / (world->options.drift_per_day > 0 ? world->options.drift_per_day
-                                                                  : 1e-9);
+    double period =
+        24 * 0.33 / (world->options.drift_per_day > 0 ? world->options.drift_per_day : 1e-9);
     while (reader->drifted_hour + period <= world->hour) {
         reader->drifted_hour += period;
         uint64_t step = (uint64_t)(reader->drifted_hour / period);
@@ -148,18 +147,19 @@ double world_interest(struct world *world, uint32_t u, uint32_t i)
     return 1 / (1 + exp(-(bias + strength * match + item->quality - fade)));
 }
 
-int world_look(struct world *world, uint32_t reader, const uint32_t *slate, uint32_t count,
-               const uint8_t *clicked_before, uint32_t *out_looked)
+int world_look(struct world *world, uint32_t reader, const struct world_slate *slate,
+               uint32_t *out_looked)
 {
     int clicked = -1;
     *out_looked = 0;
-    for (uint32_t r = 0; r < count; r++) {
+    for (uint32_t r = 0; r < slate->count; r++) {
+        uint32_t item = slate->item[r];
         bool looks = world_draw(world, reader) < 1 / (1 + look * r);
         double chance = world_draw(world, reader); /* always drawn: arms stay aligned */
         if (!looks || clicked >= 0)
             continue;
         ++*out_looked;
-        if (!clicked_before[slate[r]] && chance < world_interest(world, reader, slate[r]))
+        if (!slate->clicked_before[item] && chance < world_interest(world, reader, item))
             clicked = (int)r;
     }
     return clicked;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * world: readers, items and their latent tastes, from one seed. Knows nothing of any recommender, and
- * shares no code with the engine, so that it cannot flatter it.
+ * world: readers, items and their latent tastes, from one seed. Knows nothing of any recommender,
+ * and shares no code with the engine, so that it cannot flatter it.
  *
  * Model. An item has a topic mixture, a quality and a birth; its pull fades with age (half-life
  * `fade_hours`). A reader has a taste over topics that drifts; interest of reader u in item i is
@@ -9,8 +9,8 @@
  * A slate is looked through from the top: place r is looked at with probability 1 / (1 + look * r)
  * (position bias), and an item that is looked at is clicked with probability sigmoid(logit), never
  * twice by the same reader. After a slate without a click the session goes on with probability
- * `patience`, after a click with `momentum`; with the defaults sessions have the published marginals
- * of Globo.com: 2.85 clicks on average over sessions that clicked, most of them 2 long.
+ * `patience`, after a click with `momentum`; with the defaults sessions have the published
+ * marginals of Globo.com: 2.85 clicks on average over sessions that clicked, most of them 2 long.
  */
 #ifndef WORLD_WORLD_H
 #define WORLD_WORLD_H
@@ -22,12 +22,12 @@ enum { WORLD_TOPICS = 24, WORLD_SLATE_MAX = 50 };
 
 struct world_options {
     uint64_t seed;
-    uint32_t readers;        /* 2,000 */
-    uint32_t items_at_start; /* 800 */
-    double births_per_hour;  /* 6 */
-    double hours;            /* 72 */
-    double fade_hours;       /* 36 */
-    double drift_per_day;    /* share of a taste replaced a day: .15 */
+    uint32_t readers;               /* 2,000 */
+    uint32_t items_at_start;        /* 800 */
+    double births_per_hour;         /* 6 */
+    double hours;                   /* 72 */
+    double fade_hours;              /* 36 */
+    double drift_per_day;           /* share of a taste replaced a day: .15 */
     double sessions_per_reader_day; /* 2 */
 };
 
@@ -61,8 +61,13 @@ uint32_t world_advance(struct world *world, double hour);
 /* Probability that the reader clicks the item once looked at. Drifts the reader's taste to now. */
 double world_interest(struct world *world, uint32_t reader, uint32_t item);
 /* Looks through the slate; gives the place clicked, or -1. *out_looked = places looked at. */
-int world_look(struct world *world, uint32_t reader, const uint32_t *slate, uint32_t count,
-               const uint8_t *clicked_before, uint32_t *out_looked);
+struct world_slate {
+    const uint32_t *item;
+    uint32_t count;
+    const uint8_t *clicked_before; /* by item */
+};
+int world_look(struct world *world, uint32_t reader, const struct world_slate *slate,
+               uint32_t *out_looked);
 /* A draw of the reader's own stream: [0, 1). The same world plays the same way for every arm as
  * long as the same things happen. */
 double world_draw(struct world *world, uint32_t reader);

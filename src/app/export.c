@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * freshet export: what a data directory holds, as JSON lines or CSV on standard output. `records` is the
- * whole journal and imports to the same state hash; the others are for other programs and people.
+ * freshet export: what a data directory holds, as JSON lines or CSV on standard output. `records`
+ * is the whole journal and imports to the same state hash; the others are for other programs and
+ * people.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -60,8 +61,7 @@ static void put_cell(struct base_buf *out, struct fr_slice text, bool first)
 static void put_event_csv(const struct exporting *work, const struct schema_event *event,
                           struct base_buf *out)
 {
-    const char *type =
-        event->type < work->types.count ? work->types.row[event->type].name : "";
+    const char *type = event->type < work->types.count ? work->types.row[event->type].name : "";
     char value[40] = "";
     schema_time_print(event->time_us, out);
     put_cell(out, event->user, false);
@@ -112,8 +112,7 @@ static enum fr_status from_journal(struct exporting *work, struct fr_error *erro
     FR_TRY(journal_open(os_real(), &options, error, &journal));
     enum fr_status status = journal_cursor_open(journal, journal_first(journal), error, &cursor);
     work->progress.total = journal_durable(journal);
-    while (status == FR_OK &&
-           (status = journal_cursor_next(cursor, error, &record)) == FR_OK) {
+    while (status == FR_OK && (status = journal_cursor_next(cursor, error, &record)) == FR_OK) {
         follow_types(work, &record);
         if (work->what == WHAT_RECORDS)
             app_record_print(&record, &work->types, &work->out);
@@ -214,9 +213,9 @@ static enum fr_status from_state(struct exporting *work, struct fr_error *error)
 static int parse(struct exporting *work)
 {
     static const char *const names[] = {"records", "events", "items", "users"};
-    static const char *const headers[] = {
-        "", "time,user,session,item,type,value,device,region,country,referrer\n",
-        "id,title,author,categories\n", "id\n"};
+    static const char *const headers[] =
+        {"", "time,user,session,item,type,value,device,region,country,referrer\n",
+         "id,title,author,categories\n", "id\n"};
     const char *what = app_flag(work->app, "what"), *form = app_flag(work->app, "form");
     size_t w = 0;
     while (what && w < FR_COUNT_OF(names) && strcmp(names[w], what) != 0)
@@ -274,13 +273,14 @@ const struct app_command app_command_export = {
     .name = "export",
     .summary = "write events, items, users or the whole journal to standard output",
     .arguments = "",
-    .text = "records   every record of the journal, in order; `freshet import` of it into an empty\n"
-            "          directory gives the same state hash\n"
-            "events    what was taken in, in the order of the journal, repeats included\n"
-            "items     the catalogue as it is now\n"
-            "users     profiles as they are now\n"
-            "\n"
-            "Reads beside a running server. `--what events --user ID` gives all that one person did.",
+    .text =
+        "records   every record of the journal, in order; `freshet import` of it into an empty\n"
+        "          directory gives the same state hash\n"
+        "events    what was taken in, in the order of the journal, repeats included\n"
+        "items     the catalogue as it is now\n"
+        "users     profiles as they are now\n"
+        "\n"
+        "Reads beside a running server. `--what events --user ID` gives all that one person did.",
     .flags = flags,
     .flag_count = FR_COUNT_OF(flags),
     .run = app_export,

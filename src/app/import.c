@@ -211,8 +211,8 @@ static void print_json(const struct importing *work, const struct judged *judged
                     stats.applied);
 }
 
-/* The lines of `export --what records`, into an empty directory: every record with its received time,
- * so that the state comes out the same. */
+/* The lines of `export --what records`, into an empty directory: every record with its received
+ * time, so that the state comes out the same. */
 static enum fr_status import_records(struct importing *work, FILE *file, struct fr_error *error)
 {
     char *line = NULL;
@@ -227,8 +227,10 @@ static enum fr_status import_records(struct importing *work, FILE *file, struct 
         if (status == FR_OK && record.position != row)
             status = FR_INVALID;
         if (status != FR_OK) {
-            base_fail(error, status, "app", "line %" PRIu64 " is no record of an export, or lines "
-                      "are missing before it", row);
+            base_fail(error, status, "app",
+                      "line %" PRIu64 " is no record of an export, or lines "
+                      "are missing before it",
+                      row);
             break;
         }
         if (work->batch.count >= BATCH_RECORDS ||
@@ -327,11 +329,11 @@ static int preview(struct importing *work, int count, char **paths)
     work->options.types = &work->engine.types;
     for (int i = 0; i < count; i++) {
         uint32_t understood = 0;
-        enum fr_status status = ingest_preview(paths[i], &work->options, PREVIEW_ROWS, &out,
-                                               &understood, &error);
+        enum fr_status status =
+            ingest_preview(paths[i], &work->options, PREVIEW_ROWS, &out, &understood, &error);
         if (status == FR_OK && understood == 0)
-            status = base_fail(&error, FR_INVALID, "app", "no row of %s could be understood",
-                               paths[i]);
+            status =
+                base_fail(&error, FR_INVALID, "app", "no row of %s could be understood", paths[i]);
         if (status != FR_OK) {
             fr_ignore((enum fr_status)app_print(&out), "what was found is shown before the fault");
             return app_fail(work->app, &error);

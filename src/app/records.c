@@ -86,9 +86,10 @@ enum fr_status app_record_parse(struct fr_slice line, struct base_buf *payload,
     int used = 0;
     base_buf_clear(payload);
     if (!app_record_is_line(line) ||
-        sscanf(line.ptr, "{\"position\":%" SCNu64 ",\"received\":%" SCNd64
-               ",\"kind\":%u,\"bytes\":\"%n", &record.position, &record.received_us, &kind,
-               &used) != 3 || used <= 0 || kind > UINT8_MAX)
+        sscanf(line.ptr,
+               "{\"position\":%" SCNu64 ",\"received\":%" SCNd64 ",\"kind\":%u,\"bytes\":\"%n",
+               &record.position, &record.received_us, &kind, &used) != 3 ||
+        used <= 0 || kind > UINT8_MAX)
         return FR_INVALID;
     const char *text = line.ptr + used;
     const char *end = memchr(text, '"', line.bytes - (size_t)used);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * app records: a journal as lines of JSON that people can read and `import` takes back to the very same
- * state. One line a record, in order: its received time, its bytes (base64; what import goes by), and
- * events, items and users spelt out beside (for people and other programs).
+ * app records: a journal as lines of JSON that people can read and `import` takes back to the very
+ * same state. One line a record, in order: its received time, its bytes (base64; what import goes
+ * by), and events, items and users spelt out beside (for people and other programs).
  *
  *   {"position":1,"received":1767225600000000,"kind":1,"bytes":"...","event":{...}}
  *

@@ -23,8 +23,8 @@ static void add_loss(void *context, uint64_t first, uint64_t last, const char *s
     struct losses *losses = context;
     bool open_ended = last == UINT64_MAX;
     if (losses->json) {
-        base_buf_printf(&losses->text, "%s{\"first\":%" PRIu64 ",\"last\":",
-                        losses->count ? "," : "", first);
+        base_buf_printf(&losses->text,
+                        "%s{\"first\":%" PRIu64 ",\"last\":", losses->count ? "," : "", first);
         if (open_ended)
             base_buf_put_str(&losses->text, "null");
         else
@@ -48,9 +48,10 @@ static void print_report(const struct journal_salvage_report *report, const stru
                          const char *to, struct base_buf *out)
 {
     if (losses->json) {
-        base_buf_printf(out, "{\"records\":%" PRIu64 ",\"lost_records\":%" PRIu64
-                        ",\"bytes\":%" PRIu64 ",\"lost\":[", report->records,
-                        report->lost_records, report->bytes);
+        base_buf_printf(out,
+                        "{\"records\":%" PRIu64 ",\"lost_records\":%" PRIu64 ",\"bytes\":%" PRIu64
+                        ",\"lost\":[",
+                        report->records, report->lost_records, report->bytes);
         base_buf_put_slice(out, base_buf_slice(&losses->text));
         base_buf_put_str(out, "]}\n");
         return;
@@ -89,9 +90,10 @@ const struct app_command app_command_salvage = {
     .name = "salvage",
     .summary = "copy what is readable of a damaged journal into a new data directory",
     .arguments = "NEW-DATA-DIR",
-    .text = "Reads the journal of --data-dir past its damage, copies every record that passes its\n"
-            "checks into a fresh journal, in order, and lists what could not be read. The damaged\n"
-            "directory is not changed. Snapshots are not copied: the new directory is folded from its\n"
-            "journal at the first start.",
+    .text =
+        "Reads the journal of --data-dir past its damage, copies every record that passes its\n"
+        "checks into a fresh journal, in order, and lists what could not be read. The damaged\n"
+        "directory is not changed. Snapshots are not copied: the new directory is folded from its\n"
+        "journal at the first start.",
     .run = app_salvage,
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The table of appliers: kind of record -> what it does to the state. A record whose payload does not
- * decode cannot have come from this program's intake: it is counted and skipped, the same way at
- * every replay. Thread: the fold stage.
+ * The table of appliers: kind of record -> what it does to the state. A record whose payload does
+ * not decode cannot have come from this program's intake: it is counted and skipped, the same way
+ * at every replay. Thread: the fold stage.
  */
 #include "fold/fold_priv.h"
 #include "rank/rank.h"
@@ -40,8 +40,7 @@ static enum fr_status apply_event(const struct applying *applying)
     struct schema_event event;
     struct state_event resolved;
     FR_TRY(schema_event_decode(record->payload, &event));
-    uint32_t body =
-        (uint32_t)base_hash64(record->payload.ptr, record->payload.bytes, 0);
+    uint32_t body = (uint32_t)base_hash64(record->payload.ptr, record->payload.bytes, 0);
     int64_t time_us = FR_MIN(event.time_us, record->received_us + FOLD__CLOCK_AHEAD_US);
     FR_STORE(row->clamped, row->clamped + (time_us != event.time_us));
     enum state_dedupe seen =
@@ -167,5 +166,6 @@ void fold__apply_begin(struct fold *fold, uint64_t last_position)
 
 void fold__apply_publish(struct fold *fold, uint64_t position)
 {
-    __atomic_store_n(&fold->applied, position, __ATOMIC_RELEASE); /* F3, pairs with fold_applied() */
+    __atomic_store_n(&fold->applied, position,
+                     __ATOMIC_RELEASE); /* F3, pairs with fold_applied() */
 }

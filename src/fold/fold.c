@@ -51,8 +51,9 @@ static void own_row_init(struct fold *fold)
 static enum fr_status fold_new(const struct fold_options *options, struct fr_error *error,
                                struct fold **out_fold)
 {
-    struct base_rows_options own = {
-        .name = "fold", .row_bytes = (sizeof(struct fold__row) + 7) / 8 * 8, .count_max = 8};
+    struct base_rows_options own = {.name = "fold",
+                                    .row_bytes = (sizeof(struct fold__row) + 7) / 8 * 8,
+                                    .count_max = 8};
     struct fold *fold = calloc(1, sizeof(*fold));
     if (!fold)
         return base_fail(error, FR_MEMORY, "fold", "no memory for the fold");
@@ -94,7 +95,8 @@ static enum fr_status replay(struct fold *fold, struct fr_error *error)
         enum fr_status status =
             base_fail(error, FR_CORRUPT, "fold",
                       "positions %" PRIu64 " to %" PRIu64 " are needed but the journal begins at "
-                      "%" PRIu64, first, last, journal_first(fold->journal));
+                      "%" PRIu64,
+                      first, last, journal_first(fold->journal));
         base_hint(error, "restore a snapshot at or after %" PRIu64 ", or the missing segments",
                   journal_first(fold->journal) - 1);
         return status;

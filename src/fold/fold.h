@@ -58,17 +58,17 @@ void fold_batch_add(struct fold_batch *batch, uint8_t kind, struct fr_slice payl
 
 struct fold_options {
     struct os *os;
-    const char *directory;        /* the data directory: journal/, snapshot/ */
-    struct state *state;          /* borrowed; empty */
-    struct rank *rank;            /* borrowed; may be NULL: nothing is scored or blended */
-    uint64_t snapshot_records;    /* a snapshot every so many records; 0 = 1,000,000 */
-    uint64_t segment_bytes;       /* journal segments; 0 = default */
-    uint32_t batch_max;           /* records applied between publications; 0 = 256 */
-    uint32_t queue_bytes_max;     /* waiting batches, bytes; 0 = 64 MiB */
-    uint32_t sample_one_in;       /* 0 = automatic (1 .. 32 by load), else fixed */
-    bool read_only;               /* recover and stay: hash, why */
-    uint64_t until;               /* with read_only: the state after exactly so many records; 0 = all */
-    bool by_hand;                 /* no threads: fold_run() and fold_drain() drive the stages */
+    const char *directory;     /* the data directory: journal/, snapshot/ */
+    struct state *state;       /* borrowed; empty */
+    struct rank *rank;         /* borrowed; may be NULL: nothing is scored or blended */
+    uint64_t snapshot_records; /* a snapshot every so many records; 0 = 1,000,000 */
+    uint64_t segment_bytes;    /* journal segments; 0 = default */
+    uint32_t batch_max;        /* records applied between publications; 0 = 256 */
+    uint32_t queue_bytes_max;  /* waiting batches, bytes; 0 = 64 MiB */
+    uint32_t sample_one_in;    /* 0 = automatic (1 .. 32 by load), else fixed */
+    bool read_only;            /* recover and stay: hash, why */
+    uint64_t until; /* with read_only: the state after exactly so many records; 0 = all */
+    bool by_hand;   /* no threads: fold_run() and fold_drain() drive the stages */
     void (*progress)(void *context, uint64_t done, uint64_t total); /* recovery; may be NULL */
     void *progress_context;
 };
@@ -76,7 +76,8 @@ struct fold_options {
 /* Recovers and starts the threads. FR_CORRUPT, FR_AGAIN (another writer), FR_UNSUPPORTED, FR_IO. */
 FR_MUST_USE enum fr_status fold_open(const struct fold_options *options, struct fr_error *error,
                                      struct fold **out_fold);
-/* Drains what was submitted, writes a snapshot (unless read-only or failed), stops. NULL is fine. */
+/* Drains what was submitted, writes a snapshot (unless read-only or failed), stops. NULL is fine.
+ */
 void fold_close(struct fold *fold);
 
 /* FR_FULL: the queue is at its maximum, nothing taken (answer 429). FR_IO: the journal has failed.
@@ -88,21 +89,21 @@ FR_MUST_USE enum fr_status fold_submit(struct fold *fold, struct fold_batch *bat
 /* Submit and wait for `ack`; gives batch->status. */
 FR_MUST_USE enum fr_status fold_run(struct fold *fold, struct fold_batch *batch, enum fold_ack ack);
 
-uint64_t fold_applied(const struct fold *fold);  /* position of the last applied record; acquire */
+uint64_t fold_applied(const struct fold *fold); /* position of the last applied record; acquire */
 uint64_t fold_durable(const struct fold *fold);
-/* Was the state still, from a reading's start to its end? Begin gives the position that the state has,
- * or 0 while a unit is being applied; the reading between saw exactly that state when still() says so.
- * Never waits. */
+/* Was the state still, from a reading's start to its end? Begin gives the position that the state
+ * has, or 0 while a unit is being applied; the reading between saw exactly that state when still()
+ * says so. Never waits. */
 uint64_t fold_still_begin(const struct fold *fold);
 bool fold_still(const struct fold *fold, uint64_t began);
-bool fold_failed(const struct fold *fold);       /* the journal has failed: stop acknowledging */
+bool fold_failed(const struct fold *fold); /* the journal has failed: stop acknowledging */
 
 /* The event types in force at the current position. Thread: any; changes only by a record. */
 const struct schema_types *fold_types(const struct fold *fold);
 
 /* Fixes the sampling rate at one in `one_in` (1 .. 32), or lets it follow the load again (0). Takes
- * effect by a record. FOLD_AS_RECORDED: the fold adds no record of its own, neither rates nor ticks,
- * since those that come in carry them (import of a whole journal). Thread: any. */
+ * effect by a record. FOLD_AS_RECORDED: the fold adds no record of its own, neither rates nor
+ * ticks, since those that come in carry them (import of a whole journal). Thread: any. */
 #define FOLD_AS_RECORDED UINT32_MAX
 void fold_sample_set(struct fold *fold, uint32_t one_in);
 
@@ -114,13 +115,13 @@ struct base_hash128 fold_hash(struct fold *fold, uint64_t *out_position);
 FR_MUST_USE enum fr_status fold_snapshot(struct fold *fold, struct fr_error *error);
 
 struct fold_stats {
-    uint64_t applied, durable;       /* positions */
+    uint64_t applied, durable;                       /* positions */
     uint64_t events, duplicates, conflicts, sampled; /* since the journal's start */
     uint64_t clamped; /* events whose time lay more than five minutes ahead of their receipt */
     uint64_t refused; /* records that could not be applied: unknown kind, or a table was full */
-    uint64_t batches, syncs;         /* since the process's start */
+    uint64_t batches, syncs;                 /* since the process's start */
     uint64_t snapshot_position, snapshot_us; /* newest good one, time its writing took */
-    uint64_t waiting_units;          /* submitted, not yet applied */
+    uint64_t waiting_units;                  /* submitted, not yet applied */
     uint32_t sample_one_in;
 };
 void fold_stats_get(const struct fold *fold, struct fold_stats *out_stats);

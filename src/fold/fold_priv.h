@@ -52,7 +52,7 @@ struct fold__queue {
 
 /* The fold's own state: one row, saved and hashed with the rest. */
 struct fold__row {
-    uint64_t position;  /* last applied */
+    uint64_t position; /* last applied */
     uint64_t events, duplicates, conflicts, sampled;
     uint64_t clamped; /* events whose time lay more than five minutes ahead of their receipt */
     uint64_t refused; /* records that could not be applied: unknown kind, or a table was full */
@@ -91,14 +91,14 @@ struct fold {
     uint64_t snapshot_position; /* newest good one */
     uint64_t snapshot_tried;    /* last one that could not begin */
     int64_t snapshot_began_ns;
-    int64_t snapshot_us;        /* time its writing took */
+    int64_t snapshot_us; /* time its writing took */
     uint64_t snapshots_done;
 
     uint64_t applied, durable; /* published; release/acquire */
-    uint64_t applying; /* last position of the unit being applied; = applied between units */
-    uint32_t failed;           /* atomic; the journal refused a sync (F5) */
-    uint64_t batches, syncs;   /* atomic, statistics */
-    uint32_t rate_wanted;      /* fold stage: the last sampling rate asked for */
+    uint64_t applying;       /* last position of the unit being applied; = applied between units */
+    uint32_t failed;         /* atomic; the journal refused a sync (F5) */
+    uint64_t batches, syncs; /* atomic, statistics */
+    uint32_t rate_wanted;    /* fold stage: the last sampling rate asked for */
     int64_t tick_last_us;
     uint64_t tick_position;
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Damaged bytes: a data directory with journal segments and two snapshots, one byte, sector or tail of
- * one file changed at a time. Opening must give a clear error, or a state that this journal had: equal
- * hash at the position it says. Never another state, never a crash.
+ * Damaged bytes: a data directory with journal segments and two snapshots, one byte, sector or tail
+ * of one file changed at a time. Opening must give a clear error, or a state that this journal had:
+ * equal hash at the position it says. Never another state, never a crash.
  *
  * FRESHET_DAMAGES: how many (default 400). FRESHET_SEED: the draws.
  */
@@ -120,15 +120,17 @@ static bool try_one(uint64_t seed, uint64_t trial, uint64_t counts[2])
         truncate_file(os, path, at);
         break;
     case 1: /* a sector of noise */
-        assert_int_equal(os_sim_damage(sim, path, at / 512 * 512, FR_MIN(512, bytes - at / 512 * 512),
-                                       0xa5), FR_OK);
+        assert_int_equal(os_sim_damage(sim, path, at / 512 * 512,
+                                       FR_MIN(512, bytes - at / 512 * 512), 0xa5),
+                         FR_OK);
         break;
     case 2:
         assert_int_equal(os->table->unlink(os, path, NULL), FR_OK);
         break;
     default: /* one bit */
         assert_int_equal(os_sim_damage(sim, path, at, bytes ? 1 : 0,
-                                       (uint8_t)(1 << base_random_u64(seed, trial, 3) % 8)), FR_OK);
+                                       (uint8_t)(1 << base_random_u64(seed, trial, 3) % 8)),
+                         FR_OK);
     }
     bool honest = opens_honestly(sim, counts);
     if (!honest)
@@ -151,9 +153,10 @@ static void damage_is_refused_or_passed_over(void **state)
     os_sim_free(build(true));
     for (uint64_t trial = 0; trial < trials; trial++)
         wrong += !try_one(seed, trial, counts);
-    print_message("%" PRIu64 " damages from seed %" PRIu64 ": %" PRIu64 " refused with an error, %" PRIu64
-                  " opened at a state the journal had, wrong %" PRIu64 "\n", trials, seed, counts[0],
-                  counts[1], wrong);
+    print_message("%" PRIu64 " damages from seed %" PRIu64 ": %" PRIu64
+                  " refused with an error, %" PRIu64
+                  " opened at a state the journal had, wrong %" PRIu64 "\n",
+                  trials, seed, counts[0], counts[1], wrong);
     assert_int_equal(wrong, 0);
     assert_true(counts[0] > 0 && counts[1] > 0);
 }

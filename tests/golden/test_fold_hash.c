@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The same journal gives the same state hash: whatever the batch sizes, snapshots, restarts and kills.
- * The received times differ between runs only by the simulated clock, which every run advances alike.
+ * The same journal gives the same state hash: whatever the batch sizes, snapshots, restarts and
+ * kills. The received times differ between runs only by the simulated clock, which every run
+ * advances alike.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -91,15 +92,17 @@ static void restarts(void **state)
 static void kills_without_snapshots(void **state)
 {
     (void)state;
-    same_hash(&(struct manner){
-        .batch = 50, .snapshot_records = 1000000, .restart_every = 500, .kill = true});
+    same_hash(&(struct manner){.batch = 50,
+                               .snapshot_records = 1000000,
+                               .restart_every = 500,
+                               .kill = true});
 }
 
 static void kills_with_snapshots(void **state)
 {
     (void)state;
-    same_hash(&(struct manner){
-        .batch = 25, .snapshot_records = 170, .restart_every = 200, .kill = true});
+    same_hash(
+        &(struct manner){.batch = 25, .snapshot_records = 170, .restart_every = 200, .kill = true});
 }
 
 /* The hash is not a constant: one event more or another order changes it. */
@@ -125,9 +128,12 @@ static void another_stream_differs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(batch_of_one),        cmocka_unit_test(batch_of_4096),
-        cmocka_unit_test(frequent_snapshots),  cmocka_unit_test(restarts),
-        cmocka_unit_test(kills_without_snapshots), cmocka_unit_test(kills_with_snapshots),
+        cmocka_unit_test(batch_of_one),
+        cmocka_unit_test(batch_of_4096),
+        cmocka_unit_test(frequent_snapshots),
+        cmocka_unit_test(restarts),
+        cmocka_unit_test(kills_without_snapshots),
+        cmocka_unit_test(kills_with_snapshots),
         cmocka_unit_test(another_stream_differs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

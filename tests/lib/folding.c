@@ -13,17 +13,25 @@ static const uint8_t dedupe_key[16] = "freshet tests 01";
 
 static enum fr_status open_parts(struct folding *folding, struct fr_error *error)
 {
-    struct state_options state = {.item_count_max = 1 << 16, .user_count_max = 1 << 14,
-                                  .context_count_max = 1 << 12, .token_count_max = 1 << 14,
-                                  .text_bytes_max = 16 << 20, .event_count_max = 1 << 20,
-                                  .pair_bytes_max = 64 << 20, .dedupe_count_max = 1 << 16};
+    struct state_options state = {.item_count_max = 1 << 16,
+                                  .user_count_max = 1 << 14,
+                                  .context_count_max = 1 << 12,
+                                  .token_count_max = 1 << 14,
+                                  .text_bytes_max = 16 << 20,
+                                  .event_count_max = 1 << 20,
+                                  .pair_bytes_max = 64 << 20,
+                                  .dedupe_count_max = 1 << 16};
     FR_TRY(state_new(&state, error, &folding->state));
     struct rank_options rank = {.state = folding->state};
     FR_TRY(rank_new(&rank, error, &folding->rank));
-    struct fold_options fold = {.os = os_sim_os(folding->sim), .directory = "data",
-                                .state = folding->state, .rank = folding->rank,
+    struct fold_options fold = {.os = os_sim_os(folding->sim),
+                                .directory = "data",
+                                .state = folding->state,
+                                .rank = folding->rank,
                                 .snapshot_records = folding->snapshot_records,
-                                .segment_bytes = 1 << 18, .sample_one_in = 1, .by_hand = true};
+                                .segment_bytes = 1 << 18,
+                                .sample_one_in = 1,
+                                .by_hand = true};
     return fold_open(&fold, error, &folding->fold);
 }
 
@@ -39,8 +47,8 @@ static void release_parts(struct folding *folding)
     folding->state = NULL;
 }
 
-enum fr_status folding_open(struct folding *folding, struct os_sim *sim,
-                            uint64_t snapshot_records, struct fr_error *error)
+enum fr_status folding_open(struct folding *folding, struct os_sim *sim, uint64_t snapshot_records,
+                            struct fr_error *error)
 {
     *folding = (struct folding){.sim = sim, .snapshot_records = snapshot_records};
     fold_batch_init(&folding->batch);
@@ -84,10 +92,11 @@ void folding_add_event(struct folding *folding, uint64_t seed, uint64_t n)
     snprintf(user, sizeof(user), "u%u", folding_user_of(seed, n));
     snprintf(item, sizeof(item), "i%u", folding_item_of(seed, n));
     snprintf(region, sizeof(region), "r%u", (unsigned)(base_random_u64(seed, n, 2) % 5));
-    struct schema_event event = {.id = fr_slice_str(id), .user = fr_slice_str(user),
+    struct schema_event event = {.id = fr_slice_str(id),
+                                 .user = fr_slice_str(user),
                                  .item = fr_slice_str(item),
-                                 .type = base_random_u64(seed, n, 3) % 8 ? SCHEMA_CLICK
-                                                                         : SCHEMA_LIKE};
+                                 .type =
+                                     base_random_u64(seed, n, 3) % 8 ? SCHEMA_CLICK : SCHEMA_LIKE};
     event.key = base_siphash128(id, strlen(id), dedupe_key);
     event.time_us = 1767225600000000 + (int64_t)n * 7000000 -
                     (int64_t)(base_random_u64(seed, n, 4) % 60) * 1000000;
@@ -105,7 +114,8 @@ void folding_add_items(struct folding *folding, uint64_t seed)
         snprintf(id, sizeof(id), "i%u", (unsigned)i);
         snprintf(title, sizeof(title), "Story %u of the river", (unsigned)i);
         snprintf(category, sizeof(category), "c%u", (unsigned)(base_random_u64(seed, i, 9) % 6));
-        struct schema_item item = {.id = fr_slice_str(id), .title = fr_slice_str(title),
+        struct schema_item item = {.id = fr_slice_str(id),
+                                   .title = fr_slice_str(title),
                                    .category_count = 1,
                                    .present = SCHEMA_TITLE | SCHEMA_CATEGORIES};
         item.categories[0] = fr_slice_str(category);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * folding: a small engine (state, rank, fold without threads) on a simulated machine, and a stream of
- * seeded events for it. For tests of what the fold promises.
+ * folding: a small engine (state, rank, fold without threads) on a simulated machine, and a stream
+ * of seeded events for it. For tests of what the fold promises.
  */
 #ifndef TESTS_FOLDING_H
 #define TESTS_FOLDING_H
@@ -24,8 +24,8 @@ struct folding {
 enum { FOLDING_USERS = 40, FOLDING_ITEMS = 120 };
 
 /* Opens (recovers) on the machine. The status of fold_open(). */
-enum fr_status folding_open(struct folding *folding, struct os_sim *sim,
-                            uint64_t snapshot_records, struct fr_error *error);
+enum fr_status folding_open(struct folding *folding, struct os_sim *sim, uint64_t snapshot_records,
+                            struct fr_error *error);
 /* Ordinary stop, with its snapshot. */
 void folding_close(struct folding *folding);
 /* Kills the process (power: cuts the power too); the fold is left as a dead process leaves it. */

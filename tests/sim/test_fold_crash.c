@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Simulated crashes: ingest + journal + fold + snapshot + recovery against a simple model of what was
- * acknowledged. Each crash point is one seed: a machine runs a few hundred events with snapshots and
- * restarts, dies (power cut or kill) at a drawn operation, recovers, and is asked:
+ * Simulated crashes: ingest + journal + fold + snapshot + recovery against a simple model of what
+ * was acknowledged. Each crash point is one seed: a machine runs a few hundred events with
+ * snapshots and restarts, dies (power cut or kill) at a drawn operation, recovers, and is asked:
  *   lost     every acknowledged event is in its user's history
  *   doubled  no event is there twice, although unanswered batches are posted again
  *   hash     the recovered state equals that of folding the journal alone, without any snapshot
  *
- * FRESHET_CRASH_POINTS: how many (default 64). FRESHET_SEED: the first seed (printed); a failing one is
- * named and reruns to the same step.
+ * FRESHET_CRASH_POINTS: how many (default 64). FRESHET_SEED: the first seed (printed); a failing
+ * one is named and reruns to the same step.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -55,8 +55,8 @@ static void post(struct folding *folding, uint64_t seed, struct model *model, ui
     *next = last;
 }
 
-static void check_histories(const struct folding *folding, uint64_t seed,
-                            const struct model *model, struct verdict *verdict)
+static void check_histories(const struct folding *folding, uint64_t seed, const struct model *model,
+                            struct verdict *verdict)
 {
     uint32_t times[EVENTS] = {0};
     struct state_visit visits[EVENTS];
@@ -145,18 +145,17 @@ static void nothing_acknowledged_is_lost_or_doubled(void **state)
         if (verdict.lost + verdict.doubled + verdict.hashes + verdict.invented)
             print_message("seed %llu: lost %llu, doubled %llu, hash %llu, invented %llu\n",
                           (unsigned long long)seed, (unsigned long long)verdict.lost,
-                          (unsigned long long)verdict.doubled,
-                          (unsigned long long)verdict.hashes,
+                          (unsigned long long)verdict.doubled, (unsigned long long)verdict.hashes,
                           (unsigned long long)verdict.invented);
         total.lost += verdict.lost;
         total.doubled += verdict.doubled;
         total.hashes += verdict.hashes;
         total.invented += verdict.invented;
     }
-    print_message("%llu crash points from seed %llu: lost %llu, doubled %llu, hash mismatches %llu\n",
-                  (unsigned long long)done, (unsigned long long)first,
-                  (unsigned long long)total.lost, (unsigned long long)total.doubled,
-                  (unsigned long long)total.hashes);
+    print_message(
+        "%llu crash points from seed %llu: lost %llu, doubled %llu, hash mismatches %llu\n",
+        (unsigned long long)done, (unsigned long long)first, (unsigned long long)total.lost,
+        (unsigned long long)total.doubled, (unsigned long long)total.hashes);
     assert_int_equal(total.lost + total.doubled + total.hashes + total.invented, 0);
 }
 
