@@ -79,4 +79,8 @@ void model_encoder_scores(const struct model_encoder *encoder, const float *vect
 /* An item's Out vector and bias: `dimension` + 1 floats, what an index of items holds. */
 bool model_encoder_item(const struct model_encoder *encoder, uint32_t item, float *out);
 
+/* The expert "encoder" (model/model.h) over it. */
+struct model_expert;
+extern const struct model_expert model_encoder_expert;
+
 #endif

@@ -102,4 +102,8 @@ void model_ridge_each(const struct model_ridge *ridge, uint32_t item,
                                     float out),
                       void *context);
 
+/* The expert "ridge" (model/model.h) over it. */
+struct model_expert;
+extern const struct model_expert model_ridge_expert;
+
 #endif

@@ -218,35 +218,52 @@ static uint32_t power_above(uint32_t n)
     return p;
 }
 
+static size_t part_bytes(size_t bytes)
+{
+    return (bytes + 63) & ~(size_t)63;
+}
+
+size_t model_sknn_scratch_bytes(const struct model_sknn *sknn)
+{
+    const struct model_sknn_options *o = &sknn->options;
+    return part_bytes(sizeof(struct model_sknn_scratch)) +
+           part_bytes(power_above(4 * o->sessions) * sizeof(struct found)) +
+           part_bytes(power_above(2 * o->neighbours * MODEL_SKNN_SESSION_ITEMS) *
+                      sizeof(struct vote)) +
+           part_bytes(o->sessions * sizeof(uint32_t)) +
+           part_bytes(o->neighbours * sizeof(struct found));
+}
+
+struct model_sknn_scratch *model_sknn_scratch_place(const struct model_sknn *sknn, void *memory)
+{
+    const struct model_sknn_options *o = &sknn->options;
+    struct model_sknn_scratch *scratch = memory;
+    uint8_t *at = memory;
+    scratch->found_slots = power_above(4 * o->sessions);
+    scratch->vote_slots = power_above(2 * o->neighbours * MODEL_SKNN_SESSION_ITEMS);
+    at += part_bytes(sizeof(*scratch));
+    scratch->found = (struct found *)(void *)at;
+    at += part_bytes(scratch->found_slots * sizeof(struct found));
+    scratch->votes = (struct vote *)(void *)at;
+    at += part_bytes(scratch->vote_slots * sizeof(struct vote));
+    scratch->heap = (uint32_t *)(void *)at;
+    at += part_bytes(o->sessions * sizeof(uint32_t));
+    scratch->best = (struct found *)(void *)at;
+    return scratch;
+}
+
 enum fr_status model_sknn_scratch_new(const struct model_sknn *sknn,
                                       struct model_sknn_scratch **out_scratch)
 {
-    const struct model_sknn_options *o = &sknn->options;
-    struct model_sknn_scratch *scratch = calloc(1, sizeof(*scratch));
-    if (!scratch)
+    void *memory = malloc(model_sknn_scratch_bytes(sknn));
+    if (!memory)
         return FR_MEMORY;
-    scratch->found_slots = power_above(4 * o->sessions);
-    scratch->vote_slots = power_above(2 * o->neighbours * MODEL_SKNN_SESSION_ITEMS);
-    scratch->found = calloc(scratch->found_slots, sizeof(*scratch->found));
-    scratch->votes = calloc(scratch->vote_slots, sizeof(*scratch->votes));
-    scratch->heap = calloc(o->sessions, sizeof(*scratch->heap));
-    scratch->best = calloc(o->sessions, sizeof(*scratch->best));
-    if (!scratch->found || !scratch->votes || !scratch->heap || !scratch->best) {
-        model_sknn_scratch_free(scratch);
-        return FR_MEMORY;
-    }
-    *out_scratch = scratch;
+    *out_scratch = model_sknn_scratch_place(sknn, memory);
     return FR_OK;
 }
 
 void model_sknn_scratch_free(struct model_sknn_scratch *scratch)
 {
-    if (!scratch)
-        return;
-    free(scratch->found);
-    free(scratch->votes);
-    free(scratch->heap);
-    free(scratch->best);
     free(scratch);
 }
 

@@ -59,7 +59,10 @@ void model_sknn_tables(struct model_sknn *sknn, struct base_rows *out[MODEL_SKNN
 void model_sknn_click(struct model_sknn *sknn, uint32_t user, uint32_t tag, uint32_t item,
                       uint32_t clock_s);
 
-/* One a thread; about 16 bytes a candidate session and 8 an item it can touch. */
+/* What a query works in, one at a time: 48 to 96 bytes a candidate session and 450 to 900 a
+ * neighbour. Made on its own, or placed into an arena's bytes (16-aligned; nothing to free). */
+size_t model_sknn_scratch_bytes(const struct model_sknn *sknn);
+struct model_sknn_scratch *model_sknn_scratch_place(const struct model_sknn *sknn, void *memory);
 FR_MUST_USE enum fr_status model_sknn_scratch_new(const struct model_sknn *sknn,
                                                   struct model_sknn_scratch **out_scratch);
 void model_sknn_scratch_free(struct model_sknn_scratch *scratch);
@@ -74,5 +77,9 @@ struct model_sknn_query {
 uint32_t model_sknn_query(const struct model_sknn *sknn, const struct model_sknn_query *query,
                           struct model_sknn_scratch *scratch, uint32_t *out_items,
                           float *out_scores, uint32_t max);
+
+/* The expert "sknn" (model/model.h) over it. */
+struct model_expert;
+extern const struct model_expert model_sknn_expert;
 
 #endif

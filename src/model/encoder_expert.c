@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Expert "encoder": the history encoder (encoder.h) as a row of the table. It learns from each sampled
+ * event with its own sampled softmax, before the event is applied. Feature = ln(1 + 1000 * softmax
+ * among the candidates).
+ */
+#include "base/fmath.h"
+#include "model/deep_lookup.h"
+#include "model/encoder.h"
+
+#include <stdlib.h>
+
+#define HISTORY 20
+
+struct expert {
+    struct model_encoder *encoder;
+    struct base_rows *tables[MODEL_ENCODER_TABLES];
+};
+
+static const struct model_feature features[] = {
+    {"encoder", MODEL_REASON_PATTERN, 0.3f, -1, -1},
+};
+
+static void expert_close(void *self)
+{
+    struct expert *expert = self;
+    if (!expert)
+        return;
+    model_encoder_free(expert->encoder);
+    free(expert);
+}
+
+static enum fr_status expert_open(struct state *state, uint64_t seed, struct fr_error *error,
+                                  void **out_self)
+{
+    (void)state;
+    struct model_encoder_options options;
+    model_encoder_defaults(&options);
+    options.history = HISTORY;
+    options.negatives = 64;
+    options.seed = seed;
+    struct expert *expert = calloc(1, sizeof(*expert));
+    if (!expert)
+        return base_fail(error, FR_MEMORY, "model", "no memory for the encoder expert");
+    enum fr_status status = model_encoder_new(&options, error, &expert->encoder);
+    if (status != FR_OK) {
+        expert_close(expert);
+        return status;
+    }
+    model_encoder_tables(expert->encoder, expert->tables);
+    *out_self = expert;
+    return FR_OK;
+}
+
+static struct base_rows *const *expert_tables(void *self, uint32_t *out_count)
+{
+    struct expert *expert = self;
+    *out_count = MODEL_ENCODER_TABLES;
+    return expert->tables;
+}
+
+static uint32_t history_of(const struct model_query *query, uint32_t out[HISTORY])
+{
+    uint32_t n = FR_MIN(query->history_count, (uint32_t)HISTORY);
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = query->history[i].item;
+    return n;
+}
+
+static void expert_score(void *self, const struct model_batch *batch, float *out)
+{
+    struct expert *expert = self;
+    uint32_t history[HISTORY], n = history_of(batch->query, history);
+    float vector[MODEL_ENCODER_DIMENSION_MAX], largest = -1e30f;
+    if (!batch->count || !model_encoder_vector(expert->encoder, history, n, vector))
+        return;
+    model_encoder_scores(expert->encoder, vector, batch->item, batch->count, out);
+    for (uint32_t c = 0; c < batch->count; c++)
+        largest = FR_MAX(largest, out[c]);
+    for (uint32_t c = 0; c < batch->count; c++)
+        out[c] = base_expf(out[c] - largest);
+    model_deep_shares(out, batch->count, batch->stride);
+}
+
+static void expert_learn(void *self, const struct model_batch *batch,
+                         const struct state_event *event, int32_t target, const float *gradient)
+{
+    struct expert *expert = self;
+    uint32_t history[HISTORY], n = history_of(batch->query, history);
+    (void)target;
+    (void)gradient; /* its own loss: the blend's residual is what the measured gain did not need */
+    if (event->signal > 0.0f)
+        model_encoder_learn(expert->encoder, history, n, event->item);
+}
+
+const struct model_expert model_encoder_expert = {
+    .name = "encoder", .features = features, .feature_count = FR_COUNT_OF(features),
+    .open = expert_open, .close = expert_close, .tables = expert_tables,
+    .score = expert_score, .learn = expert_learn,
+};

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Expert "ridge": seq-ridge (ridge.h) as a row of the table. Every event counts; after each 64th one
+ * queued row is solved, a budget in events so that a replay solves at the same positions (about
+ * 0.3 ms a row of 100 neighbours: 4 us an event). Feature = ln(1 + 1000 * share among candidates).
+ */
+#include "model/deep_lookup.h"
+#include "model/ridge.h"
+
+#include <stdlib.h>
+
+#define EVENTS_A_ROW 64
+#define COUNTED 32 /* newest items of a user that an event is counted with */
+
+struct expert {
+    struct state *state;
+    struct model_ridge *ridge;
+    struct base_rows *tables[MODEL_RIDGE_TABLES];
+};
+
+static const struct model_feature features[] = {
+    {"ridge", MODEL_REASON_PATTERN, 0.3f, -1, -1},
+};
+
+static void expert_close(void *self)
+{
+    struct expert *expert = self;
+    if (!expert)
+        return;
+    model_ridge_free(expert->ridge);
+    free(expert);
+}
+
+static enum fr_status expert_open(struct state *state, uint64_t seed, struct fr_error *error,
+                                  void **out_self)
+{
+    (void)seed; /* nothing is drawn */
+    struct model_ridge_options options;
+    model_ridge_defaults(&options);
+    options.neighbours = 100;
+    options.row_targets = 255;
+    options.history_max = COUNTED;
+    struct expert *expert = calloc(1, sizeof(*expert));
+    if (!expert)
+        return base_fail(error, FR_MEMORY, "model", "no memory for the ridge expert");
+    expert->state = state;
+    enum fr_status status = model_ridge_new(&options, error, &expert->ridge);
+    if (status != FR_OK) {
+        expert_close(expert);
+        return status;
+    }
+    model_ridge_tables(expert->ridge, expert->tables);
+    *out_self = expert;
+    return FR_OK;
+}
+
+static struct base_rows *const *expert_tables(void *self, uint32_t *out_count)
+{
+    struct expert *expert = self;
+    *out_count = MODEL_RIDGE_TABLES;
+    return expert->tables;
+}
+
+static void expert_score(void *self, const struct model_batch *batch, float *out)
+{
+    struct expert *expert = self;
+    struct model_deep_lookup lookup;
+    if (!model_deep_lookup_init(&lookup, batch))
+        return;
+    uint32_t *target = base_arena_alloc(batch->arena, 255 * sizeof(*target));
+    float *weight = base_arena_alloc(batch->arena, 255 * sizeof(*weight)), recency = 1.0f;
+    if (!target || !weight)
+        return;
+    for (uint32_t i = 0; i < FR_MIN(batch->query->history_count, 20u); i++, recency *= 0.7f) {
+        uint32_t n = model_ridge_row(expert->ridge, batch->query->history[i].item, target, weight,
+                                     255);
+        for (uint32_t k = 0; k < n; k++) {
+            int32_t c = model_deep_lookup_find(&lookup, target[k]);
+            if (c >= 0)
+                out[c] += recency * weight[k];
+        }
+    }
+    model_deep_shares(out, batch->count, batch->stride);
+}
+
+/* The user's items before this one: newest first, each once, dislikes left out. */
+static uint32_t items_before(const struct state *state, const struct state_event *event,
+                             uint32_t out[COUNTED])
+{
+    struct state_visit visits[COUNTED + 8];
+    uint32_t n = 0, count = state_history(state, event->user, visits, COUNTED + 8);
+    for (uint32_t i = 1; i < count && n < COUNTED; i++) { /* 0 is this event */
+        bool skip = visits[i].signal <= 0.0f || visits[i].item == event->item;
+        for (uint32_t k = 0; k < n && !skip; k++)
+            skip = out[k] == visits[i].item;
+        if (!skip)
+            out[n++] = visits[i].item;
+    }
+    return n;
+}
+
+/* Has the user had the item before, as far as the counted history goes? Then it is no new pair. */
+static bool is_repeat(const struct state *state, const struct state_event *event)
+{
+    struct state_visit visits[COUNTED + 8];
+    uint32_t count = state_history(state, event->user, visits, COUNTED + 8);
+    for (uint32_t i = 1; i < count; i++)
+        if (visits[i].item == event->item)
+            return true;
+    return false;
+}
+
+static void expert_apply(void *self, const struct state_event *event)
+{
+    struct expert *expert = self;
+    if (event->position % EVENTS_A_ROW == 0)
+        model_ridge_solve(expert->ridge, 1);
+    if (!(event->signal > 0.0f) || !event->user || is_repeat(expert->state, event))
+        return;
+    uint32_t items[COUNTED], n = items_before(expert->state, event, items);
+    model_ridge_count(expert->ridge, event->item, items, n);
+}
+
+const struct model_expert model_ridge_expert = {
+    .name = "ridge", .features = features, .feature_count = FR_COUNT_OF(features),
+    .open = expert_open, .close = expert_close, .tables = expert_tables,
+    .score = expert_score, .apply = expert_apply,
+};
