@@ -204,10 +204,11 @@ static enum fr_status unknown(const struct serve_arg *arg, const struct serve_pa
             nearest = param[i].name;
         }
     }
-    enum fr_status status = serve__fault(fault, "unknown_parameter", "request",
+    enum fr_status status = serve__fault(fault, "unknown_parameter", "(no name)",
                                          "there is no such parameter here");
-    snprintf(fault->path, sizeof fault->path, "%.*s", (int)FR_MIN(arg->name.bytes, (size_t)64),
-             arg->name.ptr);
+    if (arg->name.bytes)
+        snprintf(fault->path, sizeof fault->path, "%.*s",
+                 (int)FR_MIN(arg->name.bytes, (size_t)64), arg->name.ptr);
     if (nearest)
         snprintf(fault->hint, sizeof fault->hint, "did you mean \"%s\"?", nearest);
     return status;
