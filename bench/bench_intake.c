@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The intake of events: bare simdjson on the same bytes, then parse + validate, + encode, decode, and
- * whole NDJSON and array bodies into a fold batch; CSV rows by a mapping. CPU ns an event, the best of
- * several rounds, the ratio to bare simdjson, and what the heap grew by in the warm rounds (nothing).
+ * The intake of events: bare simdjson on the same bytes, then parse + validate, + encode, decode,
+ * and whole NDJSON and array bodies into a fold batch; CSV rows by a mapping. CPU ns an event, the
+ * best of several rounds, the ratio to bare simdjson, and what the heap grew by in the warm rounds
+ * (nothing).
  */
 #include "ingest/ingest.h"
 #include "ingest/reader.h"
@@ -82,8 +83,9 @@ static void run_validate(struct bench *bench)
     struct schema_event event;
     struct schema_reject reject;
     for (int i = 0; i < EVENTS; i++)
-        check(schema_event_from_json(bench->json, &bench->types, bench->line[i], 0, &event, &reject)
-                  == FR_OK, "validate");
+        check(schema_event_from_json(bench->json, &bench->types, bench->line[i], 0, &event,
+                                     &reject) == FR_OK,
+              "validate");
 }
 
 static void run_encode(struct bench *bench)
@@ -92,8 +94,9 @@ static void run_encode(struct bench *bench)
     struct schema_reject reject;
     base_buf_clear(&bench->encoded);
     for (int i = 0; i < EVENTS; i++) {
-        check(schema_event_from_json(bench->json, &bench->types, bench->line[i], 0, &event, &reject)
-                  == FR_OK, "validate");
+        check(schema_event_from_json(bench->json, &bench->types, bench->line[i], 0, &event,
+                                     &reject) == FR_OK,
+              "validate");
         schema_event_encode(&event, &bench->encoded);
     }
 }
@@ -110,8 +113,9 @@ static void take_body(struct bench *bench, struct fr_slice bytes)
     struct ingest_body body = {.thing = INGEST_EVENTS, .bytes = bytes, .received_us = 1};
     struct ingest_result result;
     fold_batch_clear(&bench->batch);
-    check(ingest_take_body(bench->ingest, &body, &bench->batch, &result, NULL) == FR_OK
-              && result.reject_count == 0, "body");
+    check(ingest_take_body(bench->ingest, &body, &bench->batch, &result, NULL) == FR_OK &&
+              result.reject_count == 0,
+          "body");
 }
 
 static void run_lines(struct bench *bench)
@@ -133,8 +137,9 @@ static void run_table(struct bench *bench)
     struct ingest_reader *reader = NULL;
     struct ingest_record record;
     int count = 0;
-    check(ingest_reader_open_memory(base_buf_slice(&bench->table), &options, NULL, &reader)
-              == FR_OK, "open");
+    check(ingest_reader_open_memory(base_buf_slice(&bench->table), &options, NULL, &reader) ==
+              FR_OK,
+          "open");
     while (ingest_reader_next(reader, &record, NULL) == FR_OK)
         count += record.event != NULL;
     check(count == EVENTS, "table");
@@ -161,14 +166,15 @@ static void keep_records(struct bench *bench)
     static size_t first[EVENTS + 1];
     base_buf_clear(&bench->encoded);
     for (int i = 0; i < EVENTS; i++) {
-        check(schema_event_from_json(bench->json, &bench->types, bench->line[i], 0, &event, &reject)
-                  == FR_OK, "validate");
+        check(schema_event_from_json(bench->json, &bench->types, bench->line[i], 0, &event,
+                                     &reject) == FR_OK,
+              "validate");
         schema_event_encode(&event, &bench->encoded);
         first[i + 1] = bench->encoded.count;
     }
     for (int i = 0; i < EVENTS; i++)
-        bench->record[i] = fr_slice_of((const char *)bench->encoded.bytes + first[i],
-                                       first[i + 1] - first[i]);
+        bench->record[i] =
+            fr_slice_of((const char *)bench->encoded.bytes + first[i], first[i + 1] - first[i]);
 }
 
 int main(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ingest: bodies of HTTP requests into records of a fold batch. Thread: the ingest's owner's. Owner:
- * rejects and decompressed bytes belong to the ingest until its next body.
+ * ingest: bodies of HTTP requests into records of a fold batch. Thread: the ingest's owner's.
+ * Owner: rejects and decompressed bytes belong to the ingest until its next body.
  */
 #include "ingest/ingest_priv.h"
 
@@ -67,7 +67,8 @@ void ingest_free(struct ingest *ingest)
     free(ingest);
 }
 
-/* ---- keys --------------------------------------------------------------------------------------- */
+/* ---- keys ---------------------------------------------------------------------------------------
+ */
 
 struct base_hash128 ingest_key_of_index(struct fr_slice source, uint64_t index,
                                         const uint8_t key[16])
@@ -94,7 +95,8 @@ struct base_hash128 ingest_key_of_fields(const struct schema_event *event, struc
     return base_siphash128(scratch->bytes, scratch->count, key);
 }
 
-/* ---- one thing ---------------------------------------------------------------------------------- */
+/* ---- one thing ----------------------------------------------------------------------------------
+ */
 
 static enum fr_status add_reject(struct ingest *ingest, uint32_t index,
                                  const struct schema_reject *reject, struct fr_slice raw)
@@ -137,16 +139,14 @@ static enum fr_status add_item(struct ingest *ingest, const struct schema_item *
 {
     base_buf_clear(&ingest->scratch);
     schema_item_encode(item, &ingest->scratch);
-    return add_record(ingest,
-                      ingest->body->patch ? SCHEMA_KIND_ITEM_PATCH : SCHEMA_KIND_ITEM);
+    return add_record(ingest, ingest->body->patch ? SCHEMA_KIND_ITEM_PATCH : SCHEMA_KIND_ITEM);
 }
 
 static enum fr_status add_user(struct ingest *ingest, const struct schema_user *user)
 {
     base_buf_clear(&ingest->scratch);
     schema_user_encode(user, &ingest->scratch);
-    return add_record(ingest,
-                      ingest->body->patch ? SCHEMA_KIND_USER_PATCH : SCHEMA_KIND_USER);
+    return add_record(ingest, ingest->body->patch ? SCHEMA_KIND_USER_PATCH : SCHEMA_KIND_USER);
 }
 
 static enum fr_status take_json(void *context, uint32_t index, struct fr_slice text)
@@ -172,7 +172,8 @@ static enum fr_status take_json(void *context, uint32_t index, struct fr_slice t
     return add_event(ingest, index, &ingest->event);
 }
 
-/* ---- tables ------------------------------------------------------------------------------------- */
+/* ---- tables -------------------------------------------------------------------------------------
+ */
 
 static enum fr_status take_record(struct ingest *ingest, uint32_t index,
                                   const struct ingest_record *record, bool has_time)
@@ -217,8 +218,11 @@ static void keep_raw(struct ingest *ingest)
 static enum fr_status take_table(struct ingest *ingest, struct fr_slice bytes,
                                  struct fr_error *error)
 {
-    struct ingest_reader_options options = {.types = ingest->types, .thing = ingest->body->thing,
-                                            .format = "csv", .header = "yes", .strict = true,
+    struct ingest_reader_options options = {.types = ingest->types,
+                                            .thing = ingest->body->thing,
+                                            .format = "csv",
+                                            .header = "yes",
+                                            .strict = true,
                                             .dedupe_key = ingest->key};
     struct ingest_reader *reader = NULL;
     struct ingest_record record;
@@ -241,7 +245,8 @@ static enum fr_status take_table(struct ingest *ingest, struct fr_slice bytes,
     return status == FR_END ? FR_OK : status;
 }
 
-/* ---- bodies ------------------------------------------------------------------------------------- */
+/* ---- bodies -------------------------------------------------------------------------------------
+ */
 
 static bool is_word(struct fr_slice text, const char *word)
 {
@@ -262,9 +267,12 @@ static struct fr_slice media_type(struct fr_slice text)
 static enum fr_status settle_type(const struct ingest_body *body, bool *out_table,
                                   struct fr_error *error)
 {
-    static const char *const json[] = {"application/json", "application/x-ndjson",
-                                       "application/ndjson", "application/jsonl",
-                                       "application/x-jsonlines", "text/plain",
+    static const char *const json[] = {"application/json",
+                                       "application/x-ndjson",
+                                       "application/ndjson",
+                                       "application/jsonl",
+                                       "application/x-jsonlines",
+                                       "text/plain",
                                        "application/merge-patch+json",
                                        "application/x-www-form-urlencoded"};
     static const char *const tables[] = {"text/csv", "text/tab-separated-values"};
@@ -281,7 +289,8 @@ static enum fr_status settle_type(const struct ingest_body *body, bool *out_tabl
     if (*out_table)
         return FR_OK;
     fr_ignore(base_fail(error, FR_UNSUPPORTED, "ingest", "content type %.*s is not taken",
-                        (int)FR_MIN(type.bytes, 80u), type.ptr), "returned below");
+                        (int)FR_MIN(type.bytes, 80u), type.ptr),
+              "returned below");
     base_hint(error, "send application/json, application/x-ndjson or text/csv");
     return FR_UNSUPPORTED;
 }
@@ -293,8 +302,10 @@ static enum fr_status decompress(struct ingest *ingest, enum ingest__coding want
     FR_TRY(ingest__source_open_memory(ingest->body->bytes, error, &source));
     enum fr_status status = FR_OK;
     if (ingest__source_coding(source) != wanted)
-        status = base_fail(error, FR_CORRUPT, "ingest", "the body is not compressed with %s, as "
-                           "its content encoding says", ingest__coding_name(wanted));
+        status = base_fail(error, FR_CORRUPT, "ingest",
+                           "the body is not compressed with %s, as "
+                           "its content encoding says",
+                           ingest__coding_name(wanted));
     base_buf_clear(&ingest->plain);
     size_t count = 1;
     while (status == FR_OK && count > 0) {
@@ -364,8 +375,8 @@ enum fr_status ingest_take_body(struct ingest *ingest, const struct ingest_body 
 enum fr_status ingest_take_delete(uint8_t kind, struct fr_slice id, struct fold_batch *batch,
                                   struct schema_reject *out_reject)
 {
-    FR_ASSERT(kind == SCHEMA_KIND_ITEM_DELETE || kind == SCHEMA_KIND_USER_DELETE
-              || kind == SCHEMA_KIND_ERASE);
+    FR_ASSERT(kind == SCHEMA_KIND_ITEM_DELETE || kind == SCHEMA_KIND_USER_DELETE ||
+              kind == SCHEMA_KIND_ERASE);
     const char *fault = schema_id_fault(id);
     if (fault)
         return schema_reject_set(out_reject, "id", fault, id, NULL);

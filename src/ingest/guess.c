@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ingest__guess: how a content is to be read, from its head, saying why. What the caller gave stands;
- * the rest is told by ready formats' signatures, then by the names of the header, then by the values:
- * times look like times, stars are few and small, types are the known types, and of the other
- * columns the first is the user and the second the item. Thread: any.
+ * ingest__guess: how a content is to be read, from its head, saying why. What the caller gave
+ * stands; the rest is told by ready formats' signatures, then by the names of the header, then by
+ * the values: times look like times, stars are few and small, types are the known types, and of the
+ * other columns the first is the user and the second the item. Thread: any.
  */
 #include "ingest/ingest_priv.h"
 
@@ -11,8 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS_MAX = 500, LOOKED_AT_MAX = 64, DISTINCT_BITS = 4096, SAME_MIN = 5,
-       OPEN_QUOTE_BYTES = 64 * 1024 };
+enum {
+    ROWS_MAX = 500,
+    LOOKED_AT_MAX = 64,
+    DISTINCT_BITS = 4096,
+    SAME_MIN = 5,
+    OPEN_QUOTE_BYTES = 64 * 1024
+};
 
 /* What the values of a column look like. */
 struct column_look {
@@ -33,7 +38,14 @@ struct guess {
     enum ingest_role role[LOOKED_AT_MAX];
 };
 
-/* ---- rows of the head --------------------------------------------------------------------------- */
+/* Formats without a signature of their own. */
+static bool is_generic(const char *format)
+{
+    return format && (strcmp(format, "csv") == 0 || strcmp(format, "recbole") == 0);
+}
+
+/* ---- rows of the head ---------------------------------------------------------------------------
+ */
 
 /* The next record of the head that is not blank; a last one without its end counts when the head is
  * the whole content. */
@@ -93,9 +105,10 @@ static const char *separator_name(const char *separator)
 
 static enum fr_status given_separator(const char *word, char out[4], struct fr_error *error)
 {
-    static const char *const words[][2] = {{",", ","}, {"comma", ","}, {"\t", "\t"}, {"tab", "\t"},
-                                           {"\\t", "\t"}, {";", ";"}, {"|", "|"}, {"::", "::"},
-                                           {" ", " "}, {"space", " "}};
+    static const char *const words[][2] = {{",", ","},    {"comma", ","}, {"\t", "\t"},
+                                           {"tab", "\t"}, {"\\t", "\t"},  {";", ";"},
+                                           {"|", "|"},    {"::", "::"},   {" ", " "},
+                                           {"space", " "}};
     for (size_t i = 0; i < FR_COUNT_OF(words); i++) {
         if (strcmp(word, words[i][0]) != 0)
             continue;
@@ -112,14 +125,14 @@ static bool find_separator(struct guess *guess, uint32_t percent)
     for (size_t i = 0; i < FR_COUNT_OF(candidates); i++) {
         if (even_columns(guess, candidates[i], percent) == 0)
             continue;
-        snprintf(guess->mapping->separator, sizeof(guess->mapping->separator), "%s",
-                 candidates[i]);
+        snprintf(guess->mapping->separator, sizeof(guess->mapping->separator), "%s", candidates[i]);
         return true;
     }
     return false;
 }
 
-/* ---- lists of items a line -------------------------------------------------------------------- */
+/* ---- lists of items a line --------------------------------------------------------------------
+ */
 
 /* Sequences begin with the user, numbered upwards in all files of that kind; sessions do not. */
 static bool find_lists(struct guess *guess)
@@ -149,7 +162,8 @@ static bool find_lists(struct guess *guess)
     return true;
 }
 
-/* ---- looks ------------------------------------------------------------------------------------- */
+/* ---- looks -------------------------------------------------------------------------------------
+ */
 
 static void look_at(struct guess *guess, uint32_t i, struct fr_slice text)
 {
@@ -171,8 +185,8 @@ static void look_at(struct guess *guess, uint32_t i, struct fr_slice text)
         look->above10 += number > 10;
     }
     /* from 1990 to 2100: small numbers are ids, not the spring of 1970 */
-    look->times += ingest__time_parse(text, guess->mapping->unit, &us, &rule) == FR_OK
-                   && us > (int64_t)631152000 * 1000000 && us < (int64_t)4102444800 * 1000000;
+    look->times += ingest__time_parse(text, guess->mapping->unit, &us, &rule) == FR_OK &&
+                   us > (int64_t)631152000 * 1000000 && us < (int64_t)4102444800 * 1000000;
 }
 
 static uint32_t distinct(const struct column_look *look)
@@ -195,8 +209,8 @@ static void look_at_rows(struct guess *guess)
     bool is_first = true;
     memset(guess->look, 0, sizeof(guess->look));
     guess->row_count = 0;
-    while (guess->row_count < ROWS_MAX
-           && next_record(guess, &at, quoting_of(guess->mapping), &record)) {
+    while (guess->row_count < ROWS_MAX &&
+           next_record(guess, &at, quoting_of(guess->mapping), &record)) {
         bool passed = is_first && guess->mapping->header;
         is_first = false;
         if (passed || ingest__row_split(&guess->row, record, guess->mapping->separator,
@@ -209,7 +223,8 @@ static void look_at_rows(struct guess *guess)
     }
 }
 
-/* ---- header ------------------------------------------------------------------------------------ */
+/* ---- header ------------------------------------------------------------------------------------
+ */
 
 static bool ends_with(struct fr_slice text, const char *end)
 {
@@ -225,21 +240,20 @@ static bool looks_like_header(struct guess *guess)
     bool typed = false;
     for (uint32_t i = 0; i < guess->column_count; i++) {
         struct fr_slice text = guess->first.field[i];
-        typed |= ends_with(text, ":token") || ends_with(text, ":token_seq")
-                 || ends_with(text, ":float") || ends_with(text, ":float_seq");
+        typed |= ends_with(text, ":token") || ends_with(text, ":token_seq") ||
+                 ends_with(text, ":float") || ends_with(text, ":float_seq");
         numbers += schema_number_parse(text, &number);
-        known += ingest__role_guess(text, INGEST_EVENTS, name) != INGEST_NOTHING
-                 || ingest__role_guess(text, INGEST_ITEMS, name) != INGEST_NOTHING;
+        known += ingest__role_guess(text, INGEST_EVENTS, name) != INGEST_NOTHING ||
+                 ingest__role_guess(text, INGEST_ITEMS, name) != INGEST_NOTHING;
     }
     if (typed || (known >= 2 && numbers == 0))
         return true;
     /* words above a column of numbers */
     uint32_t words_above = 0;
     for (uint32_t i = 0; i < guess->column_count; i++)
-        words_above += guess->look[i].count > 2
-                       && guess->look[i].numbers + 1 == guess->look[i].count
-                       && guess->first.field[i].bytes
-                       && !schema_number_parse(guess->first.field[i], &number);
+        words_above +=
+            guess->look[i].count > 2 && guess->look[i].numbers + 1 == guess->look[i].count &&
+            guess->first.field[i].bytes && !schema_number_parse(guess->first.field[i], &number);
     return words_above > 0 && numbers == 0;
 }
 
@@ -255,7 +269,8 @@ static enum fr_status settle_header(struct guess *guess, struct fr_error *error)
     return FR_OK;
 }
 
-/* ---- what the columns are ------------------------------------------------------------------------ */
+/* ---- what the columns are
+ * ------------------------------------------------------------------------ */
 
 static bool any_role(const struct guess *guess, enum ingest_role role)
 {
@@ -337,11 +352,11 @@ static bool is_free(const struct guess *guess, uint32_t i)
 
 static bool looks_like_stars(const struct column_look *look)
 {
-    return nearly_all(look->numbers, look->count) && look->min >= 0 && look->max <= 10
-           && distinct(look) > 1 && distinct(look) <= 21;
+    return nearly_all(look->numbers, look->count) && look->min >= 0 && look->max <= 10 &&
+           distinct(look) > 1 && distinct(look) <= 21;
 }
 
-static void roles_by_look(struct guess *guess)
+static void time_and_type_by_look(struct guess *guess)
 {
     for (uint32_t i = 0; i < guess->column_count; i++) {
         const struct column_look *look = &guess->look[i];
@@ -352,14 +367,27 @@ static void roles_by_look(struct guess *guess)
         else if (!any_role(guess, INGEST_TYPE) && nearly_all(look->types, look->count))
             add_column(guess, i, INGEST_TYPE, "", "its values are event types");
     }
-    for (uint32_t i = 0; i < guess->column_count; i++)
-        if (is_free(guess, i) && !any_role(guess, INGEST_USER) && distinct(&guess->look[i]) > 1)
+}
+
+static void user_and_item_by_look(struct guess *guess)
+{
+    for (uint32_t i = 0; i < guess->column_count; i++) {
+        if (!is_free(guess, i) || distinct(&guess->look[i]) < 2)
+            continue;
+        if (!any_role(guess, INGEST_USER))
             add_column(guess, i, INGEST_USER, "", "the first column that can be one");
-        else if (is_free(guess, i) && !any_role(guess, INGEST_ITEM) && distinct(&guess->look[i]) > 1)
+        else if (!any_role(guess, INGEST_ITEM))
             add_column(guess, i, INGEST_ITEM, "", "the next column that can be one");
+    }
+}
+
+static void roles_by_look(struct guess *guess)
+{
+    time_and_type_by_look(guess);
+    user_and_item_by_look(guess);
     for (uint32_t i = 0; i < guess->column_count && !guess->mapping->header; i++)
-        if (is_free(guess, i) && !any_role(guess, INGEST_VALUE)
-            && looks_like_stars(&guess->look[i]))
+        if (is_free(guess, i) && !any_role(guess, INGEST_VALUE) &&
+            looks_like_stars(&guess->look[i]))
             add_column(guess, i, INGEST_VALUE, "", "few small numbers: ratings");
 }
 
@@ -383,28 +411,45 @@ static bool quite_some(uint32_t some, uint32_t all)
     return some * 50 >= all;
 }
 
+/* Why a column of values holds no ratings, or NULL. */
+static const char *no_rating(const struct column_look *look)
+{
+    if (!nearly_all(look->numbers, look->count))
+        return "it is not a number";
+    if (distinct(look) < 2 && look->count >= SAME_MIN)
+        return "it is always the same, so it is no rating";
+    if (look->min < 0 || look->max > 100)
+        return "numbers outside of 0 to 100 are no ratings";
+    return NULL;
+}
+
+/* What brings ratings to 0 .. 5; 0: they are. */
+static double rating_scale(const struct column_look *look)
+{
+    if (look->max <= 1)
+        return 5;
+    if (!quite_some(look->above5, look->numbers))
+        return 0;
+    return quite_some(look->above10, look->numbers) ? 0.05 : 0.5;
+}
+
 /* Ratings of other scales become 0 to 5; what is no rating is left out. */
 static void settle_value(struct guess *guess)
 {
     const struct column_look *look = NULL;
     struct ingest_mapping *mapping = guess->mapping;
     for (uint32_t i = 0; i < mapping->column_count; i++)
-        if (mapping->column[i].role == INGEST_VALUE
-            && mapping->column[i].number <= guess->column_count)
+        if (mapping->column[i].role == INGEST_VALUE &&
+            mapping->column[i].number <= guess->column_count)
             look = &guess->look[mapping->column[i].number - 1];
-    if (!look || guess->options->strict || guess->options->type
-        || any_role(guess, INGEST_TYPE))
+    if (!look || guess->options->strict || guess->options->type || any_role(guess, INGEST_TYPE))
         return;
-    if (!nearly_all(look->numbers, look->count))
-        drop_value(guess, "it is not a number");
-    else if (distinct(look) < 2 && look->count >= SAME_MIN)
-        drop_value(guess, "it is always the same, so it is no rating");
-    else if (look->min < 0 || look->max > 100)
-        drop_value(guess, "numbers outside of 0 to 100 are no ratings");
-    else if (look->max <= 1)
-        mapping->value_scale = 5;
-    else if (quite_some(look->above5, look->numbers))
-        mapping->value_scale = quite_some(look->above10, look->numbers) ? 0.05 : 0.5;
+    const char *why = no_rating(look);
+    if (why) {
+        drop_value(guess, why);
+        return;
+    }
+    mapping->value_scale = rating_scale(look);
     if (mapping->value_scale != 0)
         base_buf_printf(guess->explain, "value: up to %g, taken times %g as 0 to 5 stars\n",
                         look->max, mapping->value_scale);
@@ -427,13 +472,16 @@ static void settle_list_separator(struct guess *guess)
         if ((role != INGEST_CATEGORIES && role != INGEST_TAGS) || at >= guess->column_count)
             continue;
         struct fr_slice header = guess->first.field[at];
-        mapping->list_separator = ends_with(header, ":token_seq") ? ' ' : guess->look[at].bars ? '|'
-                                              : guess->look[at].commas ? ',' : '|';
+        mapping->list_separator = ends_with(header, ":token_seq") ? ' '
+                                  : guess->look[at].bars          ? '|'
+                                  : guess->look[at].commas        ? ','
+                                                                  : '|';
         return;
     }
 }
 
-/* ---- the parts together --------------------------------------------------------------------------- */
+/* ---- the parts together
+ * --------------------------------------------------------------------------- */
 
 static enum fr_status settle_type(struct guess *guess, struct fr_error *error)
 {
@@ -446,12 +494,13 @@ static enum fr_status settle_type(struct guess *guess, struct fr_error *error)
         return base_fail(error, FR_INVALID, "ingest", "\"%s\" is not a known event type", type);
     snprintf(mapping->type, sizeof(mapping->type), "%s", type);
     base_buf_printf(guess->explain, "type = %s (%s)\n", type,
-                    given ? "as given"
-                          : has_column(mapping, INGEST_TYPE) ? "where the column is empty"
-                                                             : "no column says");
+                    given                              ? "as given"
+                    : has_column(mapping, INGEST_TYPE) ? "where the column is empty"
+                                                       : "no column says");
     if (mapping->layout != INGEST_TABLE || !has_column(mapping, INGEST_TIME))
-        base_buf_put_str(guess->explain, "time: no column has one: consecutive seconds in the order "
-                                         "of the file\n");
+        base_buf_put_str(guess->explain,
+                         "time: no column has one: consecutive seconds in the order "
+                         "of the file\n");
     return FR_OK;
 }
 
@@ -498,8 +547,10 @@ static enum fr_status find_columns(struct guess *guess, struct fr_error *error)
         roles_by_look(guess);
         settle_value(guess);
         if (!any_role(guess, INGEST_USER) || !any_role(guess, INGEST_ITEM)) {
-            fr_ignore(base_fail(error, FR_INVALID, "ingest", "cannot tell which columns are the "
-                                "user and the item"), "returned below");
+            fr_ignore(base_fail(error, FR_INVALID, "ingest",
+                                "cannot tell which columns are the "
+                                "user and the item"),
+                      "returned below");
             base_hint(error, "say it: --columns user=1,item=2,time=3");
             return FR_INVALID;
         }
@@ -508,26 +559,22 @@ static enum fr_status find_columns(struct guess *guess, struct fr_error *error)
     return FR_OK;
 }
 
-static enum fr_status guess_table(struct guess *guess, struct fr_error *error)
+/* The ready format that the first row fits; NULL when none does or the columns are given. */
+static const struct ingest__format *ready_format(const struct guess *guess)
+{
+    enum ingest_thing thing = guess->mapping->thing;
+    const char *wanted = guess->options->format;
+    if (guess->options->columns || is_generic(wanted))
+        return NULL;
+    const struct ingest__format *format =
+        ingest__format_find(wanted, guess->mapping->separator, &guess->first);
+    return format && (thing == INGEST_ANY || thing == format->thing) ? format : NULL;
+}
+
+static enum fr_status guess_columns(struct guess *guess, struct fr_error *error)
 {
     struct ingest_mapping *mapping = guess->mapping;
-    struct fr_slice record;
-    size_t at = 0;
-    mapping->layout = INGEST_TABLE;
-    mapping->quotes = usually_quotes(mapping->separator);
-    if (!next_record(guess, &at, quoting_of(mapping), &record)
-        || ingest__row_split(&guess->first, record, mapping->separator, mapping->quotes))
-        return base_fail(error, FR_INVALID, "ingest", "the first row cannot be read");
-    guess->column_count = FR_MIN(guess->first.count, (uint32_t)LOOKED_AT_MAX);
     const char *wanted = guess->options->format;
-    bool generic = wanted && (strcmp(wanted, "csv") == 0 || strcmp(wanted, "recbole") == 0);
-    const struct ingest__format *format =
-        generic || guess->options->columns
-            ? NULL : ingest__format_find(wanted, mapping->separator, &guess->first);
-    if (format && (mapping->thing == INGEST_ANY || mapping->thing == format->thing))
-        return take_format(guess, format, error);
-    if (wanted && !generic && !guess->options->columns)
-        return base_fail(error, FR_INVALID, "ingest", "this is no file of the format %s", wanted);
     look_at_rows(guess);
     FR_TRY(settle_header(guess, error));
     if (mapping->header)
@@ -540,22 +587,44 @@ static enum fr_status guess_table(struct guess *guess, struct fr_error *error)
     return find_columns(guess, error);
 }
 
+static enum fr_status guess_table(struct guess *guess, struct fr_error *error)
+{
+    struct ingest_mapping *mapping = guess->mapping;
+    struct fr_slice record;
+    size_t at = 0;
+    mapping->layout = INGEST_TABLE;
+    mapping->quotes = usually_quotes(mapping->separator);
+    if (!next_record(guess, &at, quoting_of(mapping), &record) ||
+        ingest__row_split(&guess->first, record, mapping->separator, mapping->quotes))
+        return base_fail(error, FR_INVALID, "ingest", "the first row cannot be read");
+    guess->column_count = FR_MIN(guess->first.count, (uint32_t)LOOKED_AT_MAX);
+    const struct ingest__format *format = ready_format(guess);
+    if (format)
+        return take_format(guess, format, error);
+    const char *wanted = guess->options->format;
+    if (wanted && !is_generic(wanted) && !guess->options->columns)
+        return base_fail(error, FR_INVALID, "ingest", "this is no file of the format %s", wanted);
+    return guess_columns(guess, error);
+}
+
 static enum fr_status guess_json(struct guess *guess)
 {
     struct ingest_mapping *mapping = guess->mapping;
     struct fr_slice head = fr_slice_of(guess->head.ptr, FR_MIN(guess->head.bytes, 8192u));
     bool user = memmem(head.ptr, head.bytes, "\"user\"", 6) != NULL;
     bool follows = memmem(head.ptr, head.bytes, "\"follows\"", 9) != NULL;
-    bool title = memmem(head.ptr, head.bytes, "\"title\"", 7) != NULL
-                 || memmem(head.ptr, head.bytes, "\"categories\"", 12) != NULL;
+    bool title = memmem(head.ptr, head.bytes, "\"title\"", 7) != NULL ||
+                 memmem(head.ptr, head.bytes, "\"categories\"", 12) != NULL;
     mapping->layout = INGEST_JSON;
     snprintf(mapping->format, sizeof(mapping->format), "json");
     if (mapping->thing == INGEST_ANY)
-        mapping->thing = title && !user ? INGEST_ITEMS : follows && !user ? INGEST_USERS
-                                                                          : INGEST_EVENTS;
+        mapping->thing = title && !user     ? INGEST_ITEMS
+                         : follows && !user ? INGEST_USERS
+                                            : INGEST_EVENTS;
     base_buf_printf(guess->explain, "JSON: %s\n",
-                    mapping->thing == INGEST_ITEMS ? "items"
-                    : mapping->thing == INGEST_USERS ? "users" : "events");
+                    mapping->thing == INGEST_ITEMS   ? "items"
+                    : mapping->thing == INGEST_USERS ? "users"
+                                                     : "events");
     return FR_OK;
 }
 
@@ -569,61 +638,79 @@ static bool looks_like_json(struct fr_slice head)
 
 static enum fr_status settle_unit(struct guess *guess, struct fr_error *error)
 {
-    static const char *const units[] = {[INGEST_UNIT_S] = "s", [INGEST_UNIT_MS] = "ms",
-                                        [INGEST_UNIT_US] = "us"};
+    static const char *const units[] =
+        {[INGEST_UNIT_S] = "s", [INGEST_UNIT_MS] = "ms", [INGEST_UNIT_US] = "us"};
     const char *given = guess->options->time_unit;
     for (unsigned i = INGEST_UNIT_S; given && i < FR_COUNT_OF(units); i++)
         if (strcmp(given, units[i]) == 0)
             guess->mapping->unit = (enum ingest_unit)i;
     return given && guess->mapping->unit == INGEST_UNIT_AUTO
-               ? base_fail(error, FR_INVALID, "ingest", "time unit \"%s\" is not s, ms or us", given)
+               ? base_fail(error, FR_INVALID, "ingest", "time unit \"%s\" is not s, ms or us",
+                           given)
                : FR_OK;
+}
+
+static enum fr_status unknown_format(const char *format, struct fr_error *error)
+{
+    fr_ignore(base_fail(error, FR_INVALID, "ingest", "\"%s\" is not a known format", format),
+              "returned below");
+    base_hint(error, "one of %s", ingest_formats());
+    return FR_INVALID;
+}
+
+/* A table, or lists when nothing was said and no separator fits. */
+static enum fr_status guess_rows(struct guess *guess, struct fr_error *error)
+{
+    struct ingest_mapping *mapping = guess->mapping;
+    bool said = guess->options->format || guess->options->columns;
+    if (guess->options->separator) {
+        FR_TRY(given_separator(guess->options->separator, mapping->separator, error));
+        return guess_table(guess, error);
+    }
+    if (find_separator(guess, 95) || find_separator(guess, 60))
+        return guess_table(guess, error);
+    if (!said && find_lists(guess))
+        return FR_OK;
+    fr_ignore(base_fail(error, FR_INVALID, "ingest",
+                        "the rows have no common separator: neither "
+                        "JSON nor a table nor lists of items"),
+              "returned below");
+    base_hint(error, "name it with --separator, or the format with --format: %s", ingest_formats());
+    return FR_INVALID;
 }
 
 static enum fr_status guess_layout(struct guess *guess, struct fr_error *error)
 {
     struct ingest_mapping *mapping = guess->mapping;
     const char *format = guess->options->format;
-    if (format && !ingest__format_known(format)) {
-        fr_ignore(base_fail(error, FR_INVALID, "ingest", "\"%s\" is not a known format", format),
-                  "returned below");
-        base_hint(error, "one of %s", ingest_formats());
-        return FR_INVALID;
-    }
-    if (format && (strcmp(format, "sequences") == 0 || strcmp(format, "sessions") == 0)) {
-        mapping->layout = strcmp(format, "sequences") == 0 ? INGEST_SEQUENCES : INGEST_SESSIONS;
-        base_buf_printf(guess->explain, "%s, as given\n", format);
-        return FR_OK;
-    }
-    if (format ? strcmp(format, "json") == 0
-               : !guess->options->columns && looks_like_json(guess->head))
+    if (!format)
+        return !guess->options->columns && looks_like_json(guess->head) ? guess_json(guess)
+                                                                        : guess_rows(guess, error);
+    if (!ingest__format_known(format))
+        return unknown_format(format, error);
+    if (strcmp(format, "json") == 0)
         return guess_json(guess);
-    if (guess->options->separator)
-        FR_TRY(given_separator(guess->options->separator, mapping->separator, error));
-    else if (!find_separator(guess, 95) && !find_separator(guess, 60) && !format
-             && !guess->options->columns && find_lists(guess))
-        return FR_OK;
-    if (mapping->separator[0])
-        return guess_table(guess, error);
-    fr_ignore(base_fail(error, FR_INVALID, "ingest", "the rows have no common separator: neither "
-                        "JSON nor a table nor lists of items"), "returned below");
-    base_hint(error, "name it with --separator, or the format with --format: %s", ingest_formats());
-    return FR_INVALID;
+    bool sequences = strcmp(format, "sequences") == 0;
+    if (!sequences && strcmp(format, "sessions") != 0)
+        return guess_rows(guess, error);
+    mapping->layout = sequences ? INGEST_SEQUENCES : INGEST_SESSIONS;
+    base_buf_printf(guess->explain, "%s, as given\n", format);
+    return FR_OK;
 }
 
-enum fr_status ingest__guess(struct fr_slice head, bool whole,
+enum fr_status ingest__guess(const struct ingest__head *head,
                              const struct ingest_reader_options *options,
                              struct ingest_mapping *out_mapping, struct base_buf *explain,
                              struct fr_error *error)
 {
-    if (head.bytes == 0)
+    if (head->text.bytes == 0)
         return base_fail(error, FR_INVALID, "ingest", "there is nothing in it");
     struct guess *guess = calloc(1, sizeof(*guess));
     if (!guess)
         return base_fail(error, FR_MEMORY, "ingest", "no memory to look at the file");
     struct ingest_mapping mapping = {.thing = options->thing};
-    guess->head = head;
-    guess->whole = whole;
+    guess->head = head->text;
+    guess->whole = head->whole;
     guess->options = options;
     guess->mapping = &mapping;
     guess->explain = explain;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * ingest: sources. Bodies of HTTP requests become records of a fold batch; what is refused comes
- * back one by one and goes to the dead-letter store. Files have a door of their own, ingest/reader.h.
+ * back one by one and goes to the dead-letter store. Files have a door of their own,
+ * ingest/reader.h.
  *
  * Thread: an `ingest` belongs to one thread; the dead-letter store to all (one mutex, a leaf).
  */
@@ -38,18 +39,18 @@ void ingest_free(struct ingest *ingest);
 
 struct ingest_body {
     enum ingest_thing thing;
-    bool patch;                      /* items, users: change the members given, keep the others */
-    struct fr_slice id;              /* items, users: the id in the address; ptr NULL: in the body */
+    bool patch;         /* items, users: change the members given, keep the others */
+    struct fr_slice id; /* items, users: the id in the address; ptr NULL: in the body */
     struct fr_slice bytes;
-    struct fr_slice content_type;    /* empty: told by the content; text/csv needs a header line */
+    struct fr_slice content_type;     /* empty: told by the content; text/csv needs a header line */
     struct fr_slice content_encoding; /* empty, identity, gzip, zstd, xz */
-    struct fr_slice idempotency_key; /* empty when absent */
+    struct fr_slice idempotency_key;  /* empty when absent */
     int64_t received_us;
 };
 
 /* One thing refused. Borrowed from the ingest until its next body. */
 struct ingest_reject {
-    uint32_t index;      /* in the body, from 0 */
+    uint32_t index; /* in the body, from 0 */
     struct schema_reject reject;
     struct fr_slice raw; /* its bytes; into the body */
 };

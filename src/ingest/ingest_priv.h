@@ -16,8 +16,7 @@ enum ingest__coding { INGEST__PLAIN, INGEST__GZIP, INGEST__XZ, INGEST__ZSTD, ING
 
 FR_MUST_USE enum fr_status ingest__source_open(const char *path, struct fr_error *error,
                                                struct ingest__source **out_source);
-FR_MUST_USE enum fr_status ingest__source_open_memory(struct fr_slice bytes,
-                                                      struct fr_error *error,
+FR_MUST_USE enum fr_status ingest__source_open_memory(struct fr_slice bytes, struct fr_error *error,
                                                       struct ingest__source **out_source);
 void ingest__source_close(struct ingest__source *source);
 /* Up to `bytes`; 0 only at the end. FR_CORRUPT: does not decompress, or is cut off. */
@@ -82,13 +81,16 @@ FR_MUST_USE enum fr_status ingest__columns_parse(const char *text, struct ingest
 const char *ingest__role_name(enum ingest_role role);
 /* A role by the name that a column has in files of all kinds; INGEST_NOTHING when it says none.
  * Fills name for contexts. `thing` narrows the choice. */
-enum ingest_role ingest__role_guess(struct fr_slice header, enum ingest_thing thing,
-                                    char name[64]);
+enum ingest_role ingest__role_guess(struct fr_slice header, enum ingest_thing thing, char name[64]);
 /* "movie_title:token_seq" -> "movietitle": letters and digits, lower case, no type. */
 void ingest__plain_name(struct fr_slice header, char *out, size_t bytes);
 
 /* Finds the mapping for the head of a content. Explains to `explain`. FR_INVALID when it cannot. */
-FR_MUST_USE enum fr_status ingest__guess(struct fr_slice head, bool whole,
+struct ingest__head {
+    struct fr_slice text;
+    bool whole; /* it is all there is */
+};
+FR_MUST_USE enum fr_status ingest__guess(const struct ingest__head *head,
                                          const struct ingest_reader_options *options,
                                          struct ingest_mapping *out_mapping,
                                          struct base_buf *explain, struct fr_error *error);
@@ -96,8 +98,8 @@ FR_MUST_USE enum fr_status ingest__guess(struct fr_slice head, bool whole,
 struct ingest__format {
     const char *name, *separator;
     enum ingest_thing thing;
-    uint32_t column_count;   /* of headerless files */
-    const char *headers;     /* of files with a header: names that must be there */
+    uint32_t column_count; /* of headerless files */
+    const char *headers;   /* of files with a header: names that must be there */
     const char *columns;
     bool quotes, latin1;
     enum ingest_unit unit;
@@ -112,8 +114,9 @@ struct ingest__mapper {
     struct ingest_mapping mapping;
     const struct schema_types *types;
     uint8_t default_type;
-    uint32_t column_needed; /* the largest mapped number */
-    struct base_buf scratch; /* converted text */
+    uint32_t column_needed;       /* the largest mapped number */
+    struct base_buf scratch;      /* converted text */
+    struct schema_reject *reject; /* of the row at hand; the caller's */
     struct schema_event event;
     struct schema_item item;
     struct schema_user user;
@@ -129,8 +132,8 @@ FR_MUST_USE enum fr_status ingest__mapper_header(struct ingest__mapper *mapper,
                                                  struct fr_error *error);
 /* Fills the event, item or user. synthetic_us: the time when no column has one. */
 FR_MUST_USE enum fr_status ingest__mapper_row(struct ingest__mapper *mapper,
-                                              const struct ingest__row *row,
-                                              int64_t synthetic_us, struct schema_reject *reject);
+                                              const struct ingest__row *row, int64_t synthetic_us,
+                                              struct schema_reject *reject);
 /* A time as files write it: also without zone (UTC), a date alone, and 01-Jan-1995. */
 FR_MUST_USE enum fr_status ingest__time_parse(struct fr_slice text, enum ingest_unit unit,
                                               int64_t *out_us, const char **out_rule);

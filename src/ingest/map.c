@@ -15,10 +15,10 @@
 int ingest__type_find(const struct schema_types *types, struct fr_slice name)
 {
     static const char *const synonyms[][2] = {
-        {"addtocart", "add_to_cart"}, {"cart", "add_to_cart"},      {"transaction", "purchase"},
-        {"buy", "purchase"},          {"order", "purchase"},        {"pv", "view"},
-        {"pageview", "view"},         {"detail", "view"},           {"fav", "like"},
-        {"favorite", "like"},         {"collect", "like"},          {"impression", "exposure"},
+        {"addtocart", "add_to_cart"}, {"cart", "add_to_cart"}, {"transaction", "purchase"},
+        {"buy", "purchase"},          {"order", "purchase"},   {"pv", "view"},
+        {"pageview", "view"},         {"detail", "view"},      {"fav", "like"},
+        {"favorite", "like"},         {"collect", "like"},     {"impression", "exposure"},
         {"rate", "rating"},           {"clicks", "click"},
     };
     int type = schema_types_find(types, name);
@@ -65,8 +65,8 @@ static enum fr_status parse_civil(struct fr_slice text, int64_t *out_us, const c
 enum fr_status ingest__time_parse(struct fr_slice text, enum ingest_unit unit, int64_t *out_us,
                                   const char **out_rule)
 {
-    static const double scales[] = {[INGEST_UNIT_S] = 1e6, [INGEST_UNIT_MS] = 1e3,
-                                    [INGEST_UNIT_US] = 1};
+    static const double scales[] =
+        {[INGEST_UNIT_S] = 1e6, [INGEST_UNIT_MS] = 1e3, [INGEST_UNIT_US] = 1};
     double number;
     if (unit != INGEST_UNIT_AUTO && schema_number_parse(text, &number)) {
         double us = floor(number * scales[unit] + 0.5);
@@ -107,7 +107,8 @@ static struct fr_slice from_latin1(struct base_buf *scratch, struct fr_slice tex
     return fr_slice_of((const char *)scratch->bytes + first, scratch->count - first);
 }
 
-/* ---- rejects ---------------------------------------------------------------------------------- */
+/* ---- rejects ----------------------------------------------------------------------------------
+ */
 
 static void column_path(const struct ingest_column *column, char *out, size_t bytes)
 {
@@ -142,7 +143,8 @@ static void name_column(const struct ingest_mapping *mapping, struct schema_reje
     }
 }
 
-/* ---- one field ---------------------------------------------------------------------------------- */
+/* ---- one field ----------------------------------------------------------------------------------
+ */
 
 static enum fr_status take_number(const struct ingest_column *column, struct fr_slice text,
                                   double *out_number, struct schema_reject *reject)
@@ -165,11 +167,11 @@ static enum fr_status take_time(const struct ingest__mapper *mapper,
 static enum fr_status add_context(const struct ingest_column *column, struct fr_slice text,
                                   struct schema_context *context, struct schema_reject *reject)
 {
-    struct fr_slice *const known[] = {&context->device, &context->os, &context->country,
-                                      &context->region, &context->city, &context->referrer,
+    struct fr_slice *const known[] = {&context->device,  &context->os,   &context->country,
+                                      &context->region,  &context->city, &context->referrer,
                                       &context->language};
-    static const char *const names[] = {"device", "os", "country", "region", "city", "referrer",
-                                        "language"};
+    static const char *const names[] = {"device", "os",       "country", "region",
+                                        "city",   "referrer", "language"};
     for (size_t i = 0; i < FR_COUNT_OF(names); i++) {
         if (strcmp(names[i], column->name) == 0) {
             *known[i] = text;
@@ -178,8 +180,7 @@ static enum fr_status add_context(const struct ingest_column *column, struct fr_
     }
     if (context->extra_count == SCHEMA_CONTEXT_EXTRA_MAX)
         return refuse(column, "is one more than 16 free context columns", text, NULL, reject);
-    context->extra[context->extra_count++] =
-        (struct schema_pair){fr_slice_str(column->name), text};
+    context->extra[context->extra_count++] = (struct schema_pair){fr_slice_str(column->name), text};
     return FR_OK;
 }
 
@@ -239,8 +240,7 @@ static enum fr_status take_event_field(struct ingest__mapper *mapper,
 
 static enum fr_status take_list(const struct ingest__mapper *mapper,
                                 const struct ingest_column *column, struct fr_slice text,
-                                struct fr_slice *list, uint32_t *count,
-                                struct schema_reject *reject)
+                                struct fr_slice *list, uint32_t *count)
 {
     char separator = mapper->mapping.list_separator ? mapper->mapping.list_separator : '|';
     if (fr_slice_equal(text, FR_SLICE("(no genres listed)"))) /* MovieLens' word for none */
@@ -250,7 +250,7 @@ static enum fr_status take_list(const struct ingest__mapper *mapper,
         size_t bytes = end ? (size_t)(end - text.ptr) : text.bytes;
         struct fr_slice word = trim(fr_slice_of(text.ptr, bytes));
         if (*count == SCHEMA_LIST_MAX)
-            return refuse(column, "has more than 64 values", text, NULL, reject);
+            return refuse(column, "has more than 64 values", text, NULL, mapper->reject);
         if (word.bytes)
             list[(*count)++] = word;
         bytes += end != NULL;
@@ -302,17 +302,18 @@ static enum fr_status take_item_field(struct ingest__mapper *mapper,
         item->image = text;
         return FR_OK;
     case INGEST_CATEGORIES:
-        return take_list(mapper, column, text, item->categories, &item->category_count, reject);
+        return take_list(mapper, column, text, item->categories, &item->category_count);
     case INGEST_TAGS:
-        return take_list(mapper, column, text, item->tags, &item->tag_count, reject);
+        return take_list(mapper, column, text, item->tags, &item->tag_count);
     case INGEST_FLAG:
         return is_true(text) ? take_list(mapper, column, fr_slice_str(column->name),
-                                         item->categories, &item->category_count, reject) : FR_OK;
+                                         item->categories, &item->category_count)
+                             : FR_OK;
     case INGEST_PUBLISHED: {
         /* A date that cannot be held (films of the 1930s) is no reason to lose the item. */
         const char *rule;
-        if (given && ingest__time_parse(text, mapper->mapping.unit, &item->published_us, &rule)
-                         != FR_OK)
+        if (given &&
+            ingest__time_parse(text, mapper->mapping.unit, &item->published_us, &rule) != FR_OK)
             item->published_us = 0;
         return FR_OK;
     }
@@ -344,7 +345,7 @@ static enum fr_status take_user_field(struct ingest__mapper *mapper,
     case INGEST_ATTRIBUTE:
         return add_attribute(column, text, user->attributes, &user->attribute_count, reject);
     case INGEST_FOLLOWS:
-        return take_list(mapper, column, text, user->follows, &user->follow_count, reject);
+        return take_list(mapper, column, text, user->follows, &user->follow_count);
     default:
         return FR_OK;
     }
@@ -367,14 +368,13 @@ static enum fr_status take_field(struct ingest__mapper *mapper, const struct ing
 
 static uint32_t present_fields(const struct schema_item *item)
 {
-    return (item->title.bytes ? SCHEMA_TITLE : 0u) | (item->text.bytes ? SCHEMA_TEXT : 0u)
-           | (item->category_count ? SCHEMA_CATEGORIES : 0u) | (item->tag_count ? SCHEMA_TAGS : 0u)
-           | (item->author.bytes ? SCHEMA_AUTHOR : 0u)
-           | (item->published_us ? SCHEMA_PUBLISHED : 0u)
-           | (item->expires_us ? SCHEMA_EXPIRES : 0u) | (item->length > 0 ? SCHEMA_LENGTH : 0u)
-           | (item->price > 0 ? SCHEMA_PRICE : 0u) | (item->language.bytes ? SCHEMA_LANGUAGE : 0u)
-           | (item->image.bytes ? SCHEMA_IMAGE : 0u)
-           | (item->attribute_count ? SCHEMA_ATTRIBUTES : 0u) | (item->hidden ? SCHEMA_HIDDEN : 0u);
+    return (item->title.bytes ? SCHEMA_TITLE : 0u) | (item->text.bytes ? SCHEMA_TEXT : 0u) |
+           (item->category_count ? SCHEMA_CATEGORIES : 0u) | (item->tag_count ? SCHEMA_TAGS : 0u) |
+           (item->author.bytes ? SCHEMA_AUTHOR : 0u) |
+           (item->published_us ? SCHEMA_PUBLISHED : 0u) | (item->expires_us ? SCHEMA_EXPIRES : 0u) |
+           (item->length > 0 ? SCHEMA_LENGTH : 0u) | (item->price > 0 ? SCHEMA_PRICE : 0u) |
+           (item->language.bytes ? SCHEMA_LANGUAGE : 0u) | (item->image.bytes ? SCHEMA_IMAGE : 0u) |
+           (item->attribute_count ? SCHEMA_ATTRIBUTES : 0u) | (item->hidden ? SCHEMA_HIDDEN : 0u);
 }
 
 /* An empty id is a missing one, in a table. */
@@ -392,8 +392,8 @@ static enum fr_status finish(struct ingest__mapper *mapper, struct schema_reject
         return schema_item_check(&mapper->item, reject);
     }
     if (mapper->mapping.thing == INGEST_USERS) {
-        mapper->user.present = (mapper->user.attribute_count ? SCHEMA_ATTRIBUTES : 0u)
-                               | (mapper->user.follow_count ? SCHEMA_FOLLOWS : 0u);
+        mapper->user.present = (mapper->user.attribute_count ? SCHEMA_ATTRIBUTES : 0u) |
+                               (mapper->user.follow_count ? SCHEMA_FOLLOWS : 0u);
         empty_is_missing(&mapper->user.id);
         return schema_user_check(&mapper->user, reject);
     }
@@ -428,6 +428,7 @@ enum fr_status ingest__mapper_row(struct ingest__mapper *mapper, const struct in
                                   int64_t synthetic_us, struct schema_reject *reject)
 {
     const struct ingest_mapping *mapping = &mapper->mapping;
+    mapper->reject = reject;
     clear_things(mapper, synthetic_us);
     if (mapping->latin1 && !base_buf_reserve(&mapper->scratch, 2 * row_bytes(row) + 1))
         return FR_MEMORY;
@@ -450,7 +451,8 @@ enum fr_status ingest__mapper_row(struct ingest__mapper *mapper, const struct in
     return status;
 }
 
-/* ---- setting up -------------------------------------------------------------------------------- */
+/* ---- setting up --------------------------------------------------------------------------------
+ */
 
 static void find_needed(struct ingest__mapper *mapper)
 {
@@ -502,8 +504,8 @@ static bool header_is(struct fr_slice header, const char *name)
     struct fr_slice text = trim(header), wanted = fr_slice_str(name);
     if (fr_slice_equal(text, wanted))
         return true;
-    return text.bytes > wanted.bytes && text.ptr[wanted.bytes] == ':'
-           && memcmp(text.ptr, name, wanted.bytes) == 0;
+    return text.bytes > wanted.bytes && text.ptr[wanted.bytes] == ':' &&
+           memcmp(text.ptr, name, wanted.bytes) == 0;
 }
 
 enum fr_status ingest__mapper_header(struct ingest__mapper *mapper,

@@ -21,19 +21,22 @@ static const struct role {
     const char *names;
 } roles[INGEST_ROLE_COUNT] = {
     [INGEST_NOTHING] = {"nothing", 0, false, ""},
-    [INGEST_USER] = {"user", EVENTS, false,
-                     " user userid uid u visitor visitorid customer customerid member memberid reviewer "
-                     "reviewerid reader readerid account accountid person personid client clientid "},
-    [INGEST_ITEM] = {"item", EVENTS, false,
-                     " item itemid iid i movie movieid film filmid product productid asin article "
-                     "articleid clickarticleid content contentid sku track trackid song songid book "
-                     "bookid isbn video videoid artist artistid news newsid game gameid app appid "
-                     "business businessid "},
+    [INGEST_USER] =
+        {"user", EVENTS, false,
+         " user userid uid u visitor visitorid customer customerid member memberid reviewer "
+         "reviewerid reader readerid account accountid person personid client clientid "},
+    [INGEST_ITEM] =
+        {"item", EVENTS, false,
+         " item itemid iid i movie movieid film filmid product productid asin article "
+         "articleid clickarticleid content contentid sku track trackid song songid book "
+         "bookid isbn video videoid artist artistid news newsid game gameid app appid "
+         "business businessid "},
     [INGEST_VALUE] = {"value", EVENTS, false,
                       " value rating score stars overall preference dwell "},
-    [INGEST_TIME] = {"time", EVENTS, false,
-                     " time timestamp ts date datetime clicktimestamp eventtime eventdate createdat "
-                     "unixtime unixreviewtime at when "},
+    [INGEST_TIME] =
+        {"time", EVENTS, false,
+         " time timestamp ts date datetime clicktimestamp eventtime eventdate createdat "
+         "unixtime unixreviewtime at when "},
     [INGEST_SESSION] = {"session", EVENTS, false, " session sessionid sid visit visitid "},
     [INGEST_TYPE] = {"type", EVENTS, false,
                      " type event eventtype action behavior behaviour behaviortype interaction "
@@ -41,7 +44,8 @@ static const struct role {
     [INGEST_REQUEST] = {"request", EVENTS, false, " request requestid recommendationid "},
     [INGEST_CONTEXT] = {"context", EVENTS, true, ""},
     [INGEST_ID] = {"id", EVENTS | ITEMS | USERS, false, " id eventid "},
-    [INGEST_TITLE] = {"title", ITEMS, false, " title movietitle name itemname producttitle headline "},
+    [INGEST_TITLE] = {"title", ITEMS, false,
+                      " title movietitle name itemname producttitle headline "},
     [INGEST_TEXT] = {"text", ITEMS, false, " text description body summary abstract content plot "},
     [INGEST_CATEGORIES] = {"categories", ITEMS, false,
                            " categories category genres genre class classes topics topic section "},
@@ -117,49 +121,82 @@ enum ingest_role ingest__role_guess(struct fr_slice header, enum ingest_thing th
     return INGEST_NOTHING;
 }
 
-/* ---- ready formats ---------------------------------------------------------------------------- */
+/* ---- ready formats ----------------------------------------------------------------------------
+ */
 
 static const struct ingest__format formats[] = {
-    {.name = "movielens-100k", .thing = INGEST_EVENTS, .separator = "\t", .column_count = 4,
-     .columns = "user=1,item=2,value=3,time=4", .unit = INGEST_UNIT_S},
-    {.name = "movielens-100k", .thing = INGEST_ITEMS, .separator = "|", .column_count = 24,
+    {.name = "movielens-100k",
+     .thing = INGEST_EVENTS,
+     .separator = "\t",
+     .column_count = 4,
+     .columns = "user=1,item=2,value=3,time=4",
+     .unit = INGEST_UNIT_S},
+    {.name = "movielens-100k",
+     .thing = INGEST_ITEMS,
+     .separator = "|",
+     .column_count = 24,
      .columns = "id=1,title=2,published=3,flag.unknown=6,flag.Action=7,flag.Adventure=8,"
                 "flag.Animation=9,flag.Children's=10,flag.Comedy=11,flag.Crime=12,"
                 "flag.Documentary=13,flag.Drama=14,flag.Fantasy=15,flag.Film-Noir=16,"
                 "flag.Horror=17,flag.Musical=18,flag.Mystery=19,flag.Romance=20,flag.Sci-Fi=21,"
                 "flag.Thriller=22,flag.War=23,flag.Western=24",
      .latin1 = true},
-    {.name = "movielens-100k", .thing = INGEST_USERS, .separator = "|", .column_count = 5,
+    {.name = "movielens-100k",
+     .thing = INGEST_USERS,
+     .separator = "|",
+     .column_count = 5,
      .columns = "id=1,attribute.age=2,attribute.gender=3,attribute.occupation=4,attribute.zip=5"},
-    {.name = "movielens-1m", .thing = INGEST_EVENTS, .separator = "::", .column_count = 4,
-     .columns = "user=1,item=2,value=3,time=4", .unit = INGEST_UNIT_S},
-    {.name = "movielens-1m", .thing = INGEST_ITEMS, .separator = "::", .column_count = 3,
-     .columns = "id=1,title=2,categories=3", .latin1 = true},
-    {.name = "movielens-1m", .thing = INGEST_USERS, .separator = "::", .column_count = 5,
-     .columns = "id=1,attribute.gender=2,attribute.age=3,attribute.occupation=4,attribute.zip=5"},
-    {.name = "movielens-latest", .thing = INGEST_EVENTS, .separator = ",",
-     .headers = "userId,movieId,rating,timestamp",
-     .columns = "user=userId,item=movieId,value=rating,time=timestamp", .quotes = true,
+    {.name = "movielens-1m",
+     .thing = INGEST_EVENTS,
+     .separator = "::",
+     .column_count = 4,
+     .columns = "user=1,item=2,value=3,time=4",
      .unit = INGEST_UNIT_S},
-    {.name = "movielens-latest", .thing = INGEST_ITEMS, .separator = ",",
-     .headers = "movieId,title,genres", .columns = "id=movieId,title=title,categories=genres",
+    {.name = "movielens-1m",
+     .thing = INGEST_ITEMS,
+     .separator = "::",
+     .column_count = 3,
+     .columns = "id=1,title=2,categories=3",
+     .latin1 = true},
+    {.name = "movielens-1m",
+     .thing = INGEST_USERS,
+     .separator = "::",
+     .column_count = 5,
+     .columns = "id=1,attribute.gender=2,attribute.age=3,attribute.occupation=4,attribute.zip=5"},
+    {.name = "movielens-latest",
+     .thing = INGEST_EVENTS,
+     .separator = ",",
+     .headers = "userId,movieId,rating,timestamp",
+     .columns = "user=userId,item=movieId,value=rating,time=timestamp",
+     .quotes = true,
+     .unit = INGEST_UNIT_S},
+    {.name = "movielens-latest",
+     .thing = INGEST_ITEMS,
+     .separator = ",",
+     .headers = "movieId,title,genres",
+     .columns = "id=movieId,title=title,categories=genres",
      .quotes = true},
-    {.name = "globo", .thing = INGEST_EVENTS, .separator = "\t",
+    {.name = "globo",
+     .thing = INGEST_EVENTS,
+     .separator = "\t",
      .headers = "user_id,session_id,click_article_id,click_timestamp",
      .columns = "user=user_id,session=session_id,item=click_article_id,time=click_timestamp,"
                 "device=click_deviceGroup,os=click_os,country=click_country,region=click_region,"
                 "referrer=click_referrer_type,context.environment=click_environment",
      .unit = INGEST_UNIT_MS},
-    {.name = "globo", .thing = INGEST_EVENTS, .separator = ",",
+    {.name = "globo",
+     .thing = INGEST_EVENTS,
+     .separator = ",",
      .headers = "user_id,session_id,click_article_id,click_timestamp",
      .columns = "user=user_id,session=session_id,item=click_article_id,time=click_timestamp,"
                 "device=click_deviceGroup,os=click_os,country=click_country,region=click_region,"
                 "referrer=click_referrer_type,context.environment=click_environment",
-     .quotes = true, .unit = INGEST_UNIT_MS},
+     .quotes = true,
+     .unit = INGEST_UNIT_MS},
 };
 
-static const char format_names[] =
-    "movielens-100k, movielens-1m, movielens-latest, globo, recbole, sequences, sessions, csv, json";
+static const char format_names[] = "movielens-100k, movielens-1m, movielens-latest, globo, "
+                                   "recbole, sequences, sessions, csv, json";
 
 const char *ingest_formats(void)
 {
@@ -170,8 +207,8 @@ bool ingest__format_known(const char *name)
 {
     const char *found = strstr(format_names, name);
     size_t bytes = strlen(name);
-    return bytes > 0 && found && (found == format_names || found[-1] == ' ')
-           && (found[bytes] == ',' || found[bytes] == '\0');
+    return bytes > 0 && found && (found == format_names || found[-1] == ' ') &&
+           (found[bytes] == ',' || found[bytes] == '\0');
 }
 
 static bool has_header(const struct ingest__row *row, const char *name, size_t bytes)
@@ -199,7 +236,8 @@ static bool is_number(struct fr_slice text)
     return schema_number_parse(text, &number);
 }
 
-/* Files without a header are told by their shape: MovieLens' first column and ratings are numbers. */
+/* Files without a header are told by their shape: MovieLens' first column and ratings are numbers.
+ */
 static bool has_shape(const struct ingest__format *format, const struct ingest__row *row)
 {
     int64_t us;
@@ -209,9 +247,9 @@ static bool has_shape(const struct ingest__format *format, const struct ingest__
         return false;
     if (format->thing != INGEST_EVENTS)
         return true;
-    return is_number(row->field[1]) && schema_number_parse(row->field[2], &stars) && stars >= 0.5
-           && stars <= 5 && schema_time_parse(row->field[3], &us, &rule) == FR_OK
-           && us > (int64_t)800000000 * 1000000;
+    return is_number(row->field[1]) && schema_number_parse(row->field[2], &stars) && stars >= 0.5 &&
+           stars <= 5 && schema_time_parse(row->field[3], &us, &rule) == FR_OK &&
+           us > (int64_t)800000000 * 1000000;
 }
 
 const struct ingest__format *ingest__format_find(const char *name, const char *separator,
@@ -227,7 +265,8 @@ const struct ingest__format *ingest__format_find(const char *name, const char *s
     return NULL;
 }
 
-/* ---- --columns -------------------------------------------------------------------------------- */
+/* ---- --columns --------------------------------------------------------------------------------
+ */
 
 /* The role of "device", "context.page", "flag.Drama"; fills the column's name. */
 static enum ingest_role role_of(struct fr_slice word, enum ingest_thing thing,
@@ -238,8 +277,8 @@ static enum ingest_role role_of(struct fr_slice word, enum ingest_thing thing,
     struct fr_slice head = fr_slice_of(word.ptr, bytes);
     for (unsigned i = 1; i < INGEST_ROLE_COUNT; i++) {
         bool fits = thing == INGEST_ANY || roles[i].things & 1u << thing;
-        if (!fits || !fr_slice_equal(head, fr_slice_str(roles[i].name))
-            || roles[i].named != (dot != NULL))
+        if (!fits || !fr_slice_equal(head, fr_slice_str(roles[i].name)) ||
+            roles[i].named != (dot != NULL))
             continue;
         if (dot)
             snprintf(column->name, sizeof(column->name), "%.*s", (int)(word.bytes - bytes - 1),
@@ -264,8 +303,11 @@ static enum fr_status unknown_role(struct fr_slice word, struct fr_error *error)
     for (size_t i = 0; i < FR_COUNT_OF(contexts); i++)
         names[count++] = contexts[i].name;
     const char *nearest = schema_nearest(word, names, count);
-    fr_ignore(base_fail(error, FR_INVALID, "ingest", "columns: \"%.*s\" is not something a column "
-                        "can be", (int)FR_MIN(word.bytes, 40u), word.ptr), "returned below");
+    fr_ignore(base_fail(error, FR_INVALID, "ingest",
+                        "columns: \"%.*s\" is not something a column "
+                        "can be",
+                        (int)FR_MIN(word.bytes, 40u), word.ptr),
+              "returned below");
     if (nearest)
         base_hint(error, "did you mean \"%s\"?", nearest);
     else
@@ -310,8 +352,8 @@ static enum fr_status parse_one(struct fr_slice part, struct ingest_mapping *map
         return unknown_role(word, error);
     FR_TRY(parse_place(fr_slice_of(equals + 1, part.bytes - word.bytes - 1), &column, error));
     for (uint32_t i = 0; i < mapping->column_count; i++)
-        if (mapping->column[i].role == column.role
-            && strcmp(mapping->column[i].name, column.name) == 0)
+        if (mapping->column[i].role == column.role &&
+            strcmp(mapping->column[i].name, column.name) == 0)
             return base_fail(error, FR_INVALID, "ingest", "columns: \"%.*s\" is given twice",
                              (int)FR_MIN(word.bytes, 40u), word.ptr);
     if (mapping->column_count == INGEST_COLUMNS_MAX)

@@ -28,7 +28,8 @@ struct ingest_reader {
     char session_name[32];
 };
 
-/* ---- opening ---------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------
+ */
 
 static void copy_key(struct ingest_reader *reader, const struct ingest_reader_options *options)
 {
@@ -44,8 +45,8 @@ static enum fr_status take_header(struct ingest_reader *reader, struct fr_error 
     if (mapping->layout != INGEST_TABLE || !mapping->header)
         return FR_OK;
     do
-        FR_TRY(ingest__window_record(&reader->window,
-                                     mapping->quotes ? mapping->separator : NULL, &record, error));
+        FR_TRY(ingest__window_record(&reader->window, mapping->quotes ? mapping->separator : NULL,
+                                     &record, error));
     while (record.bytes == 0);
     if (ingest__row_split(&reader->row, record, mapping->separator, mapping->quotes))
         return base_fail(error, FR_INVALID, "ingest", "the header cannot be read");
@@ -80,12 +81,14 @@ static enum fr_status open_source(struct ingest_reader *reader, struct ingest__s
     if (head.bytes >= 3 && memcmp(head.ptr, "\xef\xbb\xbf", 3) == 0)
         ingest__window_pass(&reader->window, 3);
     head = ingest__window_peek(&reader->window);
-    bool whole = reader->window.end && head.bytes < INGEST_HEAD_BYTES;
-    head.bytes = FR_MIN(head.bytes, (size_t)INGEST_HEAD_BYTES);
+    const struct ingest__head start = {
+        .text = fr_slice_of(head.ptr, FR_MIN(head.bytes, (size_t)INGEST_HEAD_BYTES)),
+        .whole = reader->window.end && head.bytes < INGEST_HEAD_BYTES,
+    };
     if (ingest__source_coding(source) != INGEST__PLAIN)
         base_buf_printf(&reader->explanation, "compressed with %s\n",
                         ingest__coding_name(ingest__source_coding(source)));
-    FR_TRY(ingest__guess(head, whole, options, &mapping, &reader->explanation, error));
+    FR_TRY(ingest__guess(&start, options, &mapping, &reader->explanation, error));
     FR_TRY(ingest__mapper_init(&reader->mapper, &mapping, options->types, error));
     if (mapping.layout == INGEST_JSON)
         return open_json(reader, error);
@@ -145,7 +148,8 @@ void ingest_reader_close(struct ingest_reader *reader)
     free(reader);
 }
 
-/* ---- records ---------------------------------------------------------------------------------- */
+/* ---- records ----------------------------------------------------------------------------------
+ */
 
 static void give_reject(struct ingest_reader *reader, struct ingest_record *out)
 {
@@ -172,11 +176,10 @@ static void finish_event(struct ingest_reader *reader, uint64_t number, struct i
         refuse(reader, "time", "lies before 1970 once it is shifted", FR_SLICE(""), out);
         return;
     }
-    event->key = event->id.bytes
-                     ? schema_dedupe_key(event->id, reader->key)
-                     : ingest_key_of_index(fr_slice_of((const char *)&reader->digest,
-                                                       sizeof(reader->digest)),
-                                           number, reader->key);
+    event->key = event->id.bytes ? schema_dedupe_key(event->id, reader->key)
+                                 : ingest_key_of_index(fr_slice_of((const char *)&reader->digest,
+                                                                   sizeof(reader->digest)),
+                                                       number, reader->key);
     out->event = event;
 }
 
@@ -200,9 +203,9 @@ static enum fr_status finish_thing(struct ingest_reader *reader, enum fr_status 
 static enum fr_status next_json(struct ingest_reader *reader, struct ingest_record *out,
                                 struct fr_error *error)
 {
-    enum fr_status status =
-        reader->is_array ? ingest__window_element(&reader->window, &out->raw, error)
-                         : ingest__window_record(&reader->window, NULL, &out->raw, error);
+    enum fr_status status = reader->is_array
+                                ? ingest__window_element(&reader->window, &out->raw, error)
+                                : ingest__window_record(&reader->window, NULL, &out->raw, error);
     out->row = reader->window.row;
     if (status == FR_FULL) {
         refuse(reader, "line", "is longer than 1 MiB", out->raw, out);
@@ -224,8 +227,9 @@ static enum fr_status next_row(struct ingest_reader *reader, struct ingest_recor
                                struct fr_error *error)
 {
     const struct ingest_mapping *mapping = &reader->mapper.mapping;
-    enum fr_status status = ingest__window_record(
-        &reader->window, mapping->quotes ? mapping->separator : NULL, &out->raw, error);
+    enum fr_status status =
+        ingest__window_record(&reader->window, mapping->quotes ? mapping->separator : NULL,
+                              &out->raw, error);
     out->row = reader->window.row;
     if (status == FR_FULL) {
         refuse(reader, "row", "is longer than 1 MiB", out->raw, out);
@@ -251,8 +255,8 @@ static struct fr_slice next_word(struct fr_slice *list)
         return *list;
     while (at < list->bytes && (list->ptr[at] == ' ' || list->ptr[at] == '\t'))
         at++;
-    while (at + bytes < list->bytes && list->ptr[at + bytes] != ' '
-           && list->ptr[at + bytes] != '\t')
+    while (at + bytes < list->bytes && list->ptr[at + bytes] != ' ' &&
+           list->ptr[at + bytes] != '\t')
         bytes++;
     struct fr_slice word = fr_slice_of(list->ptr + at, bytes);
     *list = fr_slice_of(list->ptr + at + bytes, list->bytes - at - bytes);
@@ -325,7 +329,8 @@ enum fr_status ingest_reader_next(struct ingest_reader *reader, struct ingest_re
     }
 }
 
-/* ---- readings ---------------------------------------------------------------------------------- */
+/* ---- readings ----------------------------------------------------------------------------------
+ */
 
 uint64_t ingest_reader_bytes(const struct ingest_reader *reader, uint64_t *out_total)
 {
@@ -367,7 +372,8 @@ enum fr_status ingest_newest(const char *path, const struct ingest_reader_option
     return FR_OK;
 }
 
-/* ---- preview ----------------------------------------------------------------------------------- */
+/* ---- preview -----------------------------------------------------------------------------------
+ */
 
 static void print_event(const struct schema_event *event, const struct schema_types *types,
                         struct base_buf *out)
@@ -420,8 +426,8 @@ enum fr_status ingest_preview(const char *path, const struct ingest_reader_optio
     enum fr_status status;
     FR_TRY(ingest_reader_open(path, &plain, error, &reader));
     base_buf_put_slice(out, ingest_reader_explanation(reader));
-    while (understood < rows && refused < rows
-           && (status = ingest_reader_next(reader, &record, error)) == FR_OK) {
+    while (understood < rows && refused < rows &&
+           (status = ingest_reader_next(reader, &record, error)) == FR_OK) {
         understood += record.reject == NULL;
         refused += record.reject != NULL;
         print_record(&record, options->types, out);

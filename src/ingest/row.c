@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ingest__row: records of separated values into fields. With quotes as RFC 4180: a field that begins
- * with a quote ends with one; inside, two mean one, and separators and line ends are text. A quote
- * elsewhere is a letter, as spreadsheets read it. Thread: any.
+ * ingest__row: records of separated values into fields. With quotes as RFC 4180: a field that
+ * begins with a quote ends with one; inside, two mean one, and separators and line ends are text. A
+ * quote elsewhere is a letter, as spreadsheets read it. Thread: any.
  */
 #include "ingest/ingest_priv.h"
 
 #include <string.h>
 
-/* Where a quoted field that begins at `at` (its quote) ends: behind the closing quote; 0: nowhere. */
+/* Where a quoted field that begins at `at` (its quote) ends: behind the closing quote; 0: nowhere.
+ */
 static size_t quoted_end(struct fr_slice text, size_t at)
 {
     at++;
@@ -106,8 +107,8 @@ const char *ingest__row_split(struct ingest__row *row, struct fr_slice record,
             size_t close = quoted_end(record, at);
             if (close == 0)
                 return "has a quote that is not closed";
-            add_field(row, undouble(&row->scratch,
-                                    fr_slice_of(record.ptr + at + 1, close - at - 2)));
+            add_field(row,
+                      undouble(&row->scratch, fr_slice_of(record.ptr + at + 1, close - at - 2)));
             end = close;
             if (end < record.bytes && !starts_with(record, end, separator, separator_bytes))
                 return "has text behind a closing quote";

@@ -22,9 +22,9 @@ enum { RAW_BYTES = 128 * 1024, DIGEST_BYTES = 1024 * 1024, ZSTD_WINDOW_LOG_MAX =
 
 struct ingest__source {
     enum ingest__coding coding;
-    int fd; /* -1: memory */
+    int fd;         /* -1: memory */
     char path[256]; /* for messages; longer ones are cut */
-    uint8_t *raw; /* read, not yet decoded; memory: the caller's */
+    uint8_t *raw;   /* read, not yet decoded; memory: the caller's */
     size_t raw_at, raw_count;
     bool raw_end, between; /* between: no compressed stream is open */
     bool borrowed;         /* raw is the caller's memory */
@@ -53,7 +53,8 @@ static enum fr_status fill_raw(struct ingest__source *source, struct fr_error *e
     return FR_OK;
 }
 
-/* ---- decoders: each moves on in raw and fills `to` -------------------------------------------- */
+/* ---- decoders: each moves on in raw and fills `to` --------------------------------------------
+ */
 
 static enum fr_status damaged(const struct ingest__source *source, const char *what,
                               struct fr_error *error)
@@ -106,8 +107,8 @@ static enum fr_status decode_xz(struct ingest__source *source, uint8_t *to, size
     xz->avail_in = source->raw_count - source->raw_at;
     xz->next_out = to;
     xz->avail_out = bytes;
-    lzma_ret code = source->between ? LZMA_OK
-                                    : lzma_code(xz, source->raw_end ? LZMA_FINISH : LZMA_RUN);
+    lzma_ret code =
+        source->between ? LZMA_OK : lzma_code(xz, source->raw_end ? LZMA_FINISH : LZMA_RUN);
     source->raw_at = source->raw_count - xz->avail_in;
     *out_bytes = bytes - xz->avail_out;
     if (code == LZMA_STREAM_END)
@@ -142,7 +143,10 @@ static const struct coding {
 } codings[INGEST__CODING_COUNT] = {
     [INGEST__PLAIN] = {"plain", "", 0, decode_plain},
     [INGEST__GZIP] = {"gzip", "\x1f\x8b", 2, decode_gzip},
-    [INGEST__XZ] = {"xz", "\xfd" "7zXZ\0", 6, decode_xz},
+    [INGEST__XZ] = {"xz",
+                    "\xfd"
+                    "7zXZ\0",
+                    6, decode_xz},
     [INGEST__ZSTD] = {"zstd", "\x28\xb5\x2f\xfd", 4, decode_zstd},
 };
 
@@ -175,19 +179,19 @@ static enum fr_status start_decoder(struct ingest__source *source, struct fr_err
 {
     bool ok = true;
     for (unsigned i = 1; i < INGEST__CODING_COUNT; i++)
-        if (source->raw_count >= codings[i].magic_bytes
-            && memcmp(source->raw, codings[i].magic, codings[i].magic_bytes) == 0)
+        if (source->raw_count >= codings[i].magic_bytes &&
+            memcmp(source->raw, codings[i].magic, codings[i].magic_bytes) == 0)
             source->coding = (enum ingest__coding)i;
     if (source->coding == INGEST__GZIP)
         ok = inflateInit2(&source->gzip, 15 + 16) == Z_OK;
     else if (source->coding == INGEST__XZ)
         ok = lzma_stream_decoder(&source->xz, XZ_MEMORY_MAX, LZMA_CONCATENATED) == LZMA_OK;
     else if (source->coding == INGEST__ZSTD)
-        ok = (source->zstd = ZSTD_createDStream()) != NULL
-             && !ZSTD_isError(ZSTD_DCtx_setParameter(source->zstd, ZSTD_d_windowLogMax,
-                                                     ZSTD_WINDOW_LOG_MAX));
-    return ok ? FR_OK : base_fail(error, FR_MEMORY, "ingest", "no memory to decompress %s",
-                                  source->path);
+        ok = (source->zstd = ZSTD_createDStream()) != NULL &&
+             !ZSTD_isError(
+                 ZSTD_DCtx_setParameter(source->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX));
+    return ok ? FR_OK
+              : base_fail(error, FR_MEMORY, "ingest", "no memory to decompress %s", source->path);
 }
 
 /* Size, first and last MiB: enough to tell files apart, and the same after a copy. */

@@ -13,8 +13,8 @@ enum { CAPACITY = 2 * INGEST_RECORD_BYTES_MAX, STEP_BYTES = 64 * 1024 };
 
 enum fr_status ingest__window_init(struct ingest__window *window, struct ingest__source *source)
 {
-    *window = (struct ingest__window){.source = source, .bytes = malloc(CAPACITY),
-                                      .capacity = CAPACITY};
+    *window =
+        (struct ingest__window){.source = source, .bytes = malloc(CAPACITY), .capacity = CAPACITY};
     return window->bytes ? FR_OK : FR_MEMORY;
 }
 

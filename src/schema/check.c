@@ -29,23 +29,33 @@ struct base_hash128 schema_dedupe_key(struct fr_slice id, const uint8_t key[16])
 
 /* ---- text ------------------------------------------------------------------------------- */
 
-/* Length of the UTF-8 sequence at `at`, 0 when it is not one (Unicode 15, table 3-7). */
+/* Unicode 15, table 3-7: the second byte's bounds and the length, by the first byte. */
+static const struct {
+    unsigned char first, last, second_min, second_max;
+    size_t count;
+} utf8_rows[] = {
+    {0x00, 0x7f, 0x00, 0xff, 1}, {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+    {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+    {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+};
+
+/* Length of the UTF-8 sequence at `at`, 0 when it is not one. */
 static size_t utf8_sequence(const unsigned char *at, size_t left)
 {
-    unsigned char c = at[0];
-    if (c < 0x80)
+    size_t row = 0;
+    if (at[0] < 0x80)
         return 1;
-    size_t count = c >= 0xc2 && c <= 0xdf ? 2 : (c & 0xf0) == 0xe0 ? 3 : c >= 0xf0 && c <= 0xf4 ? 4
-                                                                                               : 0;
-    if (count == 0 || count > left)
+    while (row < FR_COUNT_OF(utf8_rows) && at[0] > utf8_rows[row].last)
+        row++;
+    if (row == FR_COUNT_OF(utf8_rows) || at[0] < utf8_rows[row].first ||
+        utf8_rows[row].count > left)
         return 0;
-    for (size_t i = 1; i < count; i++)
+    if (at[1] < utf8_rows[row].second_min || at[1] > utf8_rows[row].second_max)
+        return 0;
+    for (size_t i = 2; i < utf8_rows[row].count; i++)
         if ((at[i] & 0xc0) != 0x80)
             return 0;
-    if ((c == 0xe0 && at[1] < 0xa0) || (c == 0xed && at[1] > 0x9f) || (c == 0xf0 && at[1] < 0x90)
-        || (c == 0xf4 && at[1] > 0x8f))
-        return 0;
-    return count;
+    return utf8_rows[row].count;
 }
 
 bool schema_utf8_valid(struct fr_slice text)
@@ -130,8 +140,16 @@ const char *schema__text_fault(struct fr_slice text, size_t bytes_max, enum sche
 static size_t blank_sequence(const char *at, size_t left)
 {
     static const char *const blanks[] = {
-        " ",            "\xc2\xa0",     "\xe1\x9a\x80", "\xe2\x80\xa8", "\xe2\x80\xa9",
-        "\xe2\x80\xaf", "\xe2\x81\x9f", "\xe2\x81\xa0", "\xe3\x80\x80", "\xef\xbb\xbf",
+        " ",
+        "\xc2\xa0",
+        "\xe1\x9a\x80",
+        "\xe2\x80\xa8",
+        "\xe2\x80\xa9",
+        "\xe2\x80\xaf",
+        "\xe2\x81\x9f",
+        "\xe2\x81\xa0",
+        "\xe3\x80\x80",
+        "\xef\xbb\xbf",
     };
     for (size_t i = 0; i < FR_COUNT_OF(blanks); i++) {
         size_t count = strlen(blanks[i]);
@@ -245,23 +263,57 @@ static unsigned edits(struct fr_slice a, struct fr_slice b)
 static const char *synonym(struct fr_slice text)
 {
     static const char *const pairs[][2] = {
-        {"user_id", "user"},         {"userid", "user"},          {"visitor", "user"},
-        {"item_id", "item"},         {"itemid", "item"},          {"product", "item"},
-        {"product_id", "item"},      {"article", "item"},         {"content_id", "item"},
-        {"event", "type"},           {"event_type", "type"},      {"action", "type"},
-        {"feedback_type", "type"},   {"time", "timestamp"},       {"ts", "timestamp"},
-        {"date", "timestamp"},       {"datetime", "timestamp"},   {"created_at", "timestamp"},
-        {"rating", "value"},         {"score", "value"},          {"stars", "value"},
-        {"price", "value"},          {"session_id", "session"},   {"sid", "session"},
-        {"event_id", "id"},          {"request_id", "request"},   {"name", "title"},
-        {"description", "text"},     {"body", "text"},            {"genres", "categories"},
-        {"category", "categories"},  {"labels", "tags"},          {"keywords", "tags"},
-        {"creator", "author"},       {"published_at", "published"}, {"expires_at", "expires"},
-        {"expiry", "expires"},       {"duration", "length"},      {"lang", "language"},
-        {"image_url", "image"},      {"is_hidden", "hidden"},     {"properties", "attributes"},
-        {"following", "follows"},    {"itemId", "item"},          {"userId", "user"},
-        {"like", "like"},            {"buy", "purchase"},         {"order", "purchase"},
-        {"cart", "add_to_cart"},     {"impression", "exposure"},  {"pageview", "view"},
+        {"user_id", "user"},
+        {"userid", "user"},
+        {"visitor", "user"},
+        {"item_id", "item"},
+        {"itemid", "item"},
+        {"product", "item"},
+        {"product_id", "item"},
+        {"article", "item"},
+        {"content_id", "item"},
+        {"event", "type"},
+        {"event_type", "type"},
+        {"action", "type"},
+        {"feedback_type", "type"},
+        {"time", "timestamp"},
+        {"ts", "timestamp"},
+        {"date", "timestamp"},
+        {"datetime", "timestamp"},
+        {"created_at", "timestamp"},
+        {"rating", "value"},
+        {"score", "value"},
+        {"stars", "value"},
+        {"price", "value"},
+        {"session_id", "session"},
+        {"sid", "session"},
+        {"event_id", "id"},
+        {"request_id", "request"},
+        {"name", "title"},
+        {"description", "text"},
+        {"body", "text"},
+        {"genres", "categories"},
+        {"category", "categories"},
+        {"labels", "tags"},
+        {"keywords", "tags"},
+        {"creator", "author"},
+        {"published_at", "published"},
+        {"expires_at", "expires"},
+        {"expiry", "expires"},
+        {"duration", "length"},
+        {"lang", "language"},
+        {"image_url", "image"},
+        {"is_hidden", "hidden"},
+        {"properties", "attributes"},
+        {"following", "follows"},
+        {"itemId", "item"},
+        {"userId", "user"},
+        {"like", "like"},
+        {"buy", "purchase"},
+        {"order", "purchase"},
+        {"cart", "add_to_cart"},
+        {"impression", "exposure"},
+        {"pageview", "view"},
     };
     for (size_t i = 0; i < FR_COUNT_OF(pairs); i++)
         if (fr_slice_equal(fr_slice_str(pairs[i][0]), text))
@@ -376,8 +428,8 @@ static enum fr_status check_context(const struct schema_context *context,
     };
     for (size_t i = 0; i < FR_COUNT_OF(lines); i++)
         if (lines[i].text->bytes)
-            FR_TRY(check_line(*lines[i].text, SCHEMA_CONTEXT_VALUE_BYTES_MAX, lines[i].path,
-                              reject));
+            FR_TRY(
+                check_line(*lines[i].text, SCHEMA_CONTEXT_VALUE_BYTES_MAX, lines[i].path, reject));
     return context->extra_count ? check_pairs(context->extra, context->extra_count, "$.context",
                                               SCHEMA_CONTEXT_VALUE_BYTES_MAX, reject)
                                 : FR_OK;
@@ -404,12 +456,12 @@ static enum fr_status check_value(const struct schema_type *type, const struct s
                                   struct schema_reject *reject)
 {
     static const char *const what[SCHEMA_VALUE_RULE_COUNT] = {
-        "a number", "seconds of dwell", "a scroll depth", "a number of stars", "a price",
-        "a number",
+        "a number",          "seconds of dwell", "a scroll depth",
+        "a number of stars", "a price",          "a number",
     };
     char rule[sizeof(reject->rule)], seen[32] = "";
-    if (type->rule == SCHEMA_VALUE_NONE
-        || (event->has_value && event->value >= type->min && event->value <= type->max))
+    if (type->rule == SCHEMA_VALUE_NONE ||
+        (event->has_value && event->value >= type->min && event->value <= type->max))
         return FR_OK;
     if (!event->has_value && !value_is_required(type->rule))
         return FR_OK;

@@ -34,25 +34,60 @@ enum form { FORM_VARINT, FORM_WORD, FORM_BYTES, FORM_HASH };
 #define TAG(field, form) ((uint32_t)(field) << 2 | (uint32_t)(form))
 
 enum event_field {
-    EVENT_KEY = 1, EVENT_ID, EVENT_USER, EVENT_SESSION, EVENT_ITEM, EVENT_REQUEST, EVENT_TIME,
-    EVENT_VALUE, EVENT_TYPE, EVENT_DEVICE, EVENT_OS, EVENT_COUNTRY, EVENT_REGION, EVENT_CITY,
-    EVENT_REFERRER, EVENT_LANGUAGE, EVENT_EXTRA,
+    EVENT_KEY = 1,
+    EVENT_ID,
+    EVENT_USER,
+    EVENT_SESSION,
+    EVENT_ITEM,
+    EVENT_REQUEST,
+    EVENT_TIME,
+    EVENT_VALUE,
+    EVENT_TYPE,
+    EVENT_DEVICE,
+    EVENT_OS,
+    EVENT_COUNTRY,
+    EVENT_REGION,
+    EVENT_CITY,
+    EVENT_REFERRER,
+    EVENT_LANGUAGE,
+    EVENT_EXTRA,
 };
 enum item_field {
-    ITEM_ID = 1, ITEM_TITLE, ITEM_TEXT, ITEM_AUTHOR, ITEM_LANGUAGE, ITEM_IMAGE, ITEM_CATEGORY,
-    ITEM_TAG, ITEM_ATTRIBUTE, ITEM_PUBLISHED, ITEM_EXPIRES, ITEM_LENGTH, ITEM_PRICE, ITEM_HIDDEN,
+    ITEM_ID = 1,
+    ITEM_TITLE,
+    ITEM_TEXT,
+    ITEM_AUTHOR,
+    ITEM_LANGUAGE,
+    ITEM_IMAGE,
+    ITEM_CATEGORY,
+    ITEM_TAG,
+    ITEM_ATTRIBUTE,
+    ITEM_PUBLISHED,
+    ITEM_EXPIRES,
+    ITEM_LENGTH,
+    ITEM_PRICE,
+    ITEM_HIDDEN,
     ITEM_PRESENT,
 };
 enum user_field { USER_ID = 1, USER_ATTRIBUTE, USER_FOLLOWS, USER_PRESENT };
 enum type_field {
-    TYPE_NAME = 1, TYPE_WEIGHT, TYPE_LOW, TYPE_HIGH, TYPE_MIN, TYPE_MAX, TYPE_RULE, TYPE_FLAGS,
+    TYPE_NAME = 1,
+    TYPE_WEIGHT,
+    TYPE_LOW,
+    TYPE_HIGH,
+    TYPE_MIN,
+    TYPE_MAX,
+    TYPE_RULE,
+    TYPE_FLAGS,
 };
 enum { TYPES_ROW = 1 };
 
 /* ---- writing: one reservation of the largest size, then plain stores ------------------------ */
 
 enum {
-    TAG_BYTES_MAX = 2, VARINT_BYTES_MAX = 10, FIXED_FIELDS_MAX = 32,
+    TAG_BYTES_MAX = 2,
+    VARINT_BYTES_MAX = 10,
+    FIXED_FIELDS_MAX = 32,
     FIXED_BYTES_MAX = FIXED_FIELDS_MAX * 18, /* any field without its text; a length is 3 bytes */
     PAIR_BYTES_MAX = TAG_BYTES_MAX + 2 * VARINT_BYTES_MAX,
 };
@@ -153,10 +188,10 @@ static size_t pairs_bytes(const struct schema_pair *pairs, uint32_t count)
 static size_t event_bytes_max(const struct schema_event *event)
 {
     const struct schema_context *c = &event->context;
-    return FIXED_BYTES_MAX + event->id.bytes + event->user.bytes + event->session.bytes
-           + event->item.bytes + event->request.bytes + c->device.bytes + c->os.bytes
-           + c->country.bytes + c->region.bytes + c->city.bytes + c->referrer.bytes
-           + c->language.bytes + pairs_bytes(c->extra, c->extra_count);
+    return FIXED_BYTES_MAX + event->id.bytes + event->user.bytes + event->session.bytes +
+           event->item.bytes + event->request.bytes + c->device.bytes + c->os.bytes +
+           c->country.bytes + c->region.bytes + c->city.bytes + c->referrer.bytes +
+           c->language.bytes + pairs_bytes(c->extra, c->extra_count);
 }
 
 static uint8_t *put_context(uint8_t *at, const struct schema_context *context)
@@ -197,11 +232,11 @@ void schema_event_encode(const struct schema_event *event, struct base_buf *out)
 
 void schema_item_encode(const struct schema_item *item, struct base_buf *out)
 {
-    size_t bytes = FIXED_BYTES_MAX + item->id.bytes + item->title.bytes + item->text.bytes
-                   + item->author.bytes + item->language.bytes + item->image.bytes
-                   + list_bytes(item->categories, item->category_count)
-                   + list_bytes(item->tags, item->tag_count)
-                   + pairs_bytes(item->attributes, item->attribute_count);
+    size_t bytes = FIXED_BYTES_MAX + item->id.bytes + item->title.bytes + item->text.bytes +
+                   item->author.bytes + item->language.bytes + item->image.bytes +
+                   list_bytes(item->categories, item->category_count) +
+                   list_bytes(item->tags, item->tag_count) +
+                   pairs_bytes(item->attributes, item->attribute_count);
     uint8_t *first = base_buf_reserve(out, bytes), *at = first;
     if (!first)
         return;
@@ -225,9 +260,9 @@ void schema_item_encode(const struct schema_item *item, struct base_buf *out)
 
 void schema_user_encode(const struct schema_user *user, struct base_buf *out)
 {
-    size_t bytes = FIXED_BYTES_MAX + user->id.bytes
-                   + pairs_bytes(user->attributes, user->attribute_count)
-                   + list_bytes(user->follows, user->follow_count);
+    size_t bytes = FIXED_BYTES_MAX + user->id.bytes +
+                   pairs_bytes(user->attributes, user->attribute_count) +
+                   list_bytes(user->follows, user->follow_count);
     uint8_t *first = base_buf_reserve(out, bytes), *at = first;
     if (!first)
         return;
@@ -350,8 +385,9 @@ static void add_pair(struct fr_slice text, struct schema_pair *pairs, uint32_t *
         reader->failed = true;
         return;
     }
-    pairs[(*count)++] = (struct schema_pair){
-        .key = key, .value = fr_slice_of((const char *)inner.at, (size_t)(inner.end - inner.at))};
+    pairs[(*count)++] = (struct schema_pair){.key = key,
+                                             .value = fr_slice_of((const char *)inner.at,
+                                                                  (size_t)(inner.end - inner.at))};
 }
 
 static void add_text(struct fr_slice text, struct fr_slice *list, uint32_t *count,
@@ -371,12 +407,24 @@ static void take_event_field(const struct field *field, struct schema_event *eve
     case TAG(EVENT_KEY, FORM_HASH):
         event->key = (struct base_hash128){.lo = field->number, .hi = field->high};
         break;
-    case TAG(EVENT_ID, FORM_BYTES): event->id = field->text; break;
-    case TAG(EVENT_USER, FORM_BYTES): event->user = field->text; break;
-    case TAG(EVENT_SESSION, FORM_BYTES): event->session = field->text; break;
-    case TAG(EVENT_ITEM, FORM_BYTES): event->item = field->text; break;
-    case TAG(EVENT_REQUEST, FORM_BYTES): event->request = field->text; break;
-    case TAG(EVENT_TIME, FORM_WORD): event->time_us = (int64_t)field->number; break;
+    case TAG(EVENT_ID, FORM_BYTES):
+        event->id = field->text;
+        break;
+    case TAG(EVENT_USER, FORM_BYTES):
+        event->user = field->text;
+        break;
+    case TAG(EVENT_SESSION, FORM_BYTES):
+        event->session = field->text;
+        break;
+    case TAG(EVENT_ITEM, FORM_BYTES):
+        event->item = field->text;
+        break;
+    case TAG(EVENT_REQUEST, FORM_BYTES):
+        event->request = field->text;
+        break;
+    case TAG(EVENT_TIME, FORM_WORD):
+        event->time_us = (int64_t)field->number;
+        break;
     case TAG(EVENT_VALUE, FORM_WORD):
         event->value = finite_of(field->number, reader);
         event->has_value = true;
@@ -385,13 +433,27 @@ static void take_event_field(const struct field *field, struct schema_event *eve
         reader->failed |= field->number >= SCHEMA_TYPES_MAX;
         event->type = (uint8_t)field->number;
         break;
-    case TAG(EVENT_DEVICE, FORM_BYTES): context->device = field->text; break;
-    case TAG(EVENT_OS, FORM_BYTES): context->os = field->text; break;
-    case TAG(EVENT_COUNTRY, FORM_BYTES): context->country = field->text; break;
-    case TAG(EVENT_REGION, FORM_BYTES): context->region = field->text; break;
-    case TAG(EVENT_CITY, FORM_BYTES): context->city = field->text; break;
-    case TAG(EVENT_REFERRER, FORM_BYTES): context->referrer = field->text; break;
-    case TAG(EVENT_LANGUAGE, FORM_BYTES): context->language = field->text; break;
+    case TAG(EVENT_DEVICE, FORM_BYTES):
+        context->device = field->text;
+        break;
+    case TAG(EVENT_OS, FORM_BYTES):
+        context->os = field->text;
+        break;
+    case TAG(EVENT_COUNTRY, FORM_BYTES):
+        context->country = field->text;
+        break;
+    case TAG(EVENT_REGION, FORM_BYTES):
+        context->region = field->text;
+        break;
+    case TAG(EVENT_CITY, FORM_BYTES):
+        context->city = field->text;
+        break;
+    case TAG(EVENT_REFERRER, FORM_BYTES):
+        context->referrer = field->text;
+        break;
+    case TAG(EVENT_LANGUAGE, FORM_BYTES):
+        context->language = field->text;
+        break;
     case TAG(EVENT_EXTRA, FORM_BYTES):
         add_pair(field->text, context->extra, &context->extra_count, SCHEMA_CONTEXT_EXTRA_MAX,
                  reader);
@@ -417,12 +479,24 @@ static void take_item_field(const struct field *field, struct schema_item *item,
                             struct base_reader *reader)
 {
     switch (field->tag) {
-    case TAG(ITEM_ID, FORM_BYTES): item->id = field->text; break;
-    case TAG(ITEM_TITLE, FORM_BYTES): item->title = field->text; break;
-    case TAG(ITEM_TEXT, FORM_BYTES): item->text = field->text; break;
-    case TAG(ITEM_AUTHOR, FORM_BYTES): item->author = field->text; break;
-    case TAG(ITEM_LANGUAGE, FORM_BYTES): item->language = field->text; break;
-    case TAG(ITEM_IMAGE, FORM_BYTES): item->image = field->text; break;
+    case TAG(ITEM_ID, FORM_BYTES):
+        item->id = field->text;
+        break;
+    case TAG(ITEM_TITLE, FORM_BYTES):
+        item->title = field->text;
+        break;
+    case TAG(ITEM_TEXT, FORM_BYTES):
+        item->text = field->text;
+        break;
+    case TAG(ITEM_AUTHOR, FORM_BYTES):
+        item->author = field->text;
+        break;
+    case TAG(ITEM_LANGUAGE, FORM_BYTES):
+        item->language = field->text;
+        break;
+    case TAG(ITEM_IMAGE, FORM_BYTES):
+        item->image = field->text;
+        break;
     case TAG(ITEM_CATEGORY, FORM_BYTES):
         add_text(field->text, item->categories, &item->category_count, reader);
         break;
@@ -432,12 +506,24 @@ static void take_item_field(const struct field *field, struct schema_item *item,
     case TAG(ITEM_ATTRIBUTE, FORM_BYTES):
         add_pair(field->text, item->attributes, &item->attribute_count, SCHEMA_LIST_MAX, reader);
         break;
-    case TAG(ITEM_PUBLISHED, FORM_WORD): item->published_us = (int64_t)field->number; break;
-    case TAG(ITEM_EXPIRES, FORM_WORD): item->expires_us = (int64_t)field->number; break;
-    case TAG(ITEM_LENGTH, FORM_WORD): item->length = finite_of(field->number, reader); break;
-    case TAG(ITEM_PRICE, FORM_WORD): item->price = finite_of(field->number, reader); break;
-    case TAG(ITEM_HIDDEN, FORM_VARINT): item->hidden = field->number != 0; break;
-    case TAG(ITEM_PRESENT, FORM_VARINT): item->present = (uint32_t)field->number; break;
+    case TAG(ITEM_PUBLISHED, FORM_WORD):
+        item->published_us = (int64_t)field->number;
+        break;
+    case TAG(ITEM_EXPIRES, FORM_WORD):
+        item->expires_us = (int64_t)field->number;
+        break;
+    case TAG(ITEM_LENGTH, FORM_WORD):
+        item->length = finite_of(field->number, reader);
+        break;
+    case TAG(ITEM_PRICE, FORM_WORD):
+        item->price = finite_of(field->number, reader);
+        break;
+    case TAG(ITEM_HIDDEN, FORM_VARINT):
+        item->hidden = field->number != 0;
+        break;
+    case TAG(ITEM_PRESENT, FORM_VARINT):
+        item->present = (uint32_t)field->number;
+        break;
     default:
         reader->failed |= field->tag >> 2 <= ITEM_PRESENT;
     }
@@ -457,14 +543,18 @@ static void take_user_field(const struct field *field, struct schema_user *user,
                             struct base_reader *reader)
 {
     switch (field->tag) {
-    case TAG(USER_ID, FORM_BYTES): user->id = field->text; break;
+    case TAG(USER_ID, FORM_BYTES):
+        user->id = field->text;
+        break;
     case TAG(USER_ATTRIBUTE, FORM_BYTES):
         add_pair(field->text, user->attributes, &user->attribute_count, SCHEMA_LIST_MAX, reader);
         break;
     case TAG(USER_FOLLOWS, FORM_BYTES):
         add_text(field->text, user->follows, &user->follow_count, reader);
         break;
-    case TAG(USER_PRESENT, FORM_VARINT): user->present = (uint32_t)field->number; break;
+    case TAG(USER_PRESENT, FORM_VARINT):
+        user->present = (uint32_t)field->number;
+        break;
     default:
         reader->failed |= field->tag >> 2 <= USER_PRESENT;
     }
@@ -494,8 +584,11 @@ static void take_type_field(const struct field *field, struct schema_type *type,
         else
             memcpy(type->name, field->text.ptr, field->text.bytes);
         break;
-    case TAG(TYPE_WEIGHT, FORM_WORD): case TAG(TYPE_LOW, FORM_WORD): case TAG(TYPE_HIGH, FORM_WORD):
-    case TAG(TYPE_MIN, FORM_WORD): case TAG(TYPE_MAX, FORM_WORD):
+    case TAG(TYPE_WEIGHT, FORM_WORD):
+    case TAG(TYPE_LOW, FORM_WORD):
+    case TAG(TYPE_HIGH, FORM_WORD):
+    case TAG(TYPE_MIN, FORM_WORD):
+    case TAG(TYPE_MAX, FORM_WORD):
         value = finite_of(field->number, reader);
         reader->failed |= fabs(value) > (double)FLT_MAX;
         *numbers[number - TYPE_WEIGHT] = reader->failed ? 0.0f : (float)value;

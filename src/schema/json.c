@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * schema_json: things out of JSON. Members are looked up by name, unknown and repeated ones refused;
- * types of values are judged here, the values themselves in check.c. `null` stands for "not given".
- * Thread: one document at a time. Owner: the parser owns the unescaped texts until its next document.
+ * schema_json: things out of JSON. Members are looked up by name, unknown and repeated ones
+ * refused; types of values are judged here, the values themselves in check.c. `null` stands for
+ * "not given". Thread: one document at a time. Owner: the parser owns the unescaped texts until its
+ * next document.
  */
 #include "schema/schema_priv.h"
 
@@ -79,9 +80,9 @@ static enum fr_status refuse(struct schema_reject *reject, const char *path, con
 
 static const char *encoding_hint(struct fr_slice text)
 {
-    if (text.bytes >= 2 && (memcmp(text.ptr, "\xff\xfe", 2) == 0
-                            || memcmp(text.ptr, "\xfe\xff", 2) == 0 || text.ptr[0] == '\0'
-                            || text.ptr[1] == '\0'))
+    if (text.bytes >= 2 &&
+        (memcmp(text.ptr, "\xff\xfe", 2) == 0 || memcmp(text.ptr, "\xfe\xff", 2) == 0 ||
+         text.ptr[0] == '\0' || text.ptr[1] == '\0'))
         return "this looks like UTF-16 or UTF-32: send UTF-8";
     if (text.bytes >= 3 && memcmp(text.ptr, "\xef\xbb\xbf", 3) == 0)
         return "a byte order mark may only begin the whole body";
@@ -126,14 +127,17 @@ static enum fr_status refuse_unknown(struct schema_reject *reject, const struct 
 
 /* ---- one document ----------------------------------------------------------------------- */
 
-#define NAME(literal) {(literal), sizeof(literal) - 1}
+#define NAME(literal)                                                                              \
+    {                                                                                              \
+        (literal), sizeof(literal) - 1                                                             \
+    }
 
 static int find_name(const struct fr_slice *names, size_t count, struct fr_slice key)
 {
     char first = key.bytes ? key.ptr[0] : '\0';
     for (size_t i = 0; i < count; i++)
-        if (names[i].bytes == key.bytes && names[i].ptr[0] == first
-            && memcmp(names[i].ptr, key.ptr, key.bytes) == 0)
+        if (names[i].bytes == key.bytes && names[i].ptr[0] == first &&
+            memcmp(names[i].ptr, key.ptr, key.bytes) == 0)
             return (int)i;
     return -1;
 }
@@ -241,7 +245,7 @@ static enum fr_status take_time(const struct schema__value *value, const char *p
 /* A free attribute as text: strings as they are; numbers and true, false in their JSON form. */
 static enum fr_status take_free(struct schema_json *json, size_t slot,
                                 const struct schema__member *member, const char *prefix,
-                                struct schema_pair *out_pair, struct schema_reject *reject)
+                                struct schema_pair *out_pair)
 {
     const struct schema__value *value = &member->value;
     out_pair->key = member->key;
@@ -249,11 +253,11 @@ static enum fr_status take_free(struct schema_json *json, size_t slot,
         out_pair->value = value->of.text;
         return FR_OK;
     }
-    if (value->kind == SCHEMA__ARRAY || value->kind == SCHEMA__OBJECT
-        || value->kind == SCHEMA__NULL) {
-        char path[sizeof(reject->path)];
+    if (value->kind == SCHEMA__ARRAY || value->kind == SCHEMA__OBJECT ||
+        value->kind == SCHEMA__NULL) {
+        char path[sizeof(json->reject->path)];
         schema__path_member(path, sizeof(path), prefix, member->key);
-        return refuse(reject, path, "must be a string, a number, true or false", value, NULL);
+        return refuse(json->reject, path, "must be a string, a number, true or false", value, NULL);
     }
     char *text = json->number_text[slot];
     struct fr_slice seen = seen_value(value, text, SCHEMA__NUMBER_TEXT_BYTES);
@@ -272,10 +276,11 @@ static enum fr_status take_free(struct schema_json *json, size_t slot,
 
 struct fr_slice *schema__context_member(struct schema_context *context, struct fr_slice name)
 {
-    static const struct fr_slice names[] = {NAME("device"), NAME("os"), NAME("country"), NAME("region"), NAME("city"), NAME("referrer"),
-                                        NAME("language")};
-    struct fr_slice *const slices[] = {&context->device, &context->os, &context->country,
-                                       &context->region, &context->city, &context->referrer,
+    static const struct fr_slice names[] = {NAME("device"),  NAME("os"),   NAME("country"),
+                                            NAME("region"),  NAME("city"), NAME("referrer"),
+                                            NAME("language")};
+    struct fr_slice *const slices[] = {&context->device,  &context->os,   &context->country,
+                                       &context->region,  &context->city, &context->referrer,
                                        &context->language};
     int index = find_name(names, FR_COUNT_OF(names), name);
     return index < 0 ? NULL : slices[index];
@@ -347,11 +352,20 @@ static enum fr_status take_type(const struct schema_types *types, const struct s
 }
 
 enum event_member {
-    EVENT_USER, EVENT_TIMESTAMP, EVENT_ITEM, EVENT_TYPE, EVENT_VALUE, EVENT_SESSION, EVENT_ID,
-    EVENT_CONTEXT, EVENT_REQUEST, EVENT_MEMBER_COUNT
+    EVENT_USER,
+    EVENT_TIMESTAMP,
+    EVENT_ITEM,
+    EVENT_TYPE,
+    EVENT_VALUE,
+    EVENT_SESSION,
+    EVENT_ID,
+    EVENT_CONTEXT,
+    EVENT_REQUEST,
+    EVENT_MEMBER_COUNT
 };
 static const struct fr_slice event_names[EVENT_MEMBER_COUNT] = {
-    NAME("user"), NAME("timestamp"), NAME("item"), NAME("type"), NAME("value"), NAME("session"), NAME("id"), NAME("context"), NAME("request"),
+    NAME("user"),    NAME("timestamp"), NAME("item"),    NAME("type"),    NAME("value"),
+    NAME("session"), NAME("id"),        NAME("context"), NAME("request"),
 };
 
 static enum fr_status take_event_member(const struct schema_types *types, int index,
@@ -363,7 +377,8 @@ static enum fr_status take_event_member(const struct schema_types *types, int in
         return take_id(value, "$.id", &event->id, reject);
     case EVENT_TIMESTAMP:
         return value->kind == SCHEMA__NULL
-                   ? FR_OK : take_time(value, "$.timestamp", &event->time_us, reject);
+                   ? FR_OK
+                   : take_time(value, "$.timestamp", &event->time_us, reject);
     case EVENT_USER:
         return take_id(value, "$.user", &event->user, reject);
     case EVENT_SESSION:
@@ -396,6 +411,7 @@ enum fr_status schema_event_from_json(struct schema_json *json, const struct sch
     uint32_t seen = 0;
     size_t count;
     int index = 0;
+    json->reject = out_reject;
     FR_TRY(open_document(json, text, out_reject, &count));
     schema_event_clear(out_event);
     for (size_t i = 0; i < count; i++) {
@@ -419,21 +435,20 @@ enum fr_status schema_event_from_json(struct schema_json *json, const struct sch
 /* ---- items and users -------------------------------------------------------------------- */
 
 static enum fr_status take_list(struct schema_json *json, const struct schema__value *value,
-                                const char *path, struct fr_slice *list, uint32_t *out_count,
-                                struct schema_reject *reject)
+                                const char *path, struct fr_slice *list, uint32_t *out_count)
 {
-    char element[sizeof(reject->path)];
+    char element[sizeof(json->reject->path)];
     if (value->kind == SCHEMA__NULL)
         return FR_OK;
     if (value->kind != SCHEMA__ARRAY)
-        return refuse(reject, path, "must be an array of strings", value, NULL);
+        return refuse(json->reject, path, "must be an array of strings", value, NULL);
     size_t count = schema__array_values(value, json->values, SCHEMA_LIST_MAX);
     if (count > SCHEMA_LIST_MAX)
-        return refuse(reject, path, "has more than 64 values", value, NULL);
+        return refuse(json->reject, path, "has more than 64 values", value, NULL);
     for (size_t i = 0; i < count; i++) {
         if (json->values[i].kind != SCHEMA__STRING) {
             snprintf(element, sizeof(element), "%s[%zu]", path, i);
-            return refuse(reject, element, "must be a string", &json->values[i], NULL);
+            return refuse(json->reject, element, "must be a string", &json->values[i], NULL);
         }
         list[i] = json->values[i].of.text;
     }
@@ -442,35 +457,58 @@ static enum fr_status take_list(struct schema_json *json, const struct schema__v
 }
 
 static enum fr_status take_attributes(struct schema_json *json, const struct schema__value *value,
-                                      struct schema_pair *pairs, uint32_t *out_count,
-                                      struct schema_reject *reject)
+                                      struct schema_pair *pairs, uint32_t *out_count)
 {
     struct schema__member members[SCHEMA_LIST_MAX];
     if (value->kind == SCHEMA__NULL)
         return FR_OK;
     if (value->kind != SCHEMA__OBJECT)
-        return refuse(reject, "$.attributes", "must be an object", value, NULL);
+        return refuse(json->reject, "$.attributes", "must be an object", value, NULL);
     size_t count = schema__object_members(value, members, SCHEMA_LIST_MAX);
     if (count > SCHEMA_LIST_MAX)
-        return refuse(reject, "$.attributes", "has more than 64 members", value, NULL);
+        return refuse(json->reject, "$.attributes", "has more than 64 members", value, NULL);
     for (size_t i = 0; i < count; i++)
-        FR_TRY(take_free(json, i, &members[i], "$.attributes", &pairs[i], reject));
+        FR_TRY(take_free(json, i, &members[i], "$.attributes", &pairs[i]));
     *out_count = (uint32_t)count;
     return FR_OK;
 }
 
 enum item_member {
-    ITEM_ID, ITEM_TITLE, ITEM_CATEGORIES, ITEM_TAGS, ITEM_TEXT, ITEM_AUTHOR, ITEM_PUBLISHED,
-    ITEM_EXPIRES, ITEM_LENGTH, ITEM_PRICE, ITEM_LANGUAGE, ITEM_IMAGE, ITEM_ATTRIBUTES, ITEM_HIDDEN,
+    ITEM_ID,
+    ITEM_TITLE,
+    ITEM_CATEGORIES,
+    ITEM_TAGS,
+    ITEM_TEXT,
+    ITEM_AUTHOR,
+    ITEM_PUBLISHED,
+    ITEM_EXPIRES,
+    ITEM_LENGTH,
+    ITEM_PRICE,
+    ITEM_LANGUAGE,
+    ITEM_IMAGE,
+    ITEM_ATTRIBUTES,
+    ITEM_HIDDEN,
     ITEM_MEMBER_COUNT
 };
 static const struct fr_slice item_names[ITEM_MEMBER_COUNT] = {
-    NAME("id"), NAME("title"), NAME("categories"), NAME("tags"), NAME("text"), NAME("author"), NAME("published"), NAME("expires"), NAME("length"),
-    NAME("price"), NAME("language"), NAME("image"), NAME("attributes"), NAME("hidden"),
+    NAME("id"),       NAME("title"),     NAME("categories"), NAME("tags"),   NAME("text"),
+    NAME("author"),   NAME("published"), NAME("expires"),    NAME("length"), NAME("price"),
+    NAME("language"), NAME("image"),     NAME("attributes"), NAME("hidden"),
 };
 static const uint32_t item_bits[ITEM_MEMBER_COUNT] = {
-    0, SCHEMA_TITLE, SCHEMA_CATEGORIES, SCHEMA_TAGS, SCHEMA_TEXT, SCHEMA_AUTHOR, SCHEMA_PUBLISHED,
-    SCHEMA_EXPIRES, SCHEMA_LENGTH, SCHEMA_PRICE, SCHEMA_LANGUAGE, SCHEMA_IMAGE, SCHEMA_ATTRIBUTES,
+    0,
+    SCHEMA_TITLE,
+    SCHEMA_CATEGORIES,
+    SCHEMA_TAGS,
+    SCHEMA_TEXT,
+    SCHEMA_AUTHOR,
+    SCHEMA_PUBLISHED,
+    SCHEMA_EXPIRES,
+    SCHEMA_LENGTH,
+    SCHEMA_PRICE,
+    SCHEMA_LANGUAGE,
+    SCHEMA_IMAGE,
+    SCHEMA_ATTRIBUTES,
     SCHEMA_HIDDEN,
 };
 
@@ -509,22 +547,23 @@ static enum fr_status take_item_member(struct schema_json *json, int index,
     case ITEM_IMAGE:
         return take_text(value, "$.image", &item->image, reject);
     case ITEM_CATEGORIES:
-        return take_list(json, value, "$.categories", item->categories, &item->category_count,
-                         reject);
+        return take_list(json, value, "$.categories", item->categories, &item->category_count);
     case ITEM_TAGS:
-        return take_list(json, value, "$.tags", item->tags, &item->tag_count, reject);
+        return take_list(json, value, "$.tags", item->tags, &item->tag_count);
     case ITEM_PUBLISHED:
         return value->kind == SCHEMA__NULL
-                   ? FR_OK : take_time(value, "$.published", &item->published_us, reject);
+                   ? FR_OK
+                   : take_time(value, "$.published", &item->published_us, reject);
     case ITEM_EXPIRES:
         return value->kind == SCHEMA__NULL
-                   ? FR_OK : take_time(value, "$.expires", &item->expires_us, reject);
+                   ? FR_OK
+                   : take_time(value, "$.expires", &item->expires_us, reject);
     case ITEM_LENGTH:
         return take_amount(value, "$.length", &item->length, reject);
     case ITEM_PRICE:
         return take_amount(value, "$.price", &item->price, reject);
     case ITEM_ATTRIBUTES:
-        return take_attributes(json, value, item->attributes, &item->attribute_count, reject);
+        return take_attributes(json, value, item->attributes, &item->attribute_count);
     case ITEM_HIDDEN:
         return take_flag(value, "$.hidden", &item->hidden, reject);
     case ITEM_MEMBER_COUNT:
@@ -554,6 +593,7 @@ enum fr_status schema_item_from_json_as(struct schema_json *json, struct fr_slic
     uint32_t seen = 0;
     size_t count;
     int index = 0;
+    json->reject = out_reject;
     FR_TRY(open_document(json, text, out_reject, &count));
     schema_item_clear(out_item);
     for (size_t i = 0; i < count; i++) {
@@ -566,14 +606,14 @@ enum fr_status schema_item_from_json_as(struct schema_json *json, struct fr_slic
 }
 
 enum fr_status schema_item_from_json(struct schema_json *json, struct fr_slice text,
-                                     struct schema_item *out_item,
-                                     struct schema_reject *out_reject)
+                                     struct schema_item *out_item, struct schema_reject *out_reject)
 {
     return schema_item_from_json_as(json, (struct fr_slice){0}, text, out_item, out_reject);
 }
 
 enum user_member { USER_ID, USER_ATTRIBUTES, USER_FOLLOWS, USER_MEMBER_COUNT };
-static const struct fr_slice user_names[USER_MEMBER_COUNT] = {NAME("id"), NAME("attributes"), NAME("follows")};
+static const struct fr_slice user_names[USER_MEMBER_COUNT] = {NAME("id"), NAME("attributes"),
+                                                              NAME("follows")};
 
 static enum fr_status take_user_member(struct schema_json *json, int index,
                                        const struct schema__value *value, struct schema_user *user,
@@ -584,10 +624,10 @@ static enum fr_status take_user_member(struct schema_json *json, int index,
         return take_id(value, "$.id", &user->id, reject);
     case USER_ATTRIBUTES:
         user->present |= SCHEMA_ATTRIBUTES;
-        return take_attributes(json, value, user->attributes, &user->attribute_count, reject);
+        return take_attributes(json, value, user->attributes, &user->attribute_count);
     case USER_FOLLOWS:
         user->present |= SCHEMA_FOLLOWS;
-        return take_list(json, value, "$.follows", user->follows, &user->follow_count, reject);
+        return take_list(json, value, "$.follows", user->follows, &user->follow_count);
     case USER_MEMBER_COUNT:
         break;
     }
@@ -602,6 +642,7 @@ enum fr_status schema_user_from_json_as(struct schema_json *json, struct fr_slic
     uint32_t seen = 0;
     size_t count;
     int index = 0;
+    json->reject = out_reject;
     FR_TRY(open_document(json, text, out_reject, &count));
     schema_user_clear(out_user);
     for (size_t i = 0; i < count; i++) {
@@ -613,8 +654,7 @@ enum fr_status schema_user_from_json_as(struct schema_json *json, struct fr_slic
 }
 
 enum fr_status schema_user_from_json(struct schema_json *json, struct fr_slice text,
-                                     struct schema_user *out_user,
-                                     struct schema_reject *out_reject)
+                                     struct schema_user *out_user, struct schema_reject *out_reject)
 {
     return schema_user_from_json_as(json, (struct fr_slice){0}, text, out_user, out_reject);
 }

@@ -2,8 +2,8 @@
  *
  * schema: a scanner of JSON by RFC 8259's grammar that builds nothing. It finds where a value ends
  * (to split bodies without a second copy of them) and where a fault lies (for messages; simdjson
- * does not tell). It accepts exactly what simdjson accepts, but for UTF-8 and the size of numbers; a
- * fuzz target compares the two. Recursion-free: one bit a level. Thread: any.
+ * does not tell). It accepts exactly what simdjson accepts, but for UTF-8 and the size of numbers;
+ * a fuzz target compares the two. Recursion-free: one bit a level. Thread: any.
  */
 #include "schema/schema_priv.h"
 
@@ -20,8 +20,8 @@ static enum fr_status fault(const char *what, const char **out_what)
 
 size_t schema__scan_space(struct fr_slice text, size_t at)
 {
-    while (at < text.bytes && (text.ptr[at] == ' ' || text.ptr[at] == '\n' || text.ptr[at] == '\r'
-                               || text.ptr[at] == '\t'))
+    while (at < text.bytes && (text.ptr[at] == ' ' || text.ptr[at] == '\n' ||
+                               text.ptr[at] == '\r' || text.ptr[at] == '\t'))
         at++;
     return at;
 }
@@ -32,8 +32,8 @@ static bool word_ends_run(const char *at)
     uint64_t word;
     memcpy(&word, at, sizeof(word));
     uint64_t quote = word ^ (LOW_BITS * '"'), slash = word ^ (LOW_BITS * '\\');
-    uint64_t hit = ((quote - LOW_BITS) & ~quote) | ((slash - LOW_BITS) & ~slash)
-                   | ((word - LOW_BITS * 0x20) & ~word);
+    uint64_t hit = ((quote - LOW_BITS) & ~quote) | ((slash - LOW_BITS) & ~slash) |
+                   ((word - LOW_BITS * 0x20) & ~word);
     return (hit & HIGH_BITS) != 0;
 }
 
@@ -74,7 +74,8 @@ static enum fr_status scan_escape(struct fr_slice text, size_t *at, const char *
     if (code < 0xd800 || code > 0xdbff)
         return FR_OK;
     int32_t low = text.bytes - *at >= 6 && text.ptr[*at] == '\\' && text.ptr[*at + 1] == 'u'
-                      ? hex4(text, *at + 2) : -1;
+                      ? hex4(text, *at + 2)
+                      : -1;
     if (low < 0xdc00 || low > 0xdfff)
         return fault("half of a surrogate pair", out_what);
     *at += 6;
@@ -168,8 +169,8 @@ static bool push(struct levels *levels, bool object)
     if (top == SCHEMA__JSON_SCAN_DEPTH_MAX)
         return false;
     uint8_t bit = (uint8_t)(1u << (top % 8));
-    levels->bits[top / 8] = (uint8_t)(object ? levels->bits[top / 8] | bit
-                                             : levels->bits[top / 8] & ~bit);
+    levels->bits[top / 8] =
+        (uint8_t)(object ? levels->bits[top / 8] | bit : levels->bits[top / 8] & ~bit);
     levels->depth++;
     return true;
 }
@@ -229,7 +230,8 @@ static enum fr_status scan_end(struct fr_slice text, size_t *at, struct levels *
         }
         if (c != (object ? '}' : ']'))
             return fault(next < text.bytes ? "no comma or closing bracket where one should be"
-                                           : "the end before the closing bracket", out_what);
+                                           : "the end before the closing bracket",
+                         out_what);
         (*at)++;
         levels->depth--;
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // schema__doc over simdjson's DOM: see json_shim.h. The only C++ file of the program.
-// Thread: one document at a time per parser. Owner: the parser owns the document's tape and strings.
+// Thread: one document at a time per parser. Owner: the parser owns the document's tape and
+// strings.
 
 #define SIMDJSON_EXCEPTIONS 0
 #include <simdjson.h>
@@ -16,7 +17,9 @@ using simdjson::dom::element_type;
 
 struct schema__doc {
     simdjson::dom::parser parser;
-    explicit schema__doc(size_t bytes_max) noexcept : parser(bytes_max) {}
+    explicit schema__doc(size_t bytes_max) noexcept : parser(bytes_max)
+    {
+    }
 };
 
 static_assert(std::is_trivially_copyable<element>::value, "an element travels as plain words");

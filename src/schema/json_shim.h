@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * schema__doc: simdjson's DOM parser as C sees it. The C++ stays in json_shim.cc; everything here is
- * plain data. One parser, one document at a time: values and texts live until the next parse.
- * No exception leaves; no call allocates once the parser has seen a document as long as this one.
+ * schema__doc: simdjson's DOM parser as C sees it. The C++ stays in json_shim.cc; everything here
+ * is plain data. One parser, one document at a time: values and texts live until the next parse. No
+ * exception leaves; no call allocates once the parser has seen a document as long as this one.
  */
 #ifndef SCHEMA_JSON_SHIM_H
 #define SCHEMA_JSON_SHIM_H
@@ -57,8 +57,8 @@ enum fr_status schema__doc_parse(struct schema__doc *doc, struct fr_slice text,
 
 /* Members of an object, values of an array, in order: fills at most `max` and gives how many there
  * are, at most max + 1 (so that "too many" can be told). */
-size_t schema__object_members(const struct schema__value *object, struct schema__member *out_members,
-                              size_t max);
+size_t schema__object_members(const struct schema__value *object,
+                              struct schema__member *out_members, size_t max);
 size_t schema__array_values(const struct schema__value *array, struct schema__value *out_values,
                             size_t max);
 

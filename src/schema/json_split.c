@@ -28,8 +28,9 @@ static enum fr_status malformed(struct fr_slice body, size_t at, const char *wha
 {
     char seen[32];
     schema__seen(seen, sizeof(seen), fr_slice_of(body.ptr + at, FR_MIN(body.bytes - at, 16u)));
-    fr_ignore(base_fail(error, FR_INVALID, "schema", "malformed JSON array: %s at byte %zu (\"%s\")",
-                        what, at, seen), "returned below");
+    fr_ignore(base_fail(error, FR_INVALID, "schema",
+                        "malformed JSON array: %s at byte %zu (\"%s\")", what, at, seen),
+              "returned below");
     base_hint(error, "nothing of the body was taken; send one object a line (NDJSON) to have the "
                      "good ones taken");
     return FR_INVALID;
@@ -84,7 +85,8 @@ static enum fr_status find_elements(struct schema_json *json, struct fr_slice bo
     if (what)
         return malformed(body, at, what, error);
     return push_span(json, count, (struct schema__span){0, 0}) /* ends the list */
-               ? FR_OK : base_fail(error, FR_MEMORY, "schema", "no memory for %u elements", count);
+               ? FR_OK
+               : base_fail(error, FR_MEMORY, "schema", "no memory for %u elements", count);
 }
 
 static enum fr_status split_array(struct schema_json *json, struct fr_slice body,
@@ -92,8 +94,7 @@ static enum fr_status split_array(struct schema_json *json, struct fr_slice body
 {
     /* `each` may parse, which leaves the spans alone, but not split. */
     for (uint32_t i = 0; json->spans[i].bytes; i++)
-        FR_TRY(each(context, i,
-                    fr_slice_of(body.ptr + json->spans[i].at, json->spans[i].bytes)));
+        FR_TRY(each(context, i, fr_slice_of(body.ptr + json->spans[i].at, json->spans[i].bytes)));
     return FR_OK;
 }
 
@@ -104,8 +105,8 @@ static bool next_line(struct fr_slice body, size_t *at, struct fr_slice *out_lin
         const char *first = body.ptr + *at, *end = memchr(first, '\n', body.bytes - *at);
         size_t bytes = end ? (size_t)(end - first) : body.bytes - *at;
         *at += bytes;
-        while (bytes > 0 && (first[bytes - 1] == '\r' || first[bytes - 1] == ' '
-                             || first[bytes - 1] == '\t'))
+        while (bytes > 0 &&
+               (first[bytes - 1] == '\r' || first[bytes - 1] == ' ' || first[bytes - 1] == '\t'))
             bytes--;
         *out_line = fr_slice_of(first, bytes);
         return true;
@@ -149,8 +150,8 @@ static struct fr_slice trimmed(struct fr_slice body)
         body = fr_slice_of(body.ptr + 3, body.bytes - 3);
     size_t at = schema__scan_space(body, 0);
     body = fr_slice_of(body.ptr + at, body.bytes - at);
-    while (body.bytes > 0 && body.ptr[body.bytes - 1] != '\0'
-           && strchr(" \t\r\n", body.ptr[body.bytes - 1]))
+    while (body.bytes > 0 && body.ptr[body.bytes - 1] != '\0' &&
+           strchr(" \t\r\n", body.ptr[body.bytes - 1]))
         body.bytes--;
     return body;
 }

@@ -83,8 +83,9 @@ static void put_attributes(struct base_buf *out, const struct schema_pair *pairs
 
 static bool context_is_empty(const struct schema_context *c)
 {
-    return c->device.bytes + c->os.bytes + c->country.bytes + c->region.bytes + c->city.bytes
-               + c->referrer.bytes + c->language.bytes + c->extra_count == 0;
+    return c->device.bytes + c->os.bytes + c->country.bytes + c->region.bytes + c->city.bytes +
+               c->referrer.bytes + c->language.bytes + c->extra_count ==
+           0;
 }
 
 static void put_context(struct base_buf *out, const struct schema_context *context, bool *first)

@@ -3,9 +3,9 @@
  * schema: what may enter. Events, items and users: their plain structs, their rules, their JSON and
  * binary codecs; records as the journal carries them; slates.
  *
- * Decoding borrows: slices of a decoded thing point into its input (binary) or into the parser (JSON).
- * Encoding appends to a base_buf. After a failed decode the output is not to be used: these structs
- * are filled in place, not copied. Thread: any, one object at a time.
+ * Decoding borrows: slices of a decoded thing point into its input (binary) or into the parser
+ * (JSON). Encoding appends to a base_buf. After a failed decode the output is not to be used: these
+ * structs are filled in place, not copied. Thread: any, one object at a time.
  */
 #ifndef SCHEMA_SCHEMA_H
 #define SCHEMA_SCHEMA_H
@@ -22,8 +22,8 @@ enum {
     SCHEMA_CONTEXT_EXTRA_MAX = 16,
     SCHEMA_TITLE_BYTES_MAX = 1024,
     SCHEMA_TEXT_BYTES_MAX = 16384,
-    SCHEMA_LIST_MAX = 64,       /* categories, tags, attributes, follows in one change */
-    SCHEMA_TYPES_MAX = 32,      /* built-in and custom event types together */
+    SCHEMA_LIST_MAX = 64,  /* categories, tags, attributes, follows in one change */
+    SCHEMA_TYPES_MAX = 32, /* built-in and custom event types together */
     SCHEMA_JSON_DEPTH_MAX = 8,
 };
 
@@ -57,8 +57,17 @@ struct schema_type {
 /* The table of types: the built-in ones first, in this fixed order (journals store the name of a
  * custom type in a record of its own, so that replay does not depend on the configuration). */
 enum {
-    SCHEMA_VIEW, SCHEMA_CLICK, SCHEMA_DWELL, SCHEMA_SCROLL, SCHEMA_LIKE, SCHEMA_DISLIKE,
-    SCHEMA_RATING, SCHEMA_ADD_TO_CART, SCHEMA_PURCHASE, SCHEMA_SHARE, SCHEMA_EXPOSURE,
+    SCHEMA_VIEW,
+    SCHEMA_CLICK,
+    SCHEMA_DWELL,
+    SCHEMA_SCROLL,
+    SCHEMA_LIKE,
+    SCHEMA_DISLIKE,
+    SCHEMA_RATING,
+    SCHEMA_ADD_TO_CART,
+    SCHEMA_PURCHASE,
+    SCHEMA_SHARE,
+    SCHEMA_EXPOSURE,
     SCHEMA_BUILT_IN_COUNT
 };
 struct schema_types {
@@ -89,25 +98,34 @@ struct schema_context {
 };
 
 struct schema_event {
-    struct base_hash128 key;  /* dedupe key: of the id when given, else as the source says */
-    struct fr_slice id;       /* as given; empty when absent */
-    struct fr_slice user;     /* required */
-    struct fr_slice session;  /* empty: cut by inactivity */
-    struct fr_slice item;     /* required */
-    struct fr_slice request;  /* the answer it reacts to; may be empty */
-    int64_t time_us;          /* Unix time, microseconds; > 0 */
+    struct base_hash128 key; /* dedupe key: of the id when given, else as the source says */
+    struct fr_slice id;      /* as given; empty when absent */
+    struct fr_slice user;    /* required */
+    struct fr_slice session; /* empty: cut by inactivity */
+    struct fr_slice item;    /* required */
+    struct fr_slice request; /* the answer it reacts to; may be empty */
+    int64_t time_us;         /* Unix time, microseconds; > 0 */
     double value;
     bool has_value;
-    uint8_t type;             /* index into schema_types */
+    uint8_t type; /* index into schema_types */
     struct schema_context context;
 };
 
 enum schema_field { /* bits of `present`: what a PATCH carries */
-    SCHEMA_TITLE = 1 << 0, SCHEMA_TEXT = 1 << 1, SCHEMA_CATEGORIES = 1 << 2, SCHEMA_TAGS = 1 << 3,
-    SCHEMA_AUTHOR = 1 << 4, SCHEMA_PUBLISHED = 1 << 5, SCHEMA_EXPIRES = 1 << 6,
-    SCHEMA_LENGTH = 1 << 7, SCHEMA_PRICE = 1 << 8, SCHEMA_LANGUAGE = 1 << 9,
-    SCHEMA_IMAGE = 1 << 10, SCHEMA_ATTRIBUTES = 1 << 11, SCHEMA_HIDDEN = 1 << 12,
-    SCHEMA_FOLLOWS = 1 << 13,
+                    SCHEMA_TITLE = 1 << 0,
+                    SCHEMA_TEXT = 1 << 1,
+                    SCHEMA_CATEGORIES = 1 << 2,
+                    SCHEMA_TAGS = 1 << 3,
+                    SCHEMA_AUTHOR = 1 << 4,
+                    SCHEMA_PUBLISHED = 1 << 5,
+                    SCHEMA_EXPIRES = 1 << 6,
+                    SCHEMA_LENGTH = 1 << 7,
+                    SCHEMA_PRICE = 1 << 8,
+                    SCHEMA_LANGUAGE = 1 << 9,
+                    SCHEMA_IMAGE = 1 << 10,
+                    SCHEMA_ATTRIBUTES = 1 << 11,
+                    SCHEMA_HIDDEN = 1 << 12,
+                    SCHEMA_FOLLOWS = 1 << 13,
 };
 
 struct schema_item {
@@ -131,40 +149,7 @@ struct schema_user {
     uint32_t present;
 };
 
-/* ---- rules ------------------------------------------------------------------------------ */
-
-/* Why one thing was refused. */
-struct schema_reject {
-    char path[64];      /* JSON path, "$.context.device"; a column for CSV, "column 4 (time)" */
-    char rule[96];      /* the rule broken: "must be a number of stars from 0 to 5" */
-    char seen[96];      /* the value seen, cut and escaped to printable UTF-8 */
-    char hint[96];      /* what to do; may be empty */
-};
-
-/* The rules on values, whatever format they came in: ids, texts, bounds, times, counts. The JSON
- * readers below apply them; readers of other formats fill the struct and call these. */
-FR_MUST_USE enum fr_status schema_event_check(const struct schema_types *types,
-                                              const struct schema_event *event,
-                                              struct schema_reject *out_reject);
-FR_MUST_USE enum fr_status schema_item_check(const struct schema_item *item,
-                                             struct schema_reject *out_reject);
-FR_MUST_USE enum fr_status schema_user_check(const struct schema_user *user,
-                                             struct schema_reject *out_reject);
-/* Fills a reject; `seen` is cut and escaped. rule, hint: static or copied; hint may be NULL. Gives
- * FR_INVALID, to be returned. */
-enum fr_status schema_reject_set(struct schema_reject *reject, const char *path, const char *rule,
-                                 struct fr_slice seen, const char *hint);
-/* The rule that an id breaks (static), or NULL: 1 .. 256 bytes of valid UTF-8, not blank, no
- * control characters. Ids are compared byte by byte: case, accents and composition matter. */
-const char *schema_id_fault(struct fr_slice id);
-bool schema_utf8_valid(struct fr_slice text);
-/* The name of `count` nearest to `text` (at most two edits away, or a known synonym), or NULL. */
-const char *schema_nearest(struct fr_slice text, const char *const *names, size_t count);
-
-/* Empties a struct without touching its lists beyond their counts. */
-void schema_event_clear(struct schema_event *event);
-void schema_item_clear(struct schema_item *item);
-void schema_user_clear(struct schema_user *user);
+#include "schema/rules.h"
 
 /* ---- JSON ------------------------------------------------------------------------------- */
 
@@ -211,9 +196,10 @@ FR_MUST_USE enum fr_status schema_user_from_json_as(struct schema_json *json, st
  * messages. Depth up to 1,024; says nothing about UTF-8 and the size of numbers. */
 int64_t schema_json_fault(struct fr_slice text, const char **out_what);
 
-/* Passes one JSON value of `text` from *at on (space before it allowed): for splitting what does not
- * fit the memory. FR_INVALID: *at is the fault, out_what says it. */
-FR_MUST_USE enum fr_status schema_json_scan(struct fr_slice text, size_t *at, const char **out_what);
+/* Passes one JSON value of `text` from *at on (space before it allowed): for splitting what does
+ * not fit the memory. FR_INVALID: *at is the fault, out_what says it. */
+FR_MUST_USE enum fr_status schema_json_scan(struct fr_slice text, size_t *at,
+                                            const char **out_what);
 
 /* Splits a body into its documents, calling `each` with the raw text of each: a JSON array's
  * elements, one object (also over several lines), or NDJSON lines (CRLF, blank lines, a leading
@@ -226,23 +212,12 @@ FR_MUST_USE enum fr_status schema_json_split(struct schema_json *json, struct fr
                                              uint32_t count_max, schema_each_fn each, void *context,
                                              struct fr_error *error);
 
+/* Things as the readers above take them; empty members are left out. */
 void schema_event_to_json(const struct schema_event *event, const struct schema_types *types,
                           struct base_buf *out);
 void schema_item_to_json(const struct schema_item *item, struct base_buf *out);
 void schema_user_to_json(const struct schema_user *user, struct base_buf *out);
 void schema_reject_to_json(const struct schema_reject *reject, struct base_buf *out);
-
-/* RFC 3339 with a zone, or Unix seconds / milliseconds / microseconds by magnitude
- * (< 1e11 s, < 1e14 ms, else us; decimals allowed). FR_INVALID with a reason in out_rule (static). */
-FR_MUST_USE enum fr_status schema_time_parse(struct fr_slice text, int64_t *out_us,
-                                             const char **out_rule);
-FR_MUST_USE enum fr_status schema_time_from_int(int64_t number, int64_t *out_us,
-                                                const char **out_rule);
-FR_MUST_USE enum fr_status schema_time_from_double(double number, int64_t *out_us,
-                                                   const char **out_rule);
-/* A decimal number, whole text ("3.5", "-2", "1e3"); false when it is not one or not finite. */
-FR_MUST_USE bool schema_number_parse(struct fr_slice text, double *out_number);
-void schema_time_print(int64_t time_us, struct base_buf *out); /* 2026-11-24T05:30:15.123456Z */
 
 /* ---- binary: what journal records carry -------------------------------------------------- */
 
@@ -265,6 +240,8 @@ enum schema_kind {
     SCHEMA_KIND_CONFIG = 15,     /* options that the fold depends on, from here on */
 };
 
+/* Encoding appends; decoding borrows. FR_CORRUPT: not what encode wrote, today or in a later
+ * version. */
 void schema_event_encode(const struct schema_event *event, struct base_buf *out);
 FR_MUST_USE enum fr_status schema_event_decode(struct fr_slice bytes, struct schema_event *out);
 void schema_item_encode(const struct schema_item *item, struct base_buf *out);

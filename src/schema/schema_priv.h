@@ -27,6 +27,7 @@ struct schema__span {
 struct schema_json {
     struct schema__doc *doc;
     uint8_t key[16];
+    struct schema_reject *reject; /* of the document at hand; the caller's */
     struct schema__member members[SCHEMA__MEMBERS_MAX];
     struct schema__value values[SCHEMA__MEMBERS_MAX];
     char number_text[SCHEMA_LIST_MAX][SCHEMA__NUMBER_TEXT_BYTES];

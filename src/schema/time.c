@@ -10,8 +10,8 @@
 #include <string.h>
 
 #define US_PER_S ((int64_t)1000000)
-#define UNIX_S_END ((int64_t)100000000000)       /* 1e11: seconds below, milliseconds from */
-#define UNIX_MS_END ((int64_t)100000000000000)   /* 1e14: microseconds from */
+#define UNIX_S_END ((int64_t)100000000000)     /* 1e11: seconds below, milliseconds from */
+#define UNIX_MS_END ((int64_t)100000000000000) /* 1e14: microseconds from */
 
 static int64_t days_from_civil(int64_t year, unsigned month, unsigned day)
 {
@@ -116,11 +116,13 @@ struct clock_time {
 
 static bool parse_date_time(struct fr_slice text, size_t *at, struct clock_time *t)
 {
-    if (!(digits(text, at, 4, &t->year) && letter(text, at, "-") && digits(text, at, 2, &t->month)
-          && letter(text, at, "-") && digits(text, at, 2, &t->day) && letter(text, at, "Tt ")))
+    if (!(digits(text, at, 4, &t->year) && letter(text, at, "-") &&
+          digits(text, at, 2, &t->month) && letter(text, at, "-") && digits(text, at, 2, &t->day) &&
+          letter(text, at, "Tt ")))
         return false;
-    if (!(digits(text, at, 2, &t->hour) && letter(text, at, ":") && digits(text, at, 2, &t->minute)
-          && letter(text, at, ":") && digits(text, at, 2, &t->second)))
+    if (!(digits(text, at, 2, &t->hour) && letter(text, at, ":") &&
+          digits(text, at, 2, &t->minute) && letter(text, at, ":") &&
+          digits(text, at, 2, &t->second)))
         return false;
     t->fraction_us = 0;
     if (!letter(text, at, "."))
@@ -139,8 +141,9 @@ static bool parse_zone(struct fr_slice text, size_t *at, int *out_minutes)
     if (letter(text, at, "Zz"))
         return true;
     bool west = *at < text.bytes && text.ptr[*at] == '-';
-    if (!(letter(text, at, "+-") && digits(text, at, 2, &hours) && letter(text, at, ":")
-          && digits(text, at, 2, &minutes)) || hours > 23 || minutes > 59)
+    if (!(letter(text, at, "+-") && digits(text, at, 2, &hours) && letter(text, at, ":") &&
+          digits(text, at, 2, &minutes)) ||
+        hours > 23 || minutes > 59)
         return false;
     *out_minutes = (int)(hours * 60 + minutes) * (west ? -1 : 1);
     return true;
@@ -162,9 +165,9 @@ static enum fr_status parse_rfc3339(struct fr_slice text, int64_t *out_us, const
         return fail("must be a day of the calendar", out_rule);
     if (t.hour > 23 || t.minute > 59 || t.second > 60) /* 60: a leap second */
         return fail("must be a time of day", out_rule);
-    int64_t seconds = days_from_civil((int64_t)t.year, t.month, t.day) * 86400
-                      + (int64_t)(t.hour * 3600 + t.minute * 60 + t.second)
-                      - (int64_t)zone_minutes * 60;
+    int64_t seconds = days_from_civil((int64_t)t.year, t.month, t.day) * 86400 +
+                      (int64_t)(t.hour * 3600 + t.minute * 60 + t.second) -
+                      (int64_t)zone_minutes * 60;
     return bounded(seconds * US_PER_S + t.fraction_us, out_us, out_rule);
 }
 
@@ -173,8 +176,8 @@ enum fr_status schema_time_parse(struct fr_slice text, int64_t *out_us, const ch
     size_t digit_count = 0;
     int64_t number = 0;
     double real;
-    while (digit_count < text.bytes && digit_count < 19
-           && (unsigned char)text.ptr[digit_count] - (unsigned)'0' <= 9) {
+    while (digit_count < text.bytes && digit_count < 19 &&
+           (unsigned char)text.ptr[digit_count] - (unsigned)'0' <= 9) {
         int64_t digit = text.ptr[digit_count++] - '0';
         if (number > (INT64_MAX - digit) / 10)
             return fail("must not be after the year 9999", out_rule);

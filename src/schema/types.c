@@ -11,14 +11,14 @@
 static const struct schema_type built_in[SCHEMA_BUILT_IN_COUNT] = {
     [SCHEMA_VIEW] = {.name = "view", .weight = 0.5f},
     [SCHEMA_CLICK] = {.name = "click", .weight = 1.0f},
-    [SCHEMA_DWELL] = {.name = "dwell", .weight = 1.5f, .rule = SCHEMA_VALUE_SECONDS, .low = 5.0f,
-                      .high = 60.0f},
-    [SCHEMA_SCROLL] = {.name = "scroll", .weight = 1.0f, .rule = SCHEMA_VALUE_DEPTH, .low = 0.25f,
-                       .high = 0.9f},
+    [SCHEMA_DWELL] =
+        {.name = "dwell", .weight = 1.5f, .rule = SCHEMA_VALUE_SECONDS, .low = 5.0f, .high = 60.0f},
+    [SCHEMA_SCROLL] =
+        {.name = "scroll", .weight = 1.0f, .rule = SCHEMA_VALUE_DEPTH, .low = 0.25f, .high = 0.9f},
     [SCHEMA_LIKE] = {.name = "like", .weight = 2.0f},
     [SCHEMA_DISLIKE] = {.name = "dislike", .weight = -2.0f},
-    [SCHEMA_RATING] = {.name = "rating", .weight = 2.5f, .rule = SCHEMA_VALUE_STARS, .low = 2.5f,
-                       .high = 5.0f},
+    [SCHEMA_RATING] =
+        {.name = "rating", .weight = 2.5f, .rule = SCHEMA_VALUE_STARS, .low = 2.5f, .high = 5.0f},
     [SCHEMA_ADD_TO_CART] = {.name = "add_to_cart", .weight = 2.0f, .rule = SCHEMA_VALUE_PRICE},
     [SCHEMA_PURCHASE] = {.name = "purchase", .weight = 4.0f, .rule = SCHEMA_VALUE_PRICE},
     [SCHEMA_SHARE] = {.name = "share", .weight = 2.0f},
@@ -84,8 +84,8 @@ static const char *type_fault(const struct schema_type *type)
         return "the weight must be a number from -1000 to 1000";
     if (!isfinite(type->min) || !isfinite(type->max) || type->min > type->max)
         return "min must not be above max";
-    if (is_graded(type->rule) && !(isfinite(type->low) && isfinite(type->high)
-                                   && type->low < type->high))
+    if (is_graded(type->rule) &&
+        !(isfinite(type->low) && isfinite(type->high) && type->low < type->high))
         return "low must be below high";
     return NULL;
 }
@@ -94,8 +94,8 @@ enum fr_status schema_types_set(struct schema_types *types, const struct schema_
                                 struct fr_error *error)
 {
     struct schema_type row = *type;
-    int found = is_name(row.name, sizeof(row.name))
-                    ? schema_types_find(types, fr_slice_str(row.name)) : -1;
+    int found =
+        is_name(row.name, sizeof(row.name)) ? schema_types_find(types, fr_slice_str(row.name)) : -1;
     if (found >= 0 && !types->row[found].is_custom) {
         row.rule = types->row[found].rule;
         row.is_exposure = types->row[found].is_exposure;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The binary codecs: any bytes either decode to something that encodes and decodes to itself, or are
- * refused.
+ * The binary codecs: any bytes either decode to something that encodes and decodes to itself, or
+ * are refused.
  */
 #include "schema/schema.h"
 

@@ -27,8 +27,9 @@ static void check_event(const struct schema_event *event)
 static void check_record(const struct ingest_record *record)
 {
     struct schema_reject reject;
-    FR_ASSERT((record->event != NULL) + (record->item != NULL) + (record->user != NULL)
-                  + (record->reject != NULL) == 1);
+    FR_ASSERT((record->event != NULL) + (record->item != NULL) + (record->user != NULL) +
+                  (record->reject != NULL) ==
+              1);
     if (record->event)
         check_event(record->event);
     if (record->item)
@@ -61,8 +62,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     struct fr_slice input = fr_slice_of((const char *)data + 1, size - 1);
-    if (ingest_reader_open_memory(input, &choices[data[0] % FR_COUNT_OF(choices)], &error, &reader)
-        != FR_OK)
+    if (ingest_reader_open_memory(input, &choices[data[0] % FR_COUNT_OF(choices)], &error,
+                                  &reader) != FR_OK)
         return 0;
     enum fr_status status;
     for (int i = 0; (status = ingest_reader_next(reader, &record, &error)) == FR_OK; i++) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Events from JSON. What was accepted keeps the rules, survives its bytes and its own JSON; what simdjson
- * takes as JSON the scanner takes too, and the other way round but for UTF-8, sizes and depth.
+ * Events from JSON. What was accepted keeps the rules, survives its bytes and its own JSON; what
+ * simdjson takes as JSON the scanner takes too, and the other way round but for UTF-8, sizes and
+ * depth.
  */
 #include "schema/schema.h"
 
@@ -39,8 +40,8 @@ static void check_accepted(const struct schema_event *event)
     FR_ASSERT(fr_slice_equal(base_buf_slice(&one), base_buf_slice(&two)));
     base_buf_clear(&text);
     schema_event_to_json(event, &types, &text);
-    FR_ASSERT(schema_event_from_json(other, &types, base_buf_slice(&text), 0, &copy, &reject)
-              == FR_OK);
+    FR_ASSERT(schema_event_from_json(other, &types, base_buf_slice(&text), 0, &copy, &reject) ==
+              FR_OK);
     encode(&copy, &two);
     FR_ASSERT(fr_slice_equal(base_buf_slice(&one), base_buf_slice(&two)));
 }
@@ -49,8 +50,12 @@ static void check_accepted(const struct schema_event *event)
 static void check_refused(struct fr_slice input, const struct schema_reject *reject)
 {
     static const char *const beyond_grammar[] = {
-        "is nested too deeply", "is not valid UTF-8", "has a number that is malformed or too large",
-        "must be a JSON object", "has more than 64 members", "is too long",
+        "is nested too deeply",
+        "is not valid UTF-8",
+        "has a number that is malformed or too large",
+        "must be a JSON object",
+        "has more than 64 members",
+        "is too long",
     };
     const char *what;
     bool well_formed = schema_json_fault(input, &what) < 0;
@@ -72,8 +77,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct schema_reject reject = {.path = ""};
     struct fr_slice input = fr_slice_of((const char *)data, size);
     start();
-    enum fr_status status = schema_event_from_json(json, &types, input, 1795498215000000, &event,
-                                                   &reject);
+    enum fr_status status =
+        schema_event_from_json(json, &types, input, 1795498215000000, &event, &reject);
     if (status == FR_OK)
         check_accepted(&event);
     else if (status == FR_INVALID)

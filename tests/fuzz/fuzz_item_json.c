@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Items and users from JSON, and bodies split into them: what was accepted survives its bytes and its
- * own JSON.
+ * Items and users from JSON, and bodies split into them: what was accepted survives its bytes and
+ * its own JSON.
  */
 #include "schema/schema.h"
 
@@ -68,8 +68,8 @@ static void check_user(struct fr_slice input)
 static enum fr_status each(void *context, uint32_t index, struct fr_slice part)
 {
     const struct fr_slice *input = context;
-    FR_ASSERT(index < 100 && part.ptr >= input->ptr
-              && part.ptr + part.bytes <= input->ptr + input->bytes);
+    FR_ASSERT(index < 100 && part.ptr >= input->ptr &&
+              part.ptr + part.bytes <= input->ptr + input->bytes);
     check_item(part);
     check_user(part);
     return FR_OK;

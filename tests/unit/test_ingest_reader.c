@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ingest: files of all formats, read from memory and, compressed, from disk: what is understood, what
- * is refused and where, and what damage does.
+ * ingest: files of all formats, read from memory and, compressed, from disk: what is understood,
+ * what is refused and where, and what damage does.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -73,8 +73,7 @@ static void expect(const char *text, const struct ingest_reader_options *options
         plain = *options;
     plain.types = &types;
     base_buf_init(&out, 0);
-    enum fr_status status =
-        ingest_reader_open_memory(fr_slice_str(text), &plain, &error, &reader);
+    enum fr_status status = ingest_reader_open_memory(fr_slice_str(text), &plain, &error, &reader);
     if (status != FR_OK)
         fail_msg("%s\n did not open: %s", text, error.message);
     assert_int_equal(read_all(reader, &out, &error), FR_END);
@@ -95,8 +94,7 @@ static void refuse(const char *text, const struct ingest_reader_options *options
     if (options)
         plain = *options;
     plain.types = &types;
-    enum fr_status status =
-        ingest_reader_open_memory(fr_slice_str(text), &plain, &error, &reader);
+    enum fr_status status = ingest_reader_open_memory(fr_slice_str(text), &plain, &error, &reader);
     if (status == FR_OK || !(strstr(error.message, word) || strstr(error.hint, word)))
         fail_msg("%s gave %d %s; %s", text, (int)status, error.message, error.hint);
 }
@@ -109,20 +107,28 @@ static void test_ready_formats(void **state)
     expect("1::1193::5::978300760\n1::661::3::978302109\n", NULL,
            "1 1193 rating=5 @978300760\n1 661 rating=3 @978302109\n");
     expect("1::Toy Story (1995)::Animation|Children's\n2::Caf\xe9 (1995)::Drama\n", NULL,
-           "{\"id\":\"1\",\"title\":\"Toy Story (1995)\",\"categories\":[\"Animation\",\"Children's\"]}\n"
+           "{\"id\":\"1\",\"title\":\"Toy Story "
+           "(1995)\",\"categories\":[\"Animation\",\"Children's\"]}\n"
            "{\"id\":\"2\",\"title\":\"Caf\xc3\xa9 (1995)\",\"categories\":[\"Drama\"]}\n");
     expect("1::F::1::10::48067\n", NULL,
-           "{\"id\":\"1\",\"attributes\":{\"gender\":\"F\",\"age\":\"1\",\"occupation\":\"10\",\"zip\":\"48067\"}}\n");
-    expect("1|Toy Story (1995)|01-Jan-1995||http://x|0|0|0|1|1|1|0|0|0|0|0|0|0|0|0|0|0|0|0\n", NULL,
-           "{\"id\":\"1\",\"title\":\"Toy Story (1995)\",\"categories\":[\"Animation\",\"Children's\","
-           "\"Comedy\"],\"published\":\"1995-01-01T00:00:00Z\"}\n");
+           "{\"id\":\"1\",\"attributes\":{\"gender\":\"F\",\"age\":\"1\",\"occupation\":\"10\","
+           "\"zip\":\"48067\"}}\n");
+    expect(
+        "1|Toy Story (1995)|01-Jan-1995||http://x|0|0|0|1|1|1|0|0|0|0|0|0|0|0|0|0|0|0|0\n", NULL,
+        "{\"id\":\"1\",\"title\":\"Toy Story (1995)\",\"categories\":[\"Animation\",\"Children's\","
+        "\"Comedy\"],\"published\":\"1995-01-01T00:00:00Z\"}\n");
     expect("1|24|M|technician|85711\n2|53|F|other|94043\n", NULL,
-           "{\"id\":\"1\",\"attributes\":{\"age\":\"24\",\"gender\":\"M\",\"occupation\":\"technician\",\"zip\":\"85711\"}}\n"
-           "{\"id\":\"2\",\"attributes\":{\"age\":\"53\",\"gender\":\"F\",\"occupation\":\"other\",\"zip\":\"94043\"}}\n");
-    expect("userId,movieId,rating,timestamp\n1,1,4.0,964982703\n", NULL, "1 1 rating=4 @964982703\n");
+           "{\"id\":\"1\",\"attributes\":{\"age\":\"24\",\"gender\":\"M\",\"occupation\":"
+           "\"technician\",\"zip\":\"85711\"}}\n"
+           "{\"id\":\"2\",\"attributes\":{\"age\":\"53\",\"gender\":\"F\",\"occupation\":\"other\","
+           "\"zip\":\"94043\"}}\n");
+    expect("userId,movieId,rating,timestamp\n1,1,4.0,964982703\n", NULL,
+           "1 1 rating=4 @964982703\n");
     expect("movieId,title,genres\n11,\"American President, The (1995)\",Comedy|Drama\n"
-           "12,\"The \"\"X\"\"\",(no genres listed)\n", NULL,
-           "{\"id\":\"11\",\"title\":\"American President, The (1995)\",\"categories\":[\"Comedy\",\"Drama\"]}\n"
+           "12,\"The \"\"X\"\"\",(no genres listed)\n",
+           NULL,
+           "{\"id\":\"11\",\"title\":\"American President, The "
+           "(1995)\",\"categories\":[\"Comedy\",\"Drama\"]}\n"
            "{\"id\":\"12\",\"title\":\"The \\\"X\\\"\"}\n");
     expect("user_id:token\titem_id:token\trating:float\ttimestamp:float\n196\t242\t3\t881250949\n",
            NULL, "196 242 rating=3 @881250949\n");
@@ -131,12 +137,14 @@ static void test_ready_formats(void **state)
            &(struct ingest_reader_options){.format = "recbole"},
            "196 242 rating=3 @881250949\n196 243 rating=5 @881250949\n");
     expect("item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
-           "1\tToy Story\t1995\tAnimation Children's\n", NULL,
+           "1\tToy Story\t1995\tAnimation Children's\n",
+           NULL,
            "{\"id\":\"1\",\"title\":\"Toy Story\",\"categories\":[\"Animation\",\"Children's\"],"
            "\"attributes\":{\"release_year\":\"1995\"}}\n");
     expect("user_id\tsession_id\tsession_start\tsession_size\tclick_article_id\tclick_timestamp\t"
            "click_environment\tclick_deviceGroup\tclick_os\tclick_country\tclick_region\t"
-           "click_referrer_type\n59\t1506\t1506826329000\t2\t234853\t1506826800026\t4\t3\t2\t1\t21\t1\n",
+           "click_referrer_"
+           "type\n59\t1506\t1506826329000\t2\t234853\t1506826800026\t4\t3\t2\t1\t21\t1\n",
            NULL, "59 234853 click @1506826800 s=1506 d=3\n");
 }
 
@@ -160,19 +168,25 @@ static void test_lists(void **state)
 static void test_columns_given(void **state)
 {
     (void)state;
-    expect("a;b;c;2024-02-29 12:00:00;x\n", &(struct ingest_reader_options){
-               .columns = "user=3,item=1,time=4,session=2,device=5", .separator = ";"},
+    expect("a;b;c;2024-02-29 12:00:00;x\n",
+           &(struct ingest_reader_options){.columns = "user=3,item=1,time=4,session=2,device=5",
+                                           .separator = ";"},
            "c a click @1709208000 s=b d=x\n");
-    expect("who,what,when\r\nu,i,1700000000000\r\n", &(struct ingest_reader_options){
-               .columns = "user=who,item=what,time=when"}, "u i click @1700000000\n");
-    expect("u,i,1700000000\n", &(struct ingest_reader_options){
-               .columns = "user=1,item=2,time=3", .time_unit = "ms"}, "u i click @1700000\n");
-    expect("u,i,buy,3\nv,j,cart,\nw,k,jump,1\n", &(struct ingest_reader_options){
-               .columns = "user=1,item=2,type=3,value=4"},
+    expect("who,what,when\r\nu,i,1700000000000\r\n",
+           &(struct ingest_reader_options){.columns = "user=who,item=what,time=when"},
+           "u i click @1700000000\n");
+    expect("u,i,1700000000\n",
+           &(struct ingest_reader_options){.columns = "user=1,item=2,time=3", .time_unit = "ms"},
+           "u i click @1700000\n");
+    expect("u,i,buy,3\nv,j,cart,\nw,k,jump,1\n",
+           &(struct ingest_reader_options){.columns = "user=1,item=2,type=3,value=4"},
            "u i purchase=3 @1577836800\nv j add_to_cart @1577836801\n"
            "!3 column 3 (type): is not a known event type\n");
-    expect("u\ti\nv\tj\n", &(struct ingest_reader_options){
-               .columns = "user=1,item=2", .separator = "tab", .type = "like", .header = "no"},
+    expect("u\ti\nv\tj\n",
+           &(struct ingest_reader_options){.columns = "user=1,item=2",
+                                           .separator = "tab",
+                                           .type = "like",
+                                           .header = "no"},
            "u i like @1577836800\nv j like @1577836801\n");
 }
 
@@ -181,14 +195,15 @@ static void test_guesses(void **state)
     (void)state;
     /* names in other words and order, quotes, a column nobody asked for */
     expect("when,product_id,visitorId,colour\n2024-01-01T00:00:00Z,p1,v1,red\n"
-           "2024-01-01T00:00:01Z,\"p,2\",v2,blue\n", NULL,
-           "v1 p1 click @1704067200\nv2 p,2 click @1704067201\n");
+           "2024-01-01T00:00:01Z,\"p,2\",v2,blue\n",
+           NULL, "v1 p1 click @1704067200\nv2 p,2 click @1704067201\n");
     /* no header: the time by its look, then user and item in order */
     expect("2024-01-01,ann,x1\n2024-01-02,bob,x2\n2024-01-03,cid,x1\n", NULL,
            "ann x1 click @1704067200\nbob x2 click @1704153600\ncid x1 click @1704240000\n");
     expect("ann,view,x1,1700000000\nbob,addtocart,x2,1700000001\nann,transaction,x2,1700000002\n",
-           NULL, "ann x1 view @1700000000\nbob x2 add_to_cart @1700000001\n"
-                 "ann x2 purchase @1700000002\n");
+           NULL,
+           "ann x1 view @1700000000\nbob x2 add_to_cart @1700000001\n"
+           "ann x2 purchase @1700000002\n");
     expect("10,20,5\n11,21,3\n12,22,1\n13,20,4\n", NULL,
            "10 20 rating=5 @1577836800\n11 21 rating=3 @1577836801\n12 22 rating=1 @1577836802\n"
            "13 20 rating=4 @1577836803\n");
@@ -207,11 +222,14 @@ static void test_json(void **state)
 {
     (void)state;
     expect("{\"user\":\"u\",\"item\":\"i\",\"type\":\"like\",\"timestamp\":1700000000}\r\n\n"
-           "{\"user\":\"u\",\"item\":\"i\",\"type\":\"like\"}\nnonsense\n", NULL,
+           "{\"user\":\"u\",\"item\":\"i\",\"type\":\"like\"}\nnonsense\n",
+           NULL,
            "u i like @1700000000\n!3 $.timestamp: is required\n!4 $: has a word other than true, "
            "false, null\n");
-    expect("\xef\xbb\xbf[ {\"user\":\"u\",\"item\":\"i\",\"type\":\"view\",\"timestamp\":1700000000} ,\n"
-           "{\"user\":\"u\"}]\n", NULL, "u i view @1700000000\n!2 $.type: is required\n");
+    expect("\xef\xbb\xbf[ "
+           "{\"user\":\"u\",\"item\":\"i\",\"type\":\"view\",\"timestamp\":1700000000} ,\n"
+           "{\"user\":\"u\"}]\n",
+           NULL, "u i view @1700000000\n!2 $.type: is required\n");
     expect("[]", NULL, "");
     expect("{\"id\":\"i\",\"title\":\"T\"}\n", NULL, "{\"id\":\"i\",\"title\":\"T\"}\n");
     expect("{\"id\":\"u\",\"follows\":[\"a\"]}\n", NULL, "{\"id\":\"u\",\"follows\":[\"a\"]}\n");
@@ -232,8 +250,9 @@ static void test_json_array_breaks_off(void **state)
         struct fr_error error = {0};
         struct base_buf out;
         base_buf_init(&out, 0);
-        assert_int_equal(
-            ingest_reader_open_memory(fr_slice_str(texts[i]), &options, &error, &reader), FR_OK);
+        assert_int_equal(ingest_reader_open_memory(fr_slice_str(texts[i]), &options, &error,
+                                                   &reader),
+                         FR_OK);
         assert_int_equal(read_all(reader, &out, &error), FR_INVALID);
         assert_true(error.message[0] != '\0');
         assert_true(out.count > 0 && out.bytes[0] == 'u'); /* what came before was given */
@@ -251,7 +270,8 @@ static void test_bad_rows(void **state)
            "u,i,x,1700000000\nu,i,nan,1700000000\nu,i,,1700000000\nu,i,3,\nu,i,3,yesterday\n"
            "u,i,3,0\nu,i,3,99999999999999999999\n\n \"q\"\"x,i,3,1700000000\n"
            "\"u\"x,i,3,1700000000\n\"u\"\"v\",\"i\nj\",3,1700000000,more\n\xff,i,3,1700000000\n"
-           "u\x01,i,3,1700000000\nu,i,-1,1700000000\nu,i,3,1700000000", &columns,
+           "u\x01,i,3,1700000000\nu,i,-1,1700000000\nu,i,3,1700000000",
+           &columns,
            "u i rating=3 @1700000000\n"
            "!2 row: has 3 columns, but column 4 is needed\n"
            "!3 column 1 (user): is required\n"
@@ -310,19 +330,21 @@ static void test_bad_options(void **state)
     refuse("", NULL, "nothing");
     refuse("\n\n", NULL, "separator");
     refuse("one\ntwo\n", NULL, "separator");
-    refuse("\x7f" "ELF\x02\x01\x01", NULL, "separator");
+    refuse("\x7f"
+           "ELF\x02\x01\x01",
+           NULL, "separator");
 }
 
 static void test_shift(void **state)
 {
     (void)state;
     expect("u,a,1700000005\nv,b,1700000001\nw,c,1700000005\n,d,1700000001\n",
-           &(struct ingest_reader_options){.columns = "user=1,item=2,time=3",
-                                           .shift_us = 1000000},
+           &(struct ingest_reader_options){.columns = "user=1,item=2,time=3", .shift_us = 1000000},
            "u a click @1700000006\nv b click @1700000002\nw c click @1700000006\n"
            "!4 column 1 (user): is required\n");
-    expect("u,a,1700000005\n", &(struct ingest_reader_options){
-               .columns = "user=1,item=2,time=3", .shift_us = -(int64_t)1800000000 * 1000000},
+    expect("u,a,1700000005\n",
+           &(struct ingest_reader_options){.columns = "user=1,item=2,time=3",
+                                           .shift_us = -(int64_t)1800000000 * 1000000},
            "!1 time: lies before 1970 once it is shifted\n");
 }
 
@@ -375,7 +397,8 @@ static size_t pack(const char *how, const char *text, size_t count, uint8_t *to,
     if (strcmp(how, "xz") == 0) {
         size_t used = 0;
         assert_int_equal(lzma_easy_buffer_encode(6, LZMA_CHECK_CRC64, NULL, (const uint8_t *)text,
-                                                 count, to, &used, max), LZMA_OK);
+                                                 count, to, &used, max),
+                         LZMA_OK);
         return used;
     }
     if (strcmp(how, "zstd") == 0)
@@ -383,7 +406,10 @@ static size_t pack(const char *how, const char *text, size_t count, uint8_t *to,
     if (strcmp(how, "gzip") == 0) {
         z_stream z = {0};
         assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
-        union { const char *in; unsigned char *out; } view = {.in = text};
+        union {
+            const char *in;
+            unsigned char *out;
+        } view = {.in = text};
         z.next_in = view.out;
         z.avail_in = (uInt)count;
         z.next_out = to;
@@ -403,8 +429,8 @@ static char *big_table(size_t *out_bytes)
     size_t at = 0;
     assert_non_null(text);
     for (int i = 0; i < 60000; i++)
-        at += (size_t)sprintf(text + at, "user%d,\"item %d\",%d\n", i % 997, i % 5003,
-                              1700000000 + i);
+        at += (size_t)snprintf(text + at, 40, "user%d,\"item %d\",%d\n", i % 997, i % 5003,
+                               1700000000 + i);
     *out_bytes = at;
     return text;
 }
@@ -467,13 +493,14 @@ static void test_long_lines(void **state)
     size_t bytes = 3 * INGEST_RECORD_BYTES_MAX, at;
     char *text = malloc(bytes + 200), path[128];
     assert_non_null(text);
-    at = (size_t)sprintf(text, "ann,x1,1700000000\nbob,");
+    at = (size_t)snprintf(text, 64, "ann,x1,1700000000\nbob,");
     memset(text + at, 'x', bytes);
     at += bytes;
-    at += (size_t)sprintf(text + at, ",1700000001\ncid,x3,1700000002\n");
+    at += (size_t)snprintf(text + at, 64, ",1700000001\ncid,x3,1700000002\n");
     put_file("long", text, at, path);
     struct ingest_reader_options options = {.types = &types,
-                                            .columns = "user=1,item=2,time=3", .separator = ","};
+                                            .columns = "user=1,item=2,time=3",
+                                            .separator = ","};
     struct ingest_reader *reader = NULL;
     struct base_buf out;
     struct fr_error error = {0};
@@ -508,7 +535,8 @@ static void test_preview(void **state)
     char path[128];
     const char text[] = "user,item,rating\nu1,i1,5\nu2,i2,nine\nu3,i3,3\n";
     put_file("preview", text, sizeof(text) - 1, path);
-    struct ingest_reader_options options = {.types = &types, .columns = "user=1,item=2,value=3",
+    struct ingest_reader_options options = {.types = &types,
+                                            .columns = "user=1,item=2,value=3",
                                             .header = "yes"};
     struct base_buf out;
     uint32_t understood = 0;
@@ -531,8 +559,8 @@ static int make_folder(void **state)
 static int drop_folder(void **state)
 {
     (void)state;
-    static const char *const names[] = {"plain", "gzip", "xz", "zstd", "cut", "flipped", "long",
-                                        "preview"};
+    static const char *const names[] = {"plain", "gzip",    "xz",   "zstd",
+                                        "cut",   "flipped", "long", "preview"};
     char path[128];
     for (size_t i = 0; i < FR_COUNT_OF(names); i++) {
         snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
@@ -553,7 +581,7 @@ int main(void)
         cmocka_unit_test(test_columns_given), cmocka_unit_test(test_guesses),
         cmocka_unit_test(test_json),          cmocka_unit_test(test_json_array_breaks_off),
         cmocka_unit_test(test_bad_rows),      cmocka_unit_test(test_bad_options),
-        cmocka_unit_test(test_shift), cmocka_unit_test(test_dedupe_keys),
+        cmocka_unit_test(test_shift),         cmocka_unit_test(test_dedupe_keys),
         cmocka_unit_test(test_compression),   cmocka_unit_test(test_long_lines),
         cmocka_unit_test(test_paths),         cmocka_unit_test(test_preview),
     };

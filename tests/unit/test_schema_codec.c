@@ -51,14 +51,14 @@ static void assert_events_equal(const struct schema_event *a, const struct schem
     assert_true(a->time_us == b->time_us && a->value == b->value && a->has_value == b->has_value);
     assert_int_equal(a->type, b->type);
     const struct schema_context *c = &a->context, *d = &b->context;
-    assert_true(fr_slice_equal(c->device, d->device) && fr_slice_equal(c->os, d->os)
-                && fr_slice_equal(c->country, d->country) && fr_slice_equal(c->region, d->region)
-                && fr_slice_equal(c->city, d->city) && fr_slice_equal(c->referrer, d->referrer)
-                && fr_slice_equal(c->language, d->language));
+    assert_true(fr_slice_equal(c->device, d->device) && fr_slice_equal(c->os, d->os) &&
+                fr_slice_equal(c->country, d->country) && fr_slice_equal(c->region, d->region) &&
+                fr_slice_equal(c->city, d->city) && fr_slice_equal(c->referrer, d->referrer) &&
+                fr_slice_equal(c->language, d->language));
     assert_int_equal(c->extra_count, d->extra_count);
     for (uint32_t i = 0; i < c->extra_count; i++)
-        assert_true(fr_slice_equal(c->extra[i].key, d->extra[i].key)
-                    && fr_slice_equal(c->extra[i].value, d->extra[i].value));
+        assert_true(fr_slice_equal(c->extra[i].key, d->extra[i].key) &&
+                    fr_slice_equal(c->extra[i].value, d->extra[i].value));
 }
 
 static void test_event_round_trip(void **state)
@@ -148,24 +148,34 @@ static void test_event_absurd(void **state)
         enum fr_status status;
     } tails[] = {
         {"", 0, FR_OK},
-        {"\xfc\x07\x05", 3, FR_OK},                              /* unknown 255, varint */
-        {"\xfd\x07" "12345678", 10, FR_OK},                      /* unknown, word */
-        {"\xfe\x07\x03" "abc", 6, FR_OK},                        /* unknown, bytes */
-        {"\xff\x07" "0123456789abcdef", 18, FR_OK},              /* unknown, hash */
-        {"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01" "a", 12, FR_OK}, /* a 64-bit field number */
-        {"\xfe\x07\x04" "abc", 6, FR_CORRUPT},                   /* longer than there is */
+        {"\xfc\x07\x05", 3, FR_OK}, /* unknown 255, varint */
+        {"\xfd\x07"
+         "12345678",
+         10, FR_OK}, /* unknown, word */
+        {"\xfe\x07\x03"
+         "abc",
+         6, FR_OK}, /* unknown, bytes */
+        {"\xff\x07"
+         "0123456789abcdef",
+         18, FR_OK}, /* unknown, hash */
+        {"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01"
+         "a",
+         12, FR_OK}, /* a 64-bit field number */
+        {"\xfe\x07\x04"
+         "abc",
+         6, FR_CORRUPT}, /* longer than there is */
         {"\xfe\x07\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12, FR_CORRUPT}, /* length 2^64-1 */
-        {"\xfe\x07\xff\xff\xff\xff\x0f", 7, FR_CORRUPT},         /* length 2^32-1 */
+        {"\xfe\x07\xff\xff\xff\xff\x0f", 7, FR_CORRUPT},                      /* length 2^32-1 */
         {"\xfe\x07\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 12, FR_CORRUPT}, /* over 64 bits */
-        {"\x24\x20", 2, FR_CORRUPT},                             /* type 32 */
-        {"\x24\x1f", 2, FR_OK},                                  /* type 31 */
-        {"\x0c\x01", 2, FR_CORRUPT},                             /* user in form 0 */
-        {"\x00\x01", 2, FR_CORRUPT},                             /* field 0 */
-        {"\x21\x00\x00\x00\x00\x00\x00\xf0\x7f", 9, FR_CORRUPT}, /* value +inf */
-        {"\x21\x00\x00\x00\x00\x00\x00\xf8\x7f", 9, FR_CORRUPT}, /* value NaN */
-        {"\x46\x00", 2, FR_CORRUPT},                             /* a pair of nothing */
-        {"\x46\x02\x05k", 4, FR_CORRUPT},                        /* its key longer than it */
-        {"\x46\x01\x00", 3, FR_OK},                              /* empty key, empty value */
+        {"\x24\x20", 2, FR_CORRUPT},                                          /* type 32 */
+        {"\x24\x1f", 2, FR_OK},                                               /* type 31 */
+        {"\x0c\x01", 2, FR_CORRUPT},                                          /* user in form 0 */
+        {"\x00\x01", 2, FR_CORRUPT},                                          /* field 0 */
+        {"\x21\x00\x00\x00\x00\x00\x00\xf0\x7f", 9, FR_CORRUPT},              /* value +inf */
+        {"\x21\x00\x00\x00\x00\x00\x00\xf8\x7f", 9, FR_CORRUPT},              /* value NaN */
+        {"\x46\x00", 2, FR_CORRUPT},      /* a pair of nothing */
+        {"\x46\x02\x05k", 4, FR_CORRUPT}, /* its key longer than it */
+        {"\x46\x01\x00", 3, FR_OK},       /* empty key, empty value */
     };
     for (size_t i = 0; i < FR_COUNT_OF(tails); i++) {
         struct base_buf out;
@@ -267,10 +277,11 @@ static void test_types_round_trip(void **state)
     assert_int_equal(copy.count, types.count);
     for (uint32_t i = 0; i < types.count; i++) {
         assert_string_equal(copy.row[i].name, types.row[i].name);
-        assert_true(copy.row[i].weight == types.row[i].weight && copy.row[i].low == types.row[i].low
-                    && copy.row[i].max == types.row[i].max && copy.row[i].rule == types.row[i].rule
-                    && copy.row[i].is_custom == types.row[i].is_custom
-                    && copy.row[i].is_exposure == types.row[i].is_exposure);
+        assert_true(copy.row[i].weight == types.row[i].weight &&
+                    copy.row[i].low == types.row[i].low && copy.row[i].max == types.row[i].max &&
+                    copy.row[i].rule == types.row[i].rule &&
+                    copy.row[i].is_custom == types.row[i].is_custom &&
+                    copy.row[i].is_exposure == types.row[i].is_exposure);
     }
     for (size_t count = 0; count < out.count; count++)
         fr_ignore(decode_exact(out.bytes, count), "only must not crash");

@@ -42,8 +42,14 @@ struct vector {
     const char *rule; /* contained in the rule or the hint */
 };
 
-#define OK(text) {LEN(text), NULL, NULL}
-#define NO(text, path, rule) {LEN(text), path, rule}
+#define OK(text)                                                                                   \
+    {                                                                                              \
+        LEN(text), NULL, NULL                                                                      \
+    }
+#define NO(text, path, rule)                                                                       \
+    {                                                                                              \
+        LEN(text), path, rule                                                                      \
+    }
 #define E(members) "{\"user\":\"u\",\"item\":\"i\",\"type\":\"click\"," members "}"
 #define R(value) "{\"user\":\"u\",\"item\":\"i\",\"type\":\"rating\",\"value\":" value "}"
 #define U(user) "{\"user\":" user ",\"item\":\"i\",\"type\":\"click\"}"
@@ -133,7 +139,8 @@ static const struct vector vectors[] = {
     OK(U("\"%00\"")),
     OK(U("\"caf\xc3\xa9\"")),
     OK(U("\"cafe\xcc\x81\"")),
-    OK(U("\"a\xe2\x80\x8b" "b\"")), /* zero width inside: another id than "ab" */
+    OK(U("\"a\xe2\x80\x8b"
+         "b\"")), /* zero width inside: another id than "ab" */
     OK(U("\"\xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d\"")),
     OK(U("\"\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x9a\x80\"")),
     NO(U("\"a\\r\\nSet-Cookie: x\""), "$.user", "control"),
@@ -157,7 +164,11 @@ static const struct vector vectors[] = {
     NO("{\"user\":\"u\",\"item\":\"i\",\"type\":null}", "$.type", "name of an event type"),
 
     /* values */
-    OK(R("0")), OK(R("3")), OK(R("4.5")), OK(R("5")), OK(R("5e0")),
+    OK(R("0")),
+    OK(R("3")),
+    OK(R("4.5")),
+    OK(R("5")),
+    OK(R("5e0")),
     NO(R("6"), "$.value", "from 0 to 5"),
     NO(R("-1"), "$.value", "from 0 to 5"),
     NO(R("5.000001"), "$.value", "from 0 to 5"),
@@ -168,7 +179,8 @@ static const struct vector vectors[] = {
     NO("{\"user\":\"u\",\"item\":\"i\",\"type\":\"rating\"}", "$.value", "needs a value"),
     NO("{\"user\":\"u\",\"item\":\"i\",\"type\":\"dwell\"}", "$.value", "needs a value"),
     NO("{\"user\":\"u\",\"item\":\"i\",\"type\":\"dwell\",\"value\":86401}", "$.value", "86400"),
-    NO("{\"user\":\"u\",\"item\":\"i\",\"type\":\"scroll\",\"value\":50}", "$.value", "from 0 to 1"),
+    NO("{\"user\":\"u\",\"item\":\"i\",\"type\":\"scroll\",\"value\":50}", "$.value",
+       "from 0 to 1"),
     OK("{\"user\":\"u\",\"item\":\"i\",\"type\":\"scroll\",\"value\":0.5}"),
     OK("{\"user\":\"u\",\"item\":\"i\",\"type\":\"purchase\"}"),
     OK("{\"user\":\"u\",\"item\":\"i\",\"type\":\"purchase\",\"value\":9.99}"),
@@ -219,11 +231,11 @@ static void test_vectors(void **state)
         const struct vector *v = &vectors[i];
         struct schema_event event;
         struct schema_reject reject = {.path = "", .rule = "", .seen = "", .hint = ""};
-        enum fr_status status = schema_event_from_json(
-            json, &types, fr_slice_of(v->text, v->bytes), NOW_US, &event, &reject);
-        bool right = v->path ? status == FR_INVALID && strncmp(reject.path, v->path,
-                                                               strlen(v->path)) == 0
-                                   && (strstr(reject.rule, v->rule) || strstr(reject.hint, v->rule))
+        enum fr_status status = schema_event_from_json(json, &types, fr_slice_of(v->text, v->bytes),
+                                                       NOW_US, &event, &reject);
+        bool right = v->path ? status == FR_INVALID &&
+                                   strncmp(reject.path, v->path, strlen(v->path)) == 0 &&
+                                   (strstr(reject.rule, v->rule) || strstr(reject.hint, v->rule))
                              : status == FR_OK;
         if (!right)
             fail_msg("%s\n  gave %d %s: %s; seen %s; hint %s", v->text, (int)status, reject.path,
@@ -242,8 +254,10 @@ static void test_all_members_arrive(void **state)
     struct schema_event event;
     struct schema_reject reject;
     struct fr_slice text = FR_SLICE(
-        "{\"id\":\"e-1\",\"timestamp\":\"2026-11-24T05:30:15.5Z\",\"user\":\"a\\u00e9\",\"session\":\"s\","
-        "\"item\":\"i/1\",\"type\":\"dwell\",\"value\":12.5,\"request\":\"r\",\"context\":{\"device\":"
+        "{\"id\":\"e-1\",\"timestamp\":\"2026-11-24T05:30:15.5Z\",\"user\":\"a\\u00e9\","
+        "\"session\":\"s\","
+        "\"item\":\"i/"
+        "1\",\"type\":\"dwell\",\"value\":12.5,\"request\":\"r\",\"context\":{\"device\":"
         "\"phone\",\"os\":\"android\",\"country\":\"BR\",\"region\":\"RJ\",\"city\":\"Rio\","
         "\"referrer\":\"search\",\"language\":\"pt\",\"weather\":\"rain\"}}");
     assert_int_equal(schema_event_from_json(json, &types, text, 0, &event, &reject), FR_OK);
@@ -264,8 +278,8 @@ static void test_all_members_arrive(void **state)
     struct schema_json *again;
     struct schema_event copy;
     assert_int_equal(schema_json_new(1 << 16, &again), FR_OK);
-    assert_int_equal(
-        schema_event_from_json(again, &types, base_buf_slice(&out), 0, &copy, &reject), FR_OK);
+    assert_int_equal(schema_event_from_json(again, &types, base_buf_slice(&out), 0, &copy, &reject),
+                     FR_OK);
     assert_true(copy.time_us == event.time_us && copy.value == event.value);
     assert_true(fr_slice_equal(copy.user, event.user));
     assert_true(fr_slice_equal(copy.context.city, event.context.city));
@@ -295,9 +309,11 @@ static void test_limits_of_length(void **state)
     static const int counts[] = {16, 17, 1000};
     for (size_t c = 0; c < FR_COUNT_OF(counts); c++) {
         int count = counts[c];
-        int at = snprintf(text, sizeof(text), "{\"user\":\"u\",\"item\":\"i\",\"type\":\"click\",\"context\":{");
+        int at = snprintf(text, sizeof(text),
+                          "{\"user\":\"u\",\"item\":\"i\",\"type\":\"click\",\"context\":{");
         for (int i = 0; i < count; i++)
-            at += snprintf(text + at, sizeof(text) - (size_t)at, "%s\"k%d\":\"v\"", i ? "," : "", i);
+            at +=
+                snprintf(text + at, sizeof(text) - (size_t)at, "%s\"k%d\":\"v\"", i ? "," : "", i);
         snprintf(text + at, sizeof(text) - (size_t)at, "}}");
         enum fr_status status =
             schema_event_from_json(json, &types, fr_slice_str(text), NOW_US, &event, &reject);
@@ -306,15 +322,15 @@ static void test_limits_of_length(void **state)
             assert_string_equal(reject.path, "$.context");
     }
     memset(text, '[', 100000);
-    assert_int_equal(
-        schema_event_from_json(json, &types, fr_slice_of(text, 100000), NOW_US, &event, &reject),
-        FR_INVALID);
+    assert_int_equal(schema_event_from_json(json, &types, fr_slice_of(text, 100000), NOW_US, &event,
+                                            &reject),
+                     FR_INVALID);
     struct schema_json *small;
     assert_int_equal(schema_json_new(1000, &small), FR_OK);
     memset(text, ' ', 1001);
-    assert_int_equal(
-        schema_event_from_json(small, &types, fr_slice_of(text, 1001), NOW_US, &event, &reject),
-        FR_INVALID);
+    assert_int_equal(schema_event_from_json(small, &types, fr_slice_of(text, 1001), NOW_US, &event,
+                                            &reject),
+                     FR_INVALID);
     assert_non_null(strstr(reject.rule, "too long"));
     schema_json_free(small);
 }
@@ -340,9 +356,11 @@ static void test_ids_are_bytes(void **state)
     struct schema_json *other;
     assert_int_equal(schema_json_new(1000, &other), FR_OK);
     assert_int_equal(schema_event_from_json(json, &types, FR_SLICE(U("\"caf\xc3\xa9\"")), NOW_US,
-                                            &a, &reject), FR_OK);
+                                            &a, &reject),
+                     FR_OK);
     assert_int_equal(schema_event_from_json(other, &types, FR_SLICE(U("\"cafe\xcc\x81\"")), NOW_US,
-                                            &b, &reject), FR_OK);
+                                            &b, &reject),
+                     FR_OK);
     assert_false(fr_slice_equal(a.user, b.user));
     schema_json_free(other);
 }
@@ -354,8 +372,8 @@ static void test_signals(void **state)
     assert_true(schema_signal(&types, SCHEMA_DISLIKE, 0, false) < 0);
     assert_true(schema_signal(&types, SCHEMA_DWELL, 5, true) == 0);
     assert_true(schema_signal(&types, SCHEMA_DWELL, 3, true) == 0);
-    assert_true(schema_signal(&types, SCHEMA_DWELL, 60, true)
-                == schema_signal(&types, SCHEMA_DWELL, 9000, true));
+    assert_true(schema_signal(&types, SCHEMA_DWELL, 60, true) ==
+                schema_signal(&types, SCHEMA_DWELL, 9000, true));
     assert_true(schema_signal(&types, SCHEMA_RATING, 3, true) > 0);
     assert_true(schema_signal(&types, SCHEMA_RATING, 2, true) < 0);
     assert_true(schema_signal(&types, SCHEMA_RATING, 5, true) == 2.5f);
@@ -379,17 +397,21 @@ static void test_custom_types(void **state)
     assert_int_equal(schema_event_from_json(json, &types, text, NOW_US, &event, &reject),
                      FR_INVALID);
 
-    struct schema_type stars = {.name = "rating", .weight = 2, .low = 5, .high = 10, .min = 1,
-                                .max = 10};
+    struct schema_type stars =
+        {.name = "rating", .weight = 2, .low = 5, .high = 10, .min = 1, .max = 10};
     assert_int_equal(schema_types_set(&own, &stars, NULL), FR_OK);
     assert_int_equal(own.count, SCHEMA_BUILT_IN_COUNT + 1);
     assert_int_equal(schema_event_from_json(json, &own, FR_SLICE(R("9")), NOW_US, &event, &reject),
                      FR_OK);
 
     const struct schema_type bad[] = {
-        {.name = ""}, {.name = "A"}, {.name = "a b"}, {.name = "x", .weight = 1.0f / 0.0f},
+        {.name = ""},
+        {.name = "A"},
+        {.name = "a b"},
+        {.name = "x", .weight = 1.0f / 0.0f},
         {.name = "x", .rule = SCHEMA_VALUE_STARS, .low = 2, .high = 2},
-        {.name = "x", .min = 3, .max = 1}, {.name = "x", .rule = (enum schema_value_rule)77},
+        {.name = "x", .min = 3, .max = 1},
+        {.name = "x", .rule = (enum schema_value_rule)77},
         {.name = "0123456789012345678901234567890"},
     };
     for (size_t i = 0; i < FR_COUNT_OF(bad) - 1; i++)
@@ -405,12 +427,9 @@ static void test_custom_types(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors),
-        cmocka_unit_test(test_all_members_arrive),
-        cmocka_unit_test(test_limits_of_length),
-        cmocka_unit_test(test_time_is_required_of_files),
-        cmocka_unit_test(test_ids_are_bytes),
-        cmocka_unit_test(test_signals),
+        cmocka_unit_test(test_vectors),          cmocka_unit_test(test_all_members_arrive),
+        cmocka_unit_test(test_limits_of_length), cmocka_unit_test(test_time_is_required_of_files),
+        cmocka_unit_test(test_ids_are_bytes),    cmocka_unit_test(test_signals),
         cmocka_unit_test(test_custom_types),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

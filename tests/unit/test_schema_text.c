@@ -53,13 +53,29 @@ static void test_time_parse(void **state)
         {"1795498215123456", 1795498215123456},
         {"1795498215.25", 1795498215250000},
         {"1.795498215e9", 1795498215000000},
-        {"1900-02-29T00:00:00Z", 0}, {"2026-11-24", 0}, {"2026-11-24T05:30Z", 0},
-        {"2026-11-24T05:30:15", 0}, {"2026-11-24T05:30:15+0100", 0},
-        {"2026-11-24T05:30:15.Z", 0}, {"2026-11-24T05:30:15Z ", 0},
-        {"2026-11-24T05:30:15+24:00", 0}, {"2026-11-24T05:61:00Z", 0},
-        {"2026-00-10T00:00:00Z", 0}, {"2026-01-00T00:00:00Z", 0}, {"", 0}, {" ", 0}, {"x", 0},
-        {"0", 0}, {"-5", 0}, {"86399", 0}, {"1e400", 0}, {"nan", 0}, {"inf", 0}, {"0x10", 0},
-        {"99999999999999999999", 0}, {"9223372036854775807", 0},
+        {"1900-02-29T00:00:00Z", 0},
+        {"2026-11-24", 0},
+        {"2026-11-24T05:30Z", 0},
+        {"2026-11-24T05:30:15", 0},
+        {"2026-11-24T05:30:15+0100", 0},
+        {"2026-11-24T05:30:15.Z", 0},
+        {"2026-11-24T05:30:15Z ", 0},
+        {"2026-11-24T05:30:15+24:00", 0},
+        {"2026-11-24T05:61:00Z", 0},
+        {"2026-00-10T00:00:00Z", 0},
+        {"2026-01-00T00:00:00Z", 0},
+        {"", 0},
+        {" ", 0},
+        {"x", 0},
+        {"0", 0},
+        {"-5", 0},
+        {"86399", 0},
+        {"1e400", 0},
+        {"nan", 0},
+        {"inf", 0},
+        {"0x10", 0},
+        {"99999999999999999999", 0},
+        {"9223372036854775807", 0},
     };
     for (size_t i = 0; i < FR_COUNT_OF(rows); i++) {
         int64_t us = 0;
@@ -103,9 +119,9 @@ static enum fr_status gather(void *context, uint32_t index, struct fr_slice text
     struct gathered *gathered = context;
     assert_int_equal(index, gathered->count);
     gathered->count++;
-    gathered->at += (size_t)snprintf(gathered->text + gathered->at,
-                                     sizeof(gathered->text) - gathered->at, "<%.*s>",
-                                     (int)text.bytes, text.ptr);
+    gathered->at +=
+        (size_t)snprintf(gathered->text + gathered->at, sizeof(gathered->text) - gathered->at,
+                         "<%.*s>", (int)text.bytes, text.ptr);
     return gathered->answer;
 }
 
@@ -130,20 +146,30 @@ static void test_split(void **state)
         {"[]", "", FR_OK},
         {" [ ] ", "", FR_OK},
         {"[{\"a\":1}]", "<{\"a\":1}>", FR_OK},
-        {"[ {\"a\":[1,\"]\"]} ,\n{\"b\":\"}\\\"\"}\n]\n", "<{\"a\":[1,\"]\"]}><{\"b\":\"}\\\"\"}>", FR_OK},
+        {"[ {\"a\":[1,\"]\"]} ,\n{\"b\":\"}\\\"\"}\n]\n", "<{\"a\":[1,\"]\"]}><{\"b\":\"}\\\"\"}>",
+         FR_OK},
         {"[1,\"x\",null,[2]]", "<1><\"x\"><null><[2]>", FR_OK},
-        {"", "", FR_INVALID}, {" \r\n", "", FR_INVALID}, {"[", "", FR_INVALID},
-        {"[1", "", FR_INVALID}, {"[1,", "", FR_INVALID}, {"[1,]", "", FR_INVALID},
-        {"[,1]", "", FR_INVALID}, {"[1 2]", "", FR_INVALID}, {"[1]]", "", FR_INVALID},
-        {"[{\"a\":1}] x", "", FR_INVALID}, {"[{\"a\"}]", "", FR_INVALID},
-        {"[{\"a\":1]", "", FR_INVALID}, {"[{\"a\":\"\\ud800\"}]", "", FR_INVALID},
-        {"[\"a\nb\"]", "", FR_INVALID}, {"[{\"a\":01}]", "", FR_INVALID},
+        {"", "", FR_INVALID},
+        {" \r\n", "", FR_INVALID},
+        {"[", "", FR_INVALID},
+        {"[1", "", FR_INVALID},
+        {"[1,", "", FR_INVALID},
+        {"[1,]", "", FR_INVALID},
+        {"[,1]", "", FR_INVALID},
+        {"[1 2]", "", FR_INVALID},
+        {"[1]]", "", FR_INVALID},
+        {"[{\"a\":1}] x", "", FR_INVALID},
+        {"[{\"a\"}]", "", FR_INVALID},
+        {"[{\"a\":1]", "", FR_INVALID},
+        {"[{\"a\":\"\\ud800\"}]", "", FR_INVALID},
+        {"[\"a\nb\"]", "", FR_INVALID},
+        {"[{\"a\":01}]", "", FR_INVALID},
     };
     for (size_t i = 0; i < FR_COUNT_OF(rows); i++) {
         struct gathered gathered = {.count = 0};
         struct fr_error error = {0};
-        enum fr_status status = schema_json_split(json, fr_slice_str(rows[i].body), 100, gather,
-                                                  &gathered, &error);
+        enum fr_status status =
+            schema_json_split(json, fr_slice_str(rows[i].body), 100, gather, &gathered, &error);
         if (status != rows[i].status || strcmp(gathered.text, rows[i].parts) != 0)
             fail_msg("%s gave %d %s (%s)", rows[i].body, (int)status, gathered.text, error.message);
         assert_true(status == FR_OK || error.message[0] != '\0');
@@ -180,8 +206,9 @@ static void test_split_many(void **state)
             at += (size_t)snprintf(body + at, sizeof(body) - at, "%c%d", i ? ',' : '[', i);
         snprintf(body + at, sizeof(body) - at, "]");
         uint32_t counted = 0;
-        assert_int_equal(
-            schema_json_split(json, fr_slice_str(body), 5000, count_up, &counted, NULL), FR_OK);
+        assert_int_equal(schema_json_split(json, fr_slice_str(body), 5000, count_up, &counted,
+                                           NULL),
+                         FR_OK);
         assert_int_equal(counted, count);
     }
 }
@@ -286,27 +313,29 @@ static void test_id_of_the_address(void **state)
     struct fr_slice id = FR_SLICE("i");
     assert_int_equal(schema_item_from_json_as(json, id, FR_SLICE("{}"), &item, &reject), FR_OK);
     assert_true(fr_slice_equal(item.id, id));
-    assert_int_equal(
-        schema_item_from_json_as(json, id, FR_SLICE("{\"id\":\"i\"}"), &item, &reject), FR_OK);
-    assert_int_equal(
-        schema_item_from_json_as(json, id, FR_SLICE("{\"id\":\"j\"}"), &item, &reject), FR_INVALID);
+    assert_int_equal(schema_item_from_json_as(json, id, FR_SLICE("{\"id\":\"i\"}"), &item, &reject),
+                     FR_OK);
+    assert_int_equal(schema_item_from_json_as(json, id, FR_SLICE("{\"id\":\"j\"}"), &item, &reject),
+                     FR_INVALID);
     assert_int_equal(schema_item_from_json_as(json, FR_SLICE(""), FR_SLICE("{}"), &item, &reject),
                      FR_INVALID);
-    assert_int_equal(schema_user_from_json_as(json, id,
-                                              FR_SLICE("{\"attributes\":{\"age\":24},\"follows\":[\"a\"]}"),
-                                              &user, &reject), FR_OK);
+    assert_int_equal(schema_user_from_json_as(
+                         json, id, FR_SLICE("{\"attributes\":{\"age\":24},\"follows\":[\"a\"]}"),
+                         &user, &reject),
+                     FR_OK);
     assert_true(fr_slice_equal(user.attributes[0].value, FR_SLICE("24")));
     assert_int_equal(schema_user_from_json(json, FR_SLICE("{\"id\":\"u\",\"name\":\"x\"}"), &user,
-                                           &reject), FR_INVALID);
+                                           &reject),
+                     FR_INVALID);
     assert_string_equal(reject.path, "$.name");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_time_parse),  cmocka_unit_test(test_time_print),
-        cmocka_unit_test(test_split),       cmocka_unit_test(test_split_many),
-        cmocka_unit_test(test_nearest),     cmocka_unit_test(test_item_json),
+        cmocka_unit_test(test_time_parse),   cmocka_unit_test(test_time_print),
+        cmocka_unit_test(test_split),        cmocka_unit_test(test_split_many),
+        cmocka_unit_test(test_nearest),      cmocka_unit_test(test_item_json),
         cmocka_unit_test(test_item_refused), cmocka_unit_test(test_id_of_the_address),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
