@@ -44,23 +44,22 @@ void rank__blend_weights(const struct rank *rank, uint32_t bucket, float *out)
         out[f] += own[f];
 }
 
-/* p - y, times the step of this event. */
-static void loss_gradient(const struct rank_scoring *scoring, uint32_t target, float step,
-                          float *gradient)
+void rank__loss_gradient(const struct model_batch *batch, const float *score, uint32_t target,
+                         float *gradient)
 {
-    uint32_t count = scoring->batch.count;
-    float most = scoring->score[0], sum = 0.0f;
-    for (uint32_t i = 1; i < count; i++)
-        most = scoring->score[i] > most ? scoring->score[i] : most;
-    for (uint32_t i = 0; i < count; i++) {
-        gradient[i] = base_expf(scoring->score[i] - most);
+    float most = score[0], sum = 0.0f;
+    float step = 1.5f / (1.0f + rank__rank_of(score, batch->count, target) * 0.1f);
+    for (uint32_t i = 1; i < batch->count; i++)
+        most = score[i] > most ? score[i] : most;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        gradient[i] = base_expf(score[i] - most);
         sum += gradient[i];
     }
     float by = step / sum;
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < batch->count; i++)
         gradient[i] *= by;
     gradient[target] -= step;
-    for (uint32_t i = count; i < scoring->batch.stride; i++)
+    for (uint32_t i = batch->count; i < batch->stride; i++)
         gradient[i] = 0.0f;
 }
 
@@ -75,11 +74,9 @@ static void step_row(struct blend_row *row, uint32_t f, float g, float rate)
     __atomic_store_n((uint32_t *)(void *)&row->weight[f], bits[1], __ATOMIC_RELAXED);
 }
 
-void rank__blend_learn(struct rank *rank, const struct rank_scoring *scoring, uint32_t target,
-                       float target_rank, float *gradient)
+void rank__blend_learn(struct rank *rank, const struct rank_scoring *scoring, const float *gradient)
 {
     const struct model_batch *batch = &scoring->batch;
-    loss_gradient(scoring, target, 1.5f / (1.0f + target_rank * 0.1f), gradient);
     struct blend_row *global = base_rows_write(rank->blend, BLEND_GLOBAL);
     struct blend_row *own = base_rows_write(rank->blend, BLEND_FIRST_BUCKET + batch->query->bucket);
     for (uint32_t f = 0; f < rank->feature_count; f++) {

@@ -80,6 +80,11 @@ static enum fr_status rank_fill(struct rank *rank, struct fr_error *error)
             FR_TRY(expert_add(rank, all[e], error));
     FR_TRY(rank__blend_new(rank, error));
     FR_TRY(rank__figures_new(rank, error));
+    if (!rank->options.no_network) {
+        FR_TRY(rank__network_new(rank, error));
+        rank->feature[rank->feature_count] =
+            (struct rank_feature){"patterns", "network", MODEL_REASON_PATTERN, -1};
+    }
     return base_arena_init(&rank->arena, RANK_ARENA_BYTES);
 }
 
@@ -109,6 +114,8 @@ void rank_free(struct rank *rank)
             rank->expert[e]->close(rank->self[e]);
     base_rows_free(rank->blend);
     base_rows_free(rank->figures);
+    base_rows_free(rank->network);
+    base_rows_free(rank->network_view);
     base_arena_release(&rank->arena);
     free(rank);
 }
@@ -124,6 +131,8 @@ enum fr_status rank_rebuild(struct rank *rank, struct fr_error *error)
     if (base_rows_count(rank->blend) != BLEND_FIRST_BUCKET + MODEL_BUCKETS)
         return base_fail(error, FR_CORRUPT, "rank", "table \"blend\" has %u rows, %u expected",
                          base_rows_count(rank->blend), BLEND_FIRST_BUCKET + MODEL_BUCKETS);
+    if (rank->network && rank__network_check(rank) != FR_OK)
+        return base_fail(error, FR_CORRUPT, "rank", "table \"network\" has another shape");
     for (uint32_t e = 0; e < rank->expert_count; e++)
         if (rank->expert[e]->rebuild)
             FR_TRY(rank->expert[e]->rebuild(rank->self[e], error));
@@ -195,14 +204,22 @@ static void judge(struct rank *rank, const struct rank_scoring *scoring, struct 
 static void learn_from(struct rank *rank, const struct rank_scoring *scoring,
                        const struct state_event *event, const struct rank_outcome *outcome)
 {
-    float *gradient = base_arena_zalloc(&rank->arena, scoring->batch.stride * sizeof(float));
-    if (!gradient)
+    const struct model_batch *batch = &scoring->batch;
+    float *gradient = base_arena_zalloc(&rank->arena, batch->stride * sizeof(float));
+    float *linear = base_arena_zalloc(&rank->arena, batch->stride * sizeof(float));
+    if (!gradient || !linear)
         return;
-    if (outcome->candidate >= 0)
-        rank__blend_learn(rank, scoring, (uint32_t)outcome->candidate, outcome->rank, gradient);
+    if (outcome->candidate >= 0) {
+        uint32_t target = (uint32_t)outcome->candidate;
+        rank__loss_gradient(batch, scoring->linear, target, linear);
+        rank__blend_learn(rank, scoring, linear);
+        rank__loss_gradient(batch, scoring->score, target, gradient);
+        if (rank->network)
+            rank__network_learn(rank, scoring, gradient, event->position);
+    }
     for (uint32_t e = 0; e < rank->expert_count; e++)
         if (rank->expert[e]->learn)
-            rank->expert[e]->learn(rank->self[e], &scoring->batch, event, outcome->candidate, gradient);
+            rank->expert[e]->learn(rank->self[e], batch, event, outcome->candidate, gradient);
 }
 
 /* Query, candidates, scores, judgement. False: not to be scored (seen, or no room). */
@@ -298,12 +315,16 @@ enum fr_status rank_query(const struct rank *rank, const struct model_query *que
     for (uint32_t f = 0; f < rank->feature_count; f++) /* features become contributions */
         for (uint32_t i = 0; i < stride; i++)
             scoring.x[f * stride + i] *= scoring.weight[f];
+    bool network = scoring.activations.ready;
+    if (network)
+        memcpy(scoring.x + rank->feature_count * stride, scoring.activations.out,
+               stride * sizeof(float));
     *out_result = (struct rank_result){
         .count = count,
         .item = item,
         .score = score,
         .generators = generators,
-        .feature_count = rank->feature_count,
+        .feature_count = rank->feature_count + network,
         .feature = rank->feature,
         .query = query,
         .degraded_reason = options->experts_off ? "experts_left_out" : NULL,

@@ -30,11 +30,18 @@ struct rank {
     uint32_t expert_count, feature_count; /* features of the linear blend */
     struct rank_feature feature[MODEL_FEATURES_MAX + 1]; /* and the network's last */
     const struct model_feature *model_feature[MODEL_FEATURES_MAX];
-    struct base_rows *blend, *figures;
+    struct base_rows *blend, *figures, *network, *network_view;
     struct base_rows *tables[STATE_TABLES_MAX];
     uint32_t table_count;
     struct base_arena arena; /* of rank_learn() */
     float expert_rank[MODEL_EXPERTS_MAX];
+};
+
+/* What the network computed on its way, row by candidate. */
+struct rank_activations {
+    bool ready;
+    float *context, *x, *h1, *h2;
+    float *out; /* [stride] its part of the score */
 };
 
 /* Everything about one scored query; arrays in the arena, by candidate index. */
@@ -45,6 +52,8 @@ struct rank_scoring {
     float *x;      /* [feature_count][stride] */
     float *weight; /* [feature_count] */
     float *score;  /* [stride] */
+    float *linear; /* [stride] without the network */
+    struct rank_activations activations;
 };
 FR_MUST_USE enum fr_status rank__score(const struct rank *rank, const struct model_query *query,
                                        const struct rank_query_options *options,
@@ -53,9 +62,19 @@ FR_MUST_USE enum fr_status rank__score(const struct rank *rank, const struct mod
 enum fr_status rank__blend_new(struct rank *rank, struct fr_error *error);
 /* The weights of a bucket: global + its own. */
 void rank__blend_weights(const struct rank *rank, uint32_t bucket, float *out);
-/* One step towards `target`; gradient[] by candidate is left for the experts. */
-void rank__blend_learn(struct rank *rank, const struct rank_scoring *scoring, uint32_t target,
-                       float target_rank, float *gradient);
+/* step * (softmax(score) - [target]) by candidate, zero up to the stride; the step falls with the
+ * target's rank. */
+void rank__loss_gradient(const struct model_batch *batch, const float *score, uint32_t target,
+                         float *gradient);
+/* One step of the linear weights along their own loss. */
+void rank__blend_learn(struct rank *rank, const struct rank_scoring *scoring,
+                       const float *gradient);
+
+enum fr_status rank__network_new(struct rank *rank, struct fr_error *error);
+enum fr_status rank__network_check(const struct rank *rank);
+void rank__network_score(const struct rank *rank, struct rank_scoring *scoring);
+void rank__network_learn(struct rank *rank, const struct rank_scoring *scoring,
+                         const float *gradient, uint64_t position);
 
 enum { FIGURE_BLEND = 1, FIGURE_POPULARITY = 2, FIGURE_FIRST_EXPERT = 3 };
 enum fr_status rank__figures_new(struct rank *rank, struct fr_error *error);

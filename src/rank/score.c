@@ -71,10 +71,11 @@ enum fr_status rank__score(const struct rank *rank, const struct model_query *qu
         .item = scoring.candidates.item,
         .in_place = options->retrieve.in_place,
     };
-    scoring.x = base_arena_zalloc(arena, (size_t)rank->feature_count * stride * sizeof(float));
+    scoring.x = base_arena_zalloc(arena, (rank->feature_count + 1ul) * stride * sizeof(float));
     scoring.weight = base_arena_alloc(arena, MODEL_FEATURES_MAX * sizeof(float));
     scoring.score = base_arena_zalloc(arena, stride * sizeof(float));
-    if (!scoring.x || !scoring.weight || !scoring.score ||
+    scoring.linear = base_arena_zalloc(arena, stride * sizeof(float));
+    if (!scoring.x || !scoring.weight || !scoring.score || !scoring.linear ||
         !batch_fill(rank, &scoring, options->retrieve.in_place))
         return FR_FULL;
     for (uint32_t e = 0; e < rank->expert_count; e++) {
@@ -86,6 +87,9 @@ enum fr_status rank__score(const struct rank *rank, const struct model_query *qu
     }
     rank__blend_weights(rank, query->bucket, scoring.weight);
     add_up(&scoring, rank->feature_count);
+    memcpy(scoring.linear, scoring.score, stride * sizeof(float));
+    if (rank->network && !options->experts_off) /* it has learnt from whole inputs only */
+        rank__network_score(rank, &scoring);
     *out_scoring = scoring;
     return base_arena_overflowed(arena) ? FR_FULL : FR_OK;
 }

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The network on the blend's residual: score = linear score + net(x, context).
+ *
+ *     context (CONTEXT) --\
+ *     x / 4 (features) ----+--> 64 ReLU --> 32 ReLU --> 1
+ *
+ * The context enters the first layer only, once a query: it becomes that layer's bias. Loss: -ln
+ * softmax of the whole score, with the rank-weighted step of blend.c; Adam 3e-4 (Kingma & Ba 2015)
+ * after every BATCH queries. Gradients of candidates with p < .002 are kept with probability p/.002 and
+ * weight .002 (dropping them lets all scores drift up together: measured). The last layer starts at
+ * zero, so the blend starts as the linear one.
+ *
+ * Parameters, moments and gradient sums live in one table of 16 KiB rows, which are adjacent in
+ * memory. Serving threads read a published copy under a version, made every PUBLISH queries.
+ *
+ * Cost: features * 64 + 2,080 multiply-adds a candidate forward, twice that back for the few that
+ * matter, one Adam pass over ~6,000 parameters every BATCH queries.
+ * Thread: learning on the fold thread, forward from any.
+ */
+#include <string.h>
+
+#include "model/vec.h"
+#include "rank/rank_priv.h"
+#include "simd/simd.h"
+
+enum { H1 = 64, H2 = 32, CONTEXT = 32, BATCH = 4, PUBLISH = 64 };
+enum { PART_WEIGHTS, PART_MEAN, PART_SQUARE, PART_GRADIENT, PART_COUNT };
+enum { ROW_FLOATS = BASE_ROWS_BLOCK_BYTES / sizeof(float) };
+
+static const float rate = 3e-4f, rare = 0.002f, input_scale = 0.25f;
+
+/* Offsets of the layers in the parameter vector. */
+struct layout {
+    uint32_t in, context, w1, bias1, w2, bias2, w3, bias3, count, rows;
+};
+
+static struct layout layout_of(const struct rank *rank)
+{
+    struct layout l = {.in = rank->feature_count};
+    l.w1 = CONTEXT * H1; /* the context's matrix comes first */
+    l.bias1 = l.w1 + l.in * H1;
+    l.w2 = l.bias1 + H1;
+    l.bias2 = l.w2 + H1 * H2;
+    l.w3 = l.bias2 + H2;
+    l.bias3 = l.w3 + H2;
+    l.count = (l.bias3 + 1 + 15) & ~15u;
+    l.rows = (l.count + ROW_FLOATS - 1) / ROW_FLOATS;
+    return l;
+}
+
+static void init_layer(struct rank *rank, float *w, uint32_t in, uint32_t out, uint64_t id)
+{
+    float range = __builtin_sqrtf(6.0f / (float)(int32_t)in) * 0.5f;
+    for (uint32_t i = 0; i < in * out; i++)
+        w[i] = ((float)base_random_unit(rank->options.seed, id, i) * 2.0f - 1.0f) * range;
+}
+
+/* The writer's pointer to a part, every row of it made writable. */
+static float *part_write(struct rank *rank, const struct layout *l, uint32_t part)
+{
+    uint32_t first = 1 + part * l->rows;
+    for (uint32_t r = 1; r < l->rows; r++)
+        base_rows_write(rank->network, first + r);
+    return base_rows_write(rank->network, first);
+}
+
+static const float *part_read(const struct rank *rank, const struct layout *l, uint32_t part)
+{
+    return base_rows_at(rank->network, 1 + part * l->rows);
+}
+
+struct network_head { /* first row of the table "network-view", then the weights */
+    uint32_t version;
+    uint32_t queries; /* learnt from */
+    uint32_t steps;   /* of Adam */
+    uint32_t spare;
+};
+
+static struct network_head *head_write(struct rank *rank)
+{
+    return base_rows_write(rank->network_view, 1);
+}
+
+/* The view's rows follow the head's row. */
+static void publish(struct rank *rank, const struct layout *l)
+{
+    struct network_head *head = head_write(rank);
+    for (uint32_t r = 0; r < l->rows; r++)
+        base_rows_write(rank->network_view, 2 + r);
+    base_row_change(&head->version);
+    base_rows_put(base_rows_write(rank->network_view, 2), part_read(rank, l, PART_WEIGHTS),
+                  l->count * sizeof(float));
+    base_row_done(&head->version);
+}
+
+enum fr_status rank__network_new(struct rank *rank, struct fr_error *error)
+{
+    const struct layout l = layout_of(rank);
+    struct base_rows_options options = {.name = "network",
+                                        .row_bytes = BASE_ROWS_BLOCK_BYTES,
+                                        .count_max = 1 + PART_COUNT * l.rows};
+    FR_TRY(base_rows_new(&options, error, &rank->network));
+    rank->tables[rank->table_count++] = rank->network;
+    options.name = "network-view";
+    options.count_max = 2 + l.rows;
+    FR_TRY(base_rows_new(&options, error, &rank->network_view));
+    rank->tables[rank->table_count++] = rank->network_view;
+    for (uint32_t r = 1; r < 1 + PART_COUNT * l.rows; r++)
+        FR_ASSERT(base_rows_add(rank->network) == r);
+    for (uint32_t r = 1; r < 2 + l.rows; r++)
+        FR_ASSERT(base_rows_add(rank->network_view) == r);
+    float *w = part_write(rank, &l, PART_WEIGHTS);
+    init_layer(rank, w, CONTEXT, H1, 101);
+    init_layer(rank, w + l.w1, l.in, H1, 102);
+    init_layer(rank, w + l.w2, H1, H2, 103);
+    publish(rank, &l);
+    return FR_OK;
+}
+
+enum fr_status rank__network_check(const struct rank *rank)
+{
+    const struct layout l = layout_of(rank);
+    return base_rows_count(rank->network) == 1 + PART_COUNT * l.rows &&
+                   base_rows_count(rank->network_view) == 2 + l.rows
+               ? FR_OK
+               : FR_CORRUPT;
+}
+
+/* ---- forward -------------------------------------------------------------------------------- */
+
+static float log1_of(float x)
+{
+    float one[4] = {x, 0, 0, 0};
+    vec_log1(one, 1.0f, one, 4);
+    return one[0] * 0.25f;
+}
+
+/* What the network knows about the query beside the candidates. */
+static void context_fill(const struct rank_scoring *scoring, float c[CONTEXT])
+{
+    const struct model_query *query = scoring->batch.query;
+    memset(c, 0, CONTEXT * sizeof(float));
+    c[0] = 1.0f;
+    c[1 + FR_MIN(query->session_count, 3u)] = 1.0f;
+    c[5] = log1_of((float)(int32_t)query->visit_count);
+    c[6] = log1_of((float)(int32_t)query->session_count);
+    for (uint32_t s = 0; s < MODEL_GATHER_SUMS; s++)
+        c[7 + s] = log1_of(scoring->gather->norm[s]);
+    for (uint32_t h = 0; h < STATE_HALF_COUNT; h++)
+        c[15 + h] = log1_of(scoring->batch.total[h]) * 0.5f;
+    c[20 + query->clock_s / 14400 % 6] = 1.0f; /* part of the day */
+    uint32_t referrer = query->context[STATE_REFERRER], device = query->context[STATE_DEVICE];
+    if (referrer)
+        c[26 + base_mix64(referrer) % 3] = 1.0f;
+    if (device)
+        c[29 + base_mix64(device) % 3] = 1.0f;
+}
+
+static const float *weights_for(const struct rank *rank, const struct layout *l,
+                                struct base_arena *arena, bool in_place)
+{
+    if (in_place)
+        return part_read(rank, l, PART_WEIGHTS);
+    const struct network_head *head = base_rows_at(rank->network_view, 1);
+    float *copy = base_arena_alloc(arena, l->count * sizeof(float));
+    for (int i = 0; copy && i < 8; i++) {
+        uint32_t began = base_row_read_begin(&head->version);
+        base_rows_copy(copy, base_rows_at(rank->network_view, 2), l->count * sizeof(float));
+        if (base_row_read_ok(&head->version, began))
+            return copy;
+    }
+    return NULL;
+}
+
+/* Leaves the activations for learning; adds the centred output to the scores. */
+void rank__network_score(const struct rank *rank, struct rank_scoring *scoring)
+{
+    const struct layout l = layout_of(rank);
+    struct base_arena *arena = scoring->batch.arena;
+    uint32_t count = scoring->batch.count, stride = scoring->batch.stride;
+    const struct simd_ops *ops = simd_ops();
+    const float *w = weights_for(rank, &l, arena, scoring->batch.in_place);
+    struct rank_activations *a = &scoring->activations;
+    a->context = base_arena_alloc(arena, CONTEXT * sizeof(float));
+    a->x = base_arena_alloc(arena, (size_t)count * l.in * sizeof(float) + 64);
+    a->h1 = base_arena_alloc(arena, (size_t)count * H1 * sizeof(float) + 64);
+    a->h2 = base_arena_alloc(arena, (size_t)count * H2 * sizeof(float) + 64);
+    a->out = base_arena_zalloc(arena, stride * sizeof(float));
+    if (!w || base_arena_overflowed(arena) || count == 0)
+        return;
+    float bias1[H1], mean = 0.0f;
+    context_fill(scoring, a->context);
+    for (uint32_t f = 0; f < l.in; f++)
+        for (uint32_t i = 0; i < count; i++)
+            a->x[i * l.in + f] = scoring->x[f * stride + i] * input_scale;
+    ops->dense(&(struct simd_dense){a->context, w, w + l.bias1, bias1, 1, CONTEXT, H1, false});
+    ops->dense(&(struct simd_dense){a->x, w + l.w1, bias1, a->h1, count, l.in, H1, true});
+    ops->dense(&(struct simd_dense){a->h1, w + l.w2, w + l.bias2, a->h2, count, H1, H2, true});
+    for (uint32_t i = 0; i < count; i++) {
+        a->out[i] = ops->dot(a->h2 + i * H2, w + l.w3, H2);
+        mean += a->out[i];
+    }
+    mean /= (float)(int32_t)count;
+    for (uint32_t i = 0; i < count; i++) {
+        a->out[i] -= mean;
+        scoring->score[i] += a->out[i];
+    }
+    a->ready = true;
+}
+
+/* ---- learning ------------------------------------------------------------------------------- */
+
+/* The candidates whose gradient is followed back, with their gradient. */
+static uint32_t choose(const struct rank *rank, const struct rank_scoring *scoring,
+                       const float *gradient, uint64_t position, uint32_t *chosen, float *dy)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < scoring->batch.count; i++) {
+        float g = gradient[i];
+        if (g >= 0.0f && g < rare) {
+            if ((float)base_random_unit(rank->options.seed, position, i) * rare >= g)
+                continue;
+            g = rare;
+        }
+        chosen[count] = i;
+        dy[count++] = g;
+    }
+    return count;
+}
+
+static void take_rows(float *to, const float *from, const uint32_t *chosen, uint32_t count,
+                      uint32_t width)
+{
+    for (uint32_t k = 0; k < count; k++)
+        memcpy(to + k * width, from + chosen[k] * width, width * sizeof(float));
+}
+
+static void through_relu(float *d, const float *h, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        d[i] = h[i] > 0.0f ? d[i] : 0.0f;
+}
+
+static void backward(const struct rank_activations *a, const float *w, float *g,
+                     const struct layout *l, const uint32_t *chosen, uint32_t count,
+                     const float *dy, struct base_arena *arena)
+{
+    const struct simd_ops *ops = simd_ops();
+    float *x = base_arena_alloc(arena, (size_t)count * l->in * sizeof(float) + 64);
+    float *h1 = base_arena_alloc(arena, (size_t)count * H1 * sizeof(float) + 64);
+    float *h2 = base_arena_alloc(arena, (size_t)count * H2 * sizeof(float) + 64);
+    float *d1 = base_arena_alloc(arena, (size_t)count * H1 * sizeof(float) + 64);
+    float *d2 = base_arena_zalloc(arena, (size_t)count * H2 * sizeof(float) + 64);
+    if (base_arena_overflowed(arena))
+        return;
+    take_rows(x, a->x, chosen, count, l->in);
+    take_rows(h1, a->h1, chosen, count, H1);
+    take_rows(h2, a->h2, chosen, count, H2);
+    for (uint32_t k = 0; k < count; k++) {
+        ops->axpy(g + l->w3, dy[k], h2 + k * H2, H2);
+        ops->axpy(d2 + k * H2, dy[k], w + l->w3, H2);
+    }
+    through_relu(d2, h2, count * H2);
+    ops->dense_grad(&(struct simd_dense_grad){h1, w + l->w2, d2, g + l->w2, g + l->bias2, d1, count,
+                                              H1, H2});
+    through_relu(d1, h1, count * H1);
+    float dbias1[H1] = {0};
+    ops->dense_grad(&(struct simd_dense_grad){x, w + l->w1, d1, g + l->w1, dbias1, NULL, count,
+                                              l->in, H1});
+    ops->axpy(g + l->bias1, 1.0f, dbias1, H1);
+    ops->dense_grad(&(struct simd_dense_grad){a->context, w, dbias1, g, (float[H1]){0}, NULL, 1,
+                                              CONTEXT, H1});
+}
+
+void rank__network_learn(struct rank *rank, const struct rank_scoring *scoring,
+                         const float *gradient, uint64_t position)
+{
+    const struct layout l = layout_of(rank);
+    struct base_arena *arena = scoring->batch.arena;
+    uint32_t *chosen = base_arena_alloc(arena, scoring->batch.count * sizeof(*chosen) + 16);
+    float *dy = base_arena_alloc(arena, scoring->batch.count * sizeof(*dy) + 16);
+    if (!chosen || !dy || !scoring->activations.ready)
+        return;
+    uint32_t count = choose(rank, scoring, gradient, position, chosen, dy);
+    float *g = part_write(rank, &l, PART_GRADIENT);
+    backward(&scoring->activations, part_read(rank, &l, PART_WEIGHTS), g, &l, chosen, count, dy, arena);
+    struct network_head *head = head_write(rank);
+    FR_STORE(head->queries, head->queries + 1);
+    if (head->queries % BATCH == 0) {
+        struct simd_adam adam = {
+            .w = part_write(rank, &l, PART_WEIGHTS),
+            .m = part_write(rank, &l, PART_MEAN),
+            .v = part_write(rank, &l, PART_SQUARE),
+            .g = g,
+            .n = l.count,
+            .rate = rate,
+            .beta1 = 0.9f,
+            .beta2 = 0.999f,
+            .epsilon = 1e-6f,
+            .g_scale = 1.0f,
+        };
+        if (head->steps < 4000) { /* both moments start at zero: the correction of section 2 */
+            float b1 = 1.0f, b2 = 1.0f;
+            for (uint32_t s = 0; s <= head->steps; s++) {
+                b1 *= 0.9f;
+                b2 *= 0.999f;
+            }
+            adam.rate = rate * __builtin_sqrtf(1.0f - b2) / (1.0f - b1);
+        }
+        simd_ops()->adam(&adam);
+        memset(g, 0, l.count * sizeof(float));
+        FR_STORE(head->steps, head->steps + 1);
+    }
+    if (head->queries % PUBLISH == 0)
+        publish(rank, &l);
+}
