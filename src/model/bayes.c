@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bayes: see the door. model_bayes keeps row 1 = means, row 1 + k = row k of the covariance, each
- * padded to a multiple of 16 floats; model_effects keeps { f32 ready, 0, m[d], v[d] } by id.
+ * bayes: see the door. model_bayes keeps one flat array over whole blocks of the row store: the means,
+ * then the rows of the covariance, each padded with zeros to a multiple of 16 floats; model_effects
+ * keeps { f32 ready, 0, m[d], v[d] } by id.
  */
 #include "model/bayes.h"
 
@@ -20,6 +21,14 @@ struct model_bayes {
     uint32_t width; /* n padded */
 };
 
+/* The flat array for changing it: every block is announced to a running snapshot. */
+static float *write_flat(struct model_bayes *bayes)
+{
+    for (uint32_t b = 1; b < base_rows_count(bayes->rows); b++)
+        (void)base_rows_write(bayes->rows, b);
+    return base_rows_write(bayes->rows, 1);
+}
+
 enum fr_status model_bayes_new(const struct model_bayes_options *options, struct fr_error *error,
                                struct model_bayes **out_bayes)
 {
@@ -31,21 +40,23 @@ enum fr_status model_bayes_new(const struct model_bayes_options *options, struct
     bayes->options.initial = NULL;
     bayes->ops = simd_ops();
     bayes->width = (options->n + 15) / 16 * 16;
-    struct base_rows_options table = {.name = options->name,
-                                      .row_bytes = bayes->width * (uint32_t)sizeof(float),
-                                      .count_max = options->n + 2};
+    uint32_t blocks = (uint32_t)(((size_t)bayes->width * (options->n + 1) * sizeof(float) +
+                                  BASE_ROWS_BLOCK_BYTES - 1) / BASE_ROWS_BLOCK_BYTES);
+    struct base_rows_options table = {.name = options->name, .row_bytes = BASE_ROWS_BLOCK_BYTES,
+                                      .count_max = blocks + 2};
     enum fr_status status = base_rows_new(&table, error, &bayes->rows);
     if (status != FR_OK) {
         free(bayes);
         return status;
     }
-    FR_ASSERT(model_rows_reach(bayes->rows, options->n + 1));
+    FR_ASSERT(model_rows_reach(bayes->rows, blocks));
+    const uint8_t *first = base_rows_at(bayes->rows, 1), *last = base_rows_at(bayes->rows, blocks);
+    FR_ASSERT(last == first + (size_t)(blocks - 1) * BASE_ROWS_BLOCK_BYTES); /* one flat array */
+    float *mean = write_flat(bayes), *covariance = mean + bayes->width;
     if (options->initial)
-        memcpy(base_rows_write(bayes->rows, 1), options->initial, options->n * sizeof(float));
-    for (uint32_t i = 0; i < options->n; i++) {
-        float *row = base_rows_write(bayes->rows, 2 + i);
-        row[i] = options->variance;
-    }
+        memcpy(mean, options->initial, options->n * sizeof(float));
+    for (uint32_t i = 0; i < options->n; i++)
+        covariance[i * bayes->width + i] = options->variance;
     *out_bayes = bayes;
     return FR_OK;
 }
@@ -78,11 +89,12 @@ float model_bayes_score(const struct model_bayes *bayes, const float *x)
 /* s = S x, padded with zeros as the rows are; gives x.s */
 static float spread(const struct model_bayes *bayes, const float *x, float *s)
 {
-    uint32_t n = bayes->options.n;
-    memset(s, 0, bayes->width * sizeof(float));
-    for (uint32_t i = 0; i < n; i++)
-        bayes->ops->axpy(s, x[i], base_rows_at(bayes->rows, 2 + i), bayes->width);
-    return bayes->ops->dot(s, x, n);
+    static const float zeros[MODEL_BAYES_N_MAX];
+    struct simd_dense product = {
+        .x = x, .w = model_bayes_weights(bayes) + bayes->width, .bias = zeros, .y = s,
+        .batch = 1, .in = bayes->options.n, .out = bayes->width, .relu = false};
+    bayes->ops->dense(&product);
+    return bayes->ops->dot(s, x, bayes->options.n);
 }
 
 float model_bayes_score_variance(const struct model_bayes *bayes, const float *x,
@@ -100,16 +112,22 @@ void model_bayes_learn(struct model_bayes *bayes, const float *x, struct model_b
     float p = base_sigmoidf(model_bayes_score(bayes, x) + target.offset);
     float h = target.weight * p * (1.0f - p), v = FR_MAX(spread(bayes, x, s), 0.0f);
     float gain = 1.0f / (1.0f + h * v);
-    float *mean = base_rows_write(bayes->rows, 1);
+    float *mean = write_flat(bayes), *covariance = mean + bayes->width;
     float step = target.weight * (target.label - p) * gain;
     for (uint32_t i = 0; i < n; i++)
         model_word_store(&mean[i], mean[i] + step * s[i]);
+    float scaled[MODEL_BAYES_N_MAX], unused[MODEL_BAYES_N_MAX] = {0};
+    for (uint32_t i = 0; i < n; i++)
+        scaled[i] = -h * gain * s[i];
+    struct simd_dense_grad shrink = {.x = scaled, .w = covariance, .dy = s, .dw = covariance,
+                                     .dbias = unused, .dx = NULL, .batch = 1, .in = n,
+                                     .out = bayes->width};
+    bayes->ops->dense_grad(&shrink); /* S += scaled s' */
     for (uint32_t i = 0; i < n; i++) {
-        float *row = base_rows_write(bayes->rows, 2 + i);
-        bayes->ops->axpy(row, -h * gain * s[i], s, bayes->width);
-        row[i] += bayes->options.drift;
-        if (!(row[i] > 1e-9f))
-            row[i] = 1e-9f; /* rounding must not make a variance negative */
+        float *variance = &covariance[i * bayes->width + i];
+        *variance += bayes->options.drift;
+        if (!(*variance > 1e-9f))
+            *variance = 1e-9f; /* rounding must not make a variance negative */
     }
 }
 

@@ -419,6 +419,8 @@ void model_features_build(struct model_features *features, const struct model_ct
                 out_example->dense[features->number_at[facet->kind]] = facet->number;
             continue;
         }
+        if (features->options.dense_only)
+            continue;
         add_sparse(&builder, key_of(SALT_FACET, facet_key(facet), 0), 0);
         add_main(&builder, key_of(SALT_FACET, facet_key(facet), 0), 2 + facet->kind);
     }

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the benches of the click model share: data under FRESHET_DATA, the program, the peers.
+
+The peers live in a virtual environment of their own (FRESHET_PEERS_PYTHON: its python; else one is made
+under the benches' cache with pip, once)."""
+import json
+import lzma
+import math
+import os
+import re
+import resource
+import subprocess
+import sys
+import zipfile
+
+import harness as lib
+
+PROGRAM = os.environ.get("FRESHET_BENCH_CTR", os.path.join(lib.BUILD, "bench_ctr"))
+PEERS = ["vowpalwabbit==9.11.9", "river==0.26.1", "numpy"]
+
+
+def skip(reason):
+    lib.result(value=None, reason=reason)
+    sys.exit(0)
+
+
+def data(*path):
+    root = os.environ.get("FRESHET_DATA")
+    if not root:
+        skip("FRESHET_DATA is not set: there is no data to measure on")
+    whole = os.path.join(root, *path)
+    if not os.path.exists(whole):
+        skip(f"{whole} is not there")
+    return whole
+
+
+def ml100k():
+    """A folder with the plain files of MovieLens 100K."""
+    folder = os.path.join(lib.CACHE, "ml100k")
+    os.makedirs(folder, exist_ok=True)
+    for name in ("u.user", "u.item"):
+        with open(data("movielens-100k", name), "rb") as source:
+            with open(os.path.join(folder, name), "wb") as to:
+                to.write(source.read())
+    with lzma.open(data("movielens-100k", "u.data.xz")) as source:
+        with open(os.path.join(folder, "u.data"), "wb") as to:
+            to.write(source.read())
+    return folder
+
+
+def frappe():
+    path = os.path.join(lib.CACHE, "frappe.csv")
+    os.makedirs(lib.CACHE, exist_ok=True)
+    with zipfile.ZipFile(data("frappe", "Mobile_Frappe.zip")) as archive:
+        with open(path, "wb") as to:
+            to.write(archive.read("Mobile_Frappe/frappe/frappe.csv"))
+    return path
+
+
+def run(*words):
+    """Metrics by part, CPU us an example, and the text printed."""
+    text = subprocess.run([PROGRAM, *map(str, words)], capture_output=True, text=True, check=True).stdout
+    parts = {}
+    for name, scored, loss, auc in re.findall(
+            r"^(\S+) +(\d+) log loss ([\d.]+) AUC ([\d.]+)", text, re.M):
+        parts[name] = {"logloss": float(loss), "auc": float(auc), "scored": int(scored)}
+    return parts, float(re.search(r"([\d.]+) CPU us", text).group(1)), text
+
+
+def export(kind, path, to):
+    """The stream in Vowpal Wabbit's format; the first line (our kinds) goes to `to`.kinds too."""
+    with open(to, "w") as out:
+        subprocess.run([PROGRAM, kind, path, "export=1"], stdout=out, check=True)
+    with open(to) as source, open(to + ".vw", "w") as out:
+        source.readline()
+        out.writelines(source)
+    return to
+
+
+def peers_python():
+    given = os.environ.get("FRESHET_PEERS_PYTHON")
+    if given:
+        return given
+    home = os.path.join(lib.CACHE, "peers")
+    python = os.path.join(home, "bin", "python")
+    if not os.path.exists(os.path.join(home, "ready")):
+        try:
+            subprocess.run([sys.executable, "-m", "venv", home], check=True, stdout=sys.stderr)
+            subprocess.run([python, "-m", "pip", "-q", "install", *PEERS], check=True, stdout=sys.stderr)
+        except subprocess.SubprocessError as error:
+            skip(f"the peers cannot be installed: {error}")
+        open(os.path.join(home, "ready"), "w").close()
+    return python
+
+
+def cpu_of(words):
+    """CPU seconds of a command, its children included."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def vw(*words):
+    return [peers_python(), "-m", "vowpalwabbit", "--quiet", "--loss_function", "logistic", *words]
+
+
+def score(labels, predictions):
+    """Log loss and AUC (ties averaged), as eval/ctr counts them."""
+    loss = 0.0
+    for label, p in zip(labels, predictions):
+        p = min(max(p, 1e-6), 1 - 1e-6)
+        loss -= math.log(p if label else 1 - p)
+    order = sorted(range(len(predictions)), key=predictions.__getitem__)
+    ranks, positives, at = 0.0, sum(labels), 0
+    while at < len(order):
+        end = at
+        while end < len(order) and predictions[order[end]] == predictions[order[at]]:
+            end += 1
+        ranks += sum(labels[i] for i in order[at:end]) * (at + 1 + end) / 2
+        at = end
+    auc = (ranks - positives * (positives + 1) / 2) / (positives * (len(labels) - positives))
+    return {"logloss": loss / len(labels), "auc": auc}
+
+
+def labels_of(path):
+    with open(path) as source:
+        return [not line.startswith("-") for line in source]
+
+
+def predictions_of(path):
+    with open(path) as source:
+        return [float(line.split()[0]) for line in source]
+
+
+def table(rows):
+    width = max(len(name) for name, *_ in rows)
+    for name, metrics, cost in rows:
+        cost = f"{cost:7.2f} CPU us an example" if cost is not None else ""
+        print(f"{name:{width}}  log loss {metrics['logloss']:.4f}  AUC {metrics['auc']:.4f}  {cost}")
+
+
+def result(**values):
+    print(json.dumps(values), flush=True)
