@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bench_journal: durable records per second by group size, beside raw pwrite + fdatasync of the same
- * bytes into a pre-written file (the disk's own speed), and replay. Wall rates depend on the disk
- * and on who else uses it; the CPU time a record and the ratio are what to compare.
+ * bench_journal: durable records per second by group size, beside raw pwrite + fdatasync of the
+ * same bytes into a pre-written file (the disk's own speed), and replay. Wall rates depend on the
+ * disk and on who else uses it; the CPU time a record and the ratio are what to compare.
  *
  * bench_journal [directory] [records]     (default: a fresh one under /tmp, 2,000,000)
  */
@@ -62,7 +62,8 @@ static void leave_first_segment(struct journal *journal)
     uint64_t position;
     must(journal_prepare(journal, &error), &error);
     for (int i = 0; i < 8; i++) {
-        must(journal_append(journal, 1, 1, fr_slice_of(big, sizeof(big)), &error, &position), &error);
+        must(journal_append(journal, 1, 1, fr_slice_of(big, sizeof(big)), &error, &position),
+             &error);
         must(journal_sync(journal, &error), &error);
     }
 }
@@ -84,7 +85,8 @@ static struct result measure_journal(const char *directory, uint32_t group, uint
         for (uint32_t i = 0; i < group; i++) {
             payload[i % PAYLOAD_BYTES]++;
             must(journal_append(journal, 1, 1, fr_slice_of(payload, PAYLOAD_BYTES), &error,
-                                &position), &error);
+                                &position),
+                 &error);
         }
         must(journal_sync(journal, &error), &error);
         times[g] = seconds(CLOCK_MONOTONIC) - before;
@@ -170,8 +172,8 @@ int main(int argc, char **argv)
     if (argc <= 1 && !mkdtemp(root))
         return 1;
     uint64_t records = argc > 2 ? strtoull(argv[2], NULL, 10) : 2000000;
-    printf("%8s %14s %14s %7s %10s %10s %10s %10s\n", "group", "records/s", "raw records/s", "ratio",
-           "p50 us", "raw p50", "cpu us/rec", "raw cpu");
+    printf("%8s %14s %14s %7s %10s %10s %10s %10s\n", "group", "records/s", "raw records/s",
+           "ratio", "p50 us", "raw p50", "cpu us/rec", "raw cpu");
     snprintf(directory, sizeof(directory), "%s/journal", root);
     snprintf(path, sizeof(path), "%s/raw", root);
     struct result journal = {0}, raw = {0};
@@ -186,8 +188,9 @@ int main(int argc, char **argv)
     struct result replay = measure_replay(directory);
     printf("replay   %14.0f records/s, %.3f cpu us a record\n", replay.records_s, replay.cpu_us);
     printf("{\"durable_1000\":%.0f,\"ratio_1000\":%.3f,\"append_cpu_us\":%.4f,\"replay\":%.0f,"
-           "\"replay_cpu_us\":%.4f}\n", journal.records_s, journal.records_s / raw.records_s,
-           journal.cpu_us, replay.records_s, replay.cpu_us);
+           "\"replay_cpu_us\":%.4f}\n",
+           journal.records_s, journal.records_s / raw.records_s, journal.cpu_us, replay.records_s,
+           replay.cpu_us);
     char command[400];
     snprintf(command, sizeof(command), "rm -rf '%s'", directory);
     int result = system(command);

@@ -11,15 +11,15 @@
 struct journal_cursor {
     struct journal *journal;
     struct journal__reader reader;
-    bool is_open;           /* reader and pin are held */
-    bool newest;            /* when last looked: the segment may still grow */
+    bool is_open; /* reader and pin are held */
+    bool newest;  /* when last looked: the segment may still grow */
     uint64_t segment_first;
-    uint64_t next_first;    /* of the segment after; 0: none yet */
-    uint64_t seen;          /* durable when the reader's stop was set */
-    uint64_t position;      /* of the next record */
-    uint64_t offset;        /* of its bytes, or of its group's header when group_left is 0 */
+    uint64_t next_first; /* of the segment after; 0: none yet */
+    uint64_t seen;       /* durable when the reader's stop was set */
+    uint64_t position;   /* of the next record */
+    uint64_t offset;     /* of its bytes, or of its group's header when group_left is 0 */
     uint64_t group_end;
-    uint32_t group_left;    /* records of the group not given yet */
+    uint32_t group_left; /* records of the group not given yet */
 };
 
 static void leave_segment(struct journal_cursor *cursor)
@@ -66,15 +66,13 @@ static uint64_t look(struct journal_cursor *cursor, uint32_t segment)
 static enum fr_status enter_group(struct journal_cursor *cursor, struct fr_error *error,
                                   struct journal__group *out_group)
 {
-    const uint8_t *bytes;
-    size_t count;
+    struct journal__span span;
     struct journal__reader *reader = &cursor->reader;
-    FR_TRY(journal__reader_need(reader, cursor->offset, JOURNAL__GROUP_BYTES, error, &bytes,
-                                &count));
-    if (count < JOURNAL__GROUP_BYTES)
+    FR_TRY(journal__reader_need(reader, cursor->offset, JOURNAL__GROUP_BYTES, error, &span));
+    if (span.count < JOURNAL__GROUP_BYTES)
         return journal__corrupt(error, reader->name, cursor->offset,
                                 "the segment ends before its last record");
-    if (!journal__group_decode(bytes, cursor->journal->salt, cursor->offset, out_group))
+    if (!journal__group_decode(span.bytes, cursor->journal->salt, cursor->offset, out_group))
         return journal__corrupt(error, reader->name, cursor->offset,
                                 "the header of a group fails its check");
     cursor->offset += JOURNAL__GROUP_BYTES;
@@ -87,20 +85,19 @@ static enum fr_status enter_group(struct journal_cursor *cursor, struct fr_error
 static enum fr_status read_record(struct journal_cursor *cursor, uint64_t position,
                                   struct fr_error *error, struct journal_record *out_record)
 {
-    const uint8_t *bytes;
-    size_t count;
+    struct journal__span span;
     struct journal__reader *reader = &cursor->reader;
-    FR_TRY(journal__reader_need(reader, cursor->offset, 8, error, &bytes, &count));
+    FR_TRY(journal__reader_need(reader, cursor->offset, 8, error, &span));
     size_t size = 0;
-    if (count >= 8) {
-        size_t payload_bytes = (size_t)bytes[4] | (size_t)bytes[5] << 8 | (size_t)bytes[6] << 16 |
-                               (size_t)bytes[7] << 24;
+    if (span.count >= 8) {
+        size_t payload_bytes = (size_t)span.bytes[4] | (size_t)span.bytes[5] << 8 |
+                               (size_t)span.bytes[6] << 16 | (size_t)span.bytes[7] << 24;
         size_t want = journal__record_size(payload_bytes);
         size_t left = (size_t)(cursor->group_end - cursor->offset);
         if (want <= left) {
-            FR_TRY(journal__reader_need(reader, cursor->offset, want, error, &bytes, &count));
-            size = journal__record_decode(bytes, FR_MIN(count, left), cursor->journal->salt,
-                                          position, out_record);
+            FR_TRY(journal__reader_need(reader, cursor->offset, want, error, &span));
+            size = journal__record_decode(span.bytes, FR_MIN(span.count, left),
+                                          cursor->journal->salt, position, out_record);
         }
     }
     if (size == 0)
@@ -142,12 +139,12 @@ static enum fr_status open_file(struct journal_cursor *cursor, bool compressed,
                                 struct fr_error *error)
 {
     struct journal *journal = cursor->journal;
-    enum fr_status status =
-        journal__reader_open(journal->os, journal->directory, cursor->segment_first, compressed,
-                             error, &cursor->reader);
+    struct journal__source source = {journal->os, journal->directory, cursor->segment_first,
+                                     compressed, NULL};
+    enum fr_status status = journal__reader_open(&source, error, &cursor->reader);
+    source.compressed = !compressed;
     if (status == FR_NOT_FOUND && journal->read_only)
-        status = journal__reader_open(journal->os, journal->directory, cursor->segment_first,
-                                      !compressed, error, &cursor->reader);
+        status = journal__reader_open(&source, error, &cursor->reader);
     return status;
 }
 
@@ -163,7 +160,8 @@ static enum fr_status enter_segment(struct journal_cursor *cursor, struct fr_err
     segment->pins += first <= cursor->position;
     pthread_mutex_unlock(&journal->mutex);
     if (first > cursor->position) {
-        base_fail(error, FR_NOT_FOUND, "journal", "position %llu is gone: the journal begins at %llu",
+        base_fail(error, FR_NOT_FOUND, "journal",
+                  "position %llu is gone: the journal begins at %llu",
                   (unsigned long long)cursor->position, (unsigned long long)first);
         base_hint(error, "retention has removed what came before");
         return FR_NOT_FOUND;
@@ -172,9 +170,8 @@ static enum fr_status enter_segment(struct journal_cursor *cursor, struct fr_err
     cursor->is_open = true; /* the pin; the reader may be empty */
     FR_TRY(open_file(cursor, compressed, error));
     struct journal__header header;
-    uint64_t floor;
     cursor->reader.stop = stop;
-    FR_TRY(journal__reader_header(&cursor->reader, first, error, &header, &floor));
+    FR_TRY(journal__reader_header(&cursor->reader, first, error, &header));
     if (header.salt != journal->salt)
         return journal__corrupt(error, cursor->reader.name, 32, "it belongs to another journal");
     return seek(cursor, error);

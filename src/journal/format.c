@@ -50,7 +50,8 @@ bool journal__is_zero(const uint8_t *bytes, size_t count)
     return count == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, count - 1) == 0);
 }
 
-/* ---- the header block ------------------------------------------------------------------------- */
+/* ---- the header block -------------------------------------------------------------------------
+ */
 
 void journal__header_encode(const struct journal__header *header, uint8_t to[JOURNAL__HEADER_BYTES])
 {
@@ -111,7 +112,8 @@ void journal__trailer_encode(uint64_t count, uint32_t crc, uint8_t to[JOURNAL__T
     put_u32(to + 16, crc);
 }
 
-/* ---- groups and records ------------------------------------------------------------------------- */
+/* ---- groups and records -------------------------------------------------------------------------
+ */
 
 void journal__group_encode(uint64_t salt, const struct journal__group *group,
                            uint8_t to[JOURNAL__GROUP_BYTES])
@@ -166,11 +168,12 @@ size_t journal__record_decode(const uint8_t *from, size_t bytes, uint64_t salt, 
     size_t size = journal__record_size(payload_bytes);
     if (size > bytes || get_u32(from) != salted(salt, from + 4, size - 4))
         return 0;
-    *out_record = (struct journal_record){
-        .position = position,
-        .received_us = (int64_t)get_u64(from + 16),
-        .kind = from[24],
-        .payload = fr_slice_of((const char *)from + JOURNAL__RECORD_BYTES, payload_bytes)};
+    *out_record =
+        (struct journal_record){.position = position,
+                                .received_us = (int64_t)get_u64(from + 16),
+                                .kind = from[24],
+                                .payload = fr_slice_of((const char *)from + JOURNAL__RECORD_BYTES,
+                                                       payload_bytes)};
     return size;
 }
 
@@ -179,8 +182,8 @@ bool journal__body_valid(const uint8_t *body, uint64_t salt, const struct journa
     size_t at = 0;
     struct journal_record record;
     for (uint32_t i = 0; i < group->count; i++) {
-        size_t size = journal__record_decode(body + at, group->bytes - at, salt, group->first + i,
-                                             &record);
+        size_t size =
+            journal__record_decode(body + at, group->bytes - at, salt, group->first + i, &record);
         if (size == 0)
             return false;
         at += size;
@@ -188,7 +191,8 @@ bool journal__body_valid(const uint8_t *body, uint64_t salt, const struct journa
     return at == group->bytes;
 }
 
-/* ---- names ----------------------------------------------------------------------------------------- */
+/* ---- names
+ * ----------------------------------------------------------------------------------------- */
 
 void journal__name_print(uint64_t first, bool compressed, char to[JOURNAL__NAME_BYTES])
 {

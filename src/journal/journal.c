@@ -63,24 +63,14 @@ static enum fr_status sweep_leftovers(struct journal *journal, struct fr_error *
     return FR_OK;
 }
 
-/* The spare, given a header. */
-static enum fr_status dress_spare(struct journal *journal, const char *path,
-                                  const struct journal__header *header, struct fr_error *error,
-                                  struct os_file **out_file)
+/* The header block of a zeroed file, durable with its zeros. */
+static enum fr_status dress(struct os_file *file, const struct journal__header *header,
+                            struct fr_error *error)
 {
     uint8_t block[JOURNAL__HEADER_BYTES];
-    struct os_file *file;
-    FR_TRY(os_open(journal->os, path, OS_READ | OS_WRITE, error, &file));
     journal__header_encode(header, block);
-    enum fr_status status = os_write_at(file, 0, block, sizeof(block), error);
-    if (status == FR_OK)
-        status = os_sync(file, error);
-    if (status != FR_OK) {
-        os_close(file);
-        return status;
-    }
-    *out_file = file;
-    return FR_OK;
+    FR_TRY(os_write_at(file, 0, block, sizeof(block), error));
+    return os_sync(file, error);
 }
 
 /* A new segment for the next group to come, from the spare if there is one: header and zeros are
@@ -100,16 +90,16 @@ static enum fr_status create_segment(struct journal *journal, uint64_t first,
     FR_TRY(journal__path(journal->directory, spare ? "spare.seg" : "segment.tmp", error, from));
     uint64_t small = JOURNAL__HEADER_BYTES + JOURNAL__STAGE_BYTES;
     uint64_t bytes = spare ? journal->list.spare_bytes : FR_MIN(small, journal->segment_bytes);
-    struct os_file *file;
-    enum fr_status status =
-        spare ? dress_spare(journal, from, &header, error, &file)
-              : journal__zero_file(journal->os, from, bytes, &header, error, &file);
-    if (status == FR_OK) {
+    struct os_file *file = NULL;
+    enum fr_status status = spare ? os_open(journal->os, from, OS_READ | OS_WRITE, error, &file)
+                                  : journal__zero_file(journal->os, from, bytes, error, &file);
+    if (status == FR_OK)
+        status = dress(file, &header, error);
+    if (status == FR_OK)
         status = os_rename(journal->os, from, path, error);
-        if (status != FR_OK)
-            os_close(file);
-    }
     if (status != FR_OK) {
+        if (file)
+            os_close(file);
         if (!spare)
             fr_ignore(os_unlink(journal->os, from, NULL), "swept at the next open");
         return status;
@@ -147,21 +137,22 @@ static enum fr_status open_newest(struct journal *journal, struct fr_error *erro
     struct journal__reader reader;
     struct journal__header header;
     struct journal__end end;
-    FR_TRY(journal__reader_open(journal->os, journal->directory, newest->first, newest->compressed,
-                                error, &reader));
+    struct journal__source source = {journal->os, journal->directory, newest->first,
+                                     newest->compressed, NULL};
+    FR_TRY(journal__reader_open(&source, error, &reader));
     enum fr_status status = FR_OK;
     if (newest->compressed)
         status = journal__corrupt(error, reader.name, 0, "the segment that came after is missing");
     if (status == FR_OK)
-        status = journal__reader_header(&reader, newest->first, error, &header, &journal->floor);
+        status = journal__reader_header(&reader, newest->first, error, &header);
     if (status == FR_OK)
-        status = journal__recover(&reader, &header, journal->floor, journal->read_only, error,
-                                  &end);
+        status = journal__recover(&reader, &header, journal->read_only, error, &end);
     if (status == FR_OK)
         status = journal__path(journal->directory, reader.name, error, path);
     journal__reader_close(&reader);
     FR_TRY(status);
     journal->salt = header.salt;
+    journal->floor = header.floor;
     journal->durable = end.next - 1;
     journal->offset = end.offset;
     journal->file_bytes = end.file_bytes;
@@ -179,13 +170,12 @@ static enum fr_status check_older(struct journal *journal, struct fr_error *erro
         const struct journal__segment *segment = &journal->list.at[i];
         struct journal__reader reader;
         struct journal__header header;
-        uint64_t floor;
-        FR_TRY(journal__reader_open(journal->os, journal->directory, segment->first,
-                                    segment->compressed, error, &reader));
+        struct journal__source source = {journal->os, journal->directory, segment->first,
+                                         segment->compressed, NULL};
+        FR_TRY(journal__reader_open(&source, error, &reader));
         if (!segment->compressed)
             journal__reader_refresh(&reader, JOURNAL__HEADER_BYTES);
-        enum fr_status status =
-            journal__reader_header(&reader, segment->first, error, &header, &floor);
+        enum fr_status status = journal__reader_header(&reader, segment->first, error, &header);
         if (status == FR_OK && header.salt != journal->salt)
             status = journal__corrupt(error, reader.name, 32, "it belongs to another journal");
         journal__reader_close(&reader);
@@ -369,8 +359,8 @@ static enum fr_status roll(struct journal *journal, struct fr_error *error)
  * become durable with the group. No space for them is no fault of this group. */
 static void extend(struct journal *journal, uint64_t end)
 {
-    uint64_t step = FR_MIN(FR_MAX(end, (uint64_t)JOURNAL__STAGE_BYTES),
-                           (uint64_t)JOURNAL__EXTEND_BYTES);
+    uint64_t step =
+        FR_MIN(FR_MAX(end, (uint64_t)JOURNAL__STAGE_BYTES), (uint64_t)JOURNAL__EXTEND_BYTES);
     uint64_t to = FR_MIN(end + step, FR_MAX(journal->segment_bytes, end));
     enum fr_status status = journal__write_zeros(journal->file, end, to, NULL);
     journal->file_bytes = status == FR_OK ? to : end;
@@ -382,8 +372,8 @@ static enum fr_status undo_write(struct journal *journal, uint64_t end, struct f
     struct fr_error ignored;
     uint64_t size = 0;
     FR_TRY(os_size(journal->file, &size, &ignored));
-    enum fr_status status = journal__write_zeros(journal->file, journal->offset,
-                                                 FR_MIN(end, size), &ignored);
+    enum fr_status status =
+        journal__write_zeros(journal->file, journal->offset, FR_MIN(end, size), &ignored);
     if (status == FR_OK && size > journal->file_bytes)
         status = os_truncate(journal->file, journal->file_bytes, &ignored);
     if (status == FR_OK)

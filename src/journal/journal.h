@@ -34,15 +34,16 @@ struct journal_options {
 
 struct journal_record {
     uint64_t position;
-    int64_t received_us; /* Unix time at which the writer took it in */
-    uint8_t kind;        /* enum schema_kind */
+    int64_t received_us;     /* Unix time at which the writer took it in */
+    uint8_t kind;            /* enum schema_kind */
     struct fr_slice payload; /* borrowed until the next call on the cursor */
 };
 
 /* Opens and recovers: finds the segments, checks the newest one record by record, cuts a torn tail
  * (zeroing it on disk), refuses damage in the middle with FR_CORRUPT, naming segment and offset.
  * FR_AGAIN: another writer holds the directory. FR_UNSUPPORTED: a newer format version.
- * read_only: FR_NOT_FOUND when there is no journal; what a running writer adds later is not seen. */
+ * read_only: FR_NOT_FOUND when there is no journal; what a running writer adds later is not seen.
+ */
 FR_MUST_USE enum fr_status journal_open(struct os *os, const struct journal_options *options,
                                         struct fr_error *error, struct journal **out_journal);
 /* What is staged and not synced is forgotten. Cursors must be closed before. NULL is fine. */
@@ -64,10 +65,10 @@ void journal_discard(struct journal *journal); /* forgets the staged group */
 size_t journal_staged_bytes(const struct journal *journal);
 uint32_t journal_staged_count(const struct journal *journal);
 
-uint64_t journal_durable(const struct journal *journal); /* last durable position; 0 = empty */
-uint64_t journal_first(struct journal *journal);         /* oldest position kept; 1 when empty */
-uint64_t journal_bytes(struct journal *journal);         /* on disk, zeros and spare included */
-bool journal_failed(const struct journal *journal);      /* a fatal error has been returned */
+uint64_t journal_durable(const struct journal *journal);    /* last durable position; 0 = empty */
+uint64_t journal_first(struct journal *journal);            /* oldest position kept; 1 when empty */
+uint64_t journal_bytes(struct journal *journal);            /* on disk, zeros and spare included */
+bool journal_failed(const struct journal *journal);         /* a fatal error has been returned */
 uint64_t journal_torn_bytes(const struct journal *journal); /* cut at open */
 
 /* Reading from `position` on (1 = the start), up to what is durable; a cursor at the end goes on

@@ -15,13 +15,12 @@
  *   J4  Positions run on without gaps over groups and segments.
  *   J5  A segment's header, zeros and name are durable before its first group is written.
  *   J6  Stored bytes are destroyed only after what replaces them, or their new name, is durable.
- *   J7  What is acknowledged is read back; what was refused (FR_NO_SPACE) is zeroed, durably, before
- *       its positions are used again.
- *   J8  After a failed sync nothing is acknowledged any more (O3).
- *   J9  A cursor gives only records at or below the durable position.
- *   J10 What recovery finds is made durable (again) before it counts: the process before may have
- *       died between write and sync, or after a failed one, and the page cache tells no difference.
- *       Only the last group can be such (J1); it is written once more, and its name synced.
+ *   J7  What is acknowledged is read back; what was refused (FR_NO_SPACE) is zeroed, durably,
+ * before its positions are used again. J8  After a failed sync nothing is acknowledged any more
+ * (O3). J9  A cursor gives only records at or below the durable position. J10 What recovery finds
+ * is made durable (again) before it counts: the process before may have died between write and
+ * sync, or after a failed one, and the page cache tells no difference. Only the last group can be
+ * such (J1); it is written once more, and its name synced.
  */
 #ifndef JOURNAL_JOURNAL_PRIV_H
 #define JOURNAL_JOURNAL_PRIV_H
@@ -42,8 +41,8 @@ enum {
     JOURNAL__TRAILER_BYTES = 20,  /* of a compressed segment: a skippable zstd frame */
     JOURNAL__ALIGN = 8,
     JOURNAL__READ_BYTES = 1 << 20,
-    JOURNAL__STAGE_BYTES = 1 << 20,   /* first size of the staging buffer */
-    JOURNAL__EXTEND_BYTES = 4 << 20,  /* largest step of zeroing in the append path */
+    JOURNAL__STAGE_BYTES = 1 << 20,  /* first size of the staging buffer */
+    JOURNAL__EXTEND_BYTES = 4 << 20, /* largest step of zeroing in the append path */
     JOURNAL__SEGMENTS_MAX = 1 << 20,
     JOURNAL__NAME_BYTES = 64,
 };
@@ -55,6 +54,7 @@ struct journal__header {
     uint64_t first;
     int64_t created_us;
     uint32_t version;
+    uint64_t floor; /* 0: none. Not part of the header's own sector */
 };
 
 struct journal__group {
@@ -97,22 +97,29 @@ size_t journal__record_decode(const uint8_t *from, size_t bytes, uint64_t salt, 
 bool journal__body_valid(const uint8_t *body, uint64_t salt, const struct journal__group *group);
 bool journal__is_zero(const uint8_t *bytes, size_t count);
 
-/* ---- names ------------------------------------------------------------------------------------ */
+/* ---- names ------------------------------------------------------------------------------------
+ */
 
-enum journal__name { JOURNAL__NAME_OTHER, JOURNAL__NAME_PLAIN, JOURNAL__NAME_ZST, JOURNAL__NAME_TMP };
+enum journal__name {
+    JOURNAL__NAME_OTHER,
+    JOURNAL__NAME_PLAIN,
+    JOURNAL__NAME_ZST,
+    JOURNAL__NAME_TMP
+};
 enum journal__name journal__name_parse(const char *name, uint64_t *out_first);
 void journal__name_print(uint64_t first, bool compressed, char to[JOURNAL__NAME_BYTES]);
 FR_MUST_USE enum fr_status journal__path(const char *directory, const char *name,
                                          struct fr_error *error, char to[OS_PATH_MAX]);
 
-/* ---- the list of segments (segments.c) -------------------------------------------------------- */
+/* ---- the list of segments (segments.c) --------------------------------------------------------
+ */
 
 struct journal__segment {
     uint64_t first;
     uint64_t file_bytes;
-    uint32_t pins;   /* cursors on it: not compressed, recycled or dropped meanwhile */
+    uint32_t pins; /* cursors on it: not compressed, recycled or dropped meanwhile */
     bool compressed;
-    bool twice;      /* both files are there: a crash came between rename and removal */
+    bool twice; /* both files are there: a crash came between rename and removal */
 };
 
 struct journal__list {
@@ -132,51 +139,62 @@ FR_MUST_USE enum fr_status journal__list_add(struct journal__list *list,
                                              struct journal__segment segment,
                                              struct fr_error *error);
 
-/* ---- sequential reading of one segment (reader.c) ----------------------------------------------- */
+/* ---- sequential reading of one segment (reader.c) -----------------------------------------------
+ */
 
 struct journal__reader {
     struct os_file *file;
-    uint8_t *buffer;       /* content from offset `at` on */
+    uint8_t *buffer; /* content from offset `at` on */
     size_t capacity, count;
     uint64_t at;
-    uint64_t stop;         /* nothing is read at or beyond (the durable end); UINT64_MAX: all */
-    bool ended;            /* the file ends at `at + count` (or stops) */
-    void *zstd;            /* ZSTD_DStream, NULL for a plain file */
-    uint8_t *packed;       /* compressed input */
+    uint64_t stop;   /* nothing is read at or beyond (the durable end); UINT64_MAX: all */
+    bool ended;      /* the file ends at `at + count` (or stops) */
+    void *zstd;      /* ZSTD_DStream, NULL for a plain file */
+    uint8_t *packed; /* compressed input */
     size_t packed_count, packed_used;
     uint64_t packed_at, packed_end; /* next read; where the trailer begins */
     uint32_t packed_crc;
     char name[JOURNAL__NAME_BYTES];
 };
 
-FR_MUST_USE enum fr_status journal__reader_open(struct os *os, const char *directory,
-                                                uint64_t first, bool compressed,
+/* Where a reader reads: the segment `first`, or the file `name` when not NULL. */
+struct journal__source {
+    struct os *os;
+    const char *directory;
+    uint64_t first;
+    bool compressed;
+    const char *name;
+};
+
+/* Borrowed until the next call on the reader. */
+struct journal__span {
+    const uint8_t *bytes;
+    size_t count;
+};
+
+FR_MUST_USE enum fr_status journal__reader_open(const struct journal__source *source,
                                                 struct fr_error *error,
                                                 struct journal__reader *out_reader);
-FR_MUST_USE enum fr_status journal__reader_open_name(struct os *os, const char *directory,
-                                                     const char *name, bool compressed,
-                                                     struct fr_error *error,
-                                                     struct journal__reader *out_reader);
 void journal__reader_close(struct journal__reader *reader);
 /* Makes content from `offset` on available, `bytes` of it unless the end comes first; gives how
  * much there is. A compressed segment is read forwards only. */
 FR_MUST_USE enum fr_status journal__reader_need(struct journal__reader *reader, uint64_t offset,
                                                 size_t bytes, struct fr_error *error,
-                                                const uint8_t **out_bytes, size_t *out_count);
+                                                struct journal__span *out_span);
 /* Forgets what is buffered, so that the next need reads the file again (plain only). */
 void journal__reader_refresh(struct journal__reader *reader, uint64_t stop);
 /* Reads and checks the header block. */
 FR_MUST_USE enum fr_status journal__reader_header(struct journal__reader *reader, uint64_t first,
                                                   struct fr_error *error,
-                                                  struct journal__header *out_header,
-                                                  uint64_t *out_floor);
+                                                  struct journal__header *out_header);
 
-/* ---- recovery of the newest segment (recover.c) --------------------------------------------------- */
+/* ---- recovery of the newest segment (recover.c)
+ * --------------------------------------------------- */
 
 struct journal__end {
-    uint64_t next;       /* position after the last whole group */
-    uint64_t offset;     /* where the next group goes */
-    uint64_t last;       /* where the last whole group is; equal to offset when there is none */
+    uint64_t next;   /* position after the last whole group */
+    uint64_t offset; /* where the next group goes */
+    uint64_t last;   /* where the last whole group is; equal to offset when there is none */
     uint64_t file_bytes;
     uint64_t torn_bytes; /* from offset to the last byte that is not zero */
 };
@@ -184,9 +202,8 @@ struct journal__end {
 /* Walks the groups, then judges what follows the last whole one: zeros, a torn tail, or damage
  * (FR_CORRUPT). `live`: a writer may be adding to it, so that a group half there is no damage. */
 FR_MUST_USE enum fr_status journal__recover(struct journal__reader *reader,
-                                            const struct journal__header *header, uint64_t floor,
-                                            bool live, struct fr_error *error,
-                                            struct journal__end *out_end);
+                                            const struct journal__header *header, bool live,
+                                            struct fr_error *error, struct journal__end *out_end);
 /* Bytes from `offset` to the last one that is not zero. */
 FR_MUST_USE enum fr_status journal__tail_bytes(struct journal__reader *reader, uint64_t offset,
                                                struct fr_error *error, uint64_t *out_bytes);
@@ -195,7 +212,8 @@ FR_MUST_USE enum fr_status journal__find_group(struct journal__reader *reader, u
                                                uint64_t offset, struct fr_error *error,
                                                struct journal__group *out_group);
 
-/* ---- reading what may be damaged (walk.c) --------------------------------------------------------- */
+/* ---- reading what may be damaged (walk.c)
+ * --------------------------------------------------------- */
 
 /* Goes over a directory, segment by segment, giving every record that passes its checks, in order,
  * and a fault for everything that is not as it should be. */
@@ -210,7 +228,7 @@ struct journal__walk {
                   const char *what);
     void *context;
 
-    uint64_t next;  /* position expected now */
+    uint64_t next; /* position expected now */
     uint64_t salt;
     bool has_salt;
     uint64_t segments, bytes, first, torn_bytes, faults;
@@ -219,7 +237,8 @@ struct journal__walk {
 };
 FR_MUST_USE enum fr_status journal__walk_all(struct journal__walk *walk, struct fr_error *error);
 
-/* ---- the journal ------------------------------------------------------------------------------------ */
+/* ---- the journal
+ * ------------------------------------------------------------------------------------ */
 
 struct journal {
     struct os *os;
@@ -229,23 +248,23 @@ struct journal {
     struct os_file *lock_file;
 
     /* the writer's */
-    struct os_file *file;     /* the newest segment */
+    struct os_file *file; /* the newest segment */
     uint64_t salt;
-    uint64_t file_bytes;      /* of the newest segment: zeroed up to here */
-    uint64_t floor;           /* as last written */
-    uint8_t *stage;           /* group header's room, then records */
+    uint64_t file_bytes; /* of the newest segment: zeroed up to here */
+    uint64_t floor;      /* as last written */
+    uint8_t *stage;      /* group header's room, then records */
     size_t staged, stage_capacity;
     uint32_t staged_count;
     uint64_t torn_bytes;
 
-    uint64_t durable;         /* atomic; release after a sync, acquire by readers */
-    uint32_t failed;          /* atomic */
+    uint64_t durable; /* atomic; release after a sync, acquire by readers */
+    uint32_t failed;  /* atomic */
 
-    pthread_mutex_t mutex;    /* list, offset, spare, thread flags; a leaf */
+    pthread_mutex_t mutex; /* list, offset, spare, thread flags; a leaf */
     struct journal__list list;
-    uint64_t offset;          /* end of the durable groups in the newest segment */
-    pthread_mutex_t tending;  /* whole of prepare, seal, drop; before mutex */
-    bool drop_failed;         /* under tending */
+    uint64_t offset;         /* end of the durable groups in the newest segment */
+    pthread_mutex_t tending; /* whole of prepare, seal, drop; before mutex */
+    bool drop_failed;        /* under tending */
 
     pthread_cond_t wake;
     pthread_t thread;
@@ -254,9 +273,8 @@ struct journal {
 
 FR_MUST_USE enum fr_status journal__corrupt(struct fr_error *error, const char *segment,
                                             uint64_t offset, const char *what);
-/* A new file `name` with `bytes` zeros at least; header too when not NULL; synced, not the name. */
+/* A file of `bytes` zeros at least, new or what was there before; not synced. */
 FR_MUST_USE enum fr_status journal__zero_file(struct os *os, const char *path, uint64_t bytes,
-                                              const struct journal__header *header,
                                               struct fr_error *error, struct os_file **out_file);
 FR_MUST_USE enum fr_status journal__write_zeros(struct os_file *file, uint64_t from, uint64_t to,
                                                 struct fr_error *error);

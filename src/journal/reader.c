@@ -5,29 +5,22 @@
  */
 #include "journal/journal_priv.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
 
-enum fr_status journal__reader_open(struct os *os, const char *directory, uint64_t first,
-                                    bool compressed, struct fr_error *error,
+enum fr_status journal__reader_open(const struct journal__source *source, struct fr_error *error,
                                     struct journal__reader *out_reader)
-{
-    char name[JOURNAL__NAME_BYTES];
-    journal__name_print(first, compressed, name);
-    return journal__reader_open_name(os, directory, name, compressed, error, out_reader);
-}
-
-enum fr_status journal__reader_open_name(struct os *os, const char *directory, const char *name,
-                                         bool compressed, struct fr_error *error,
-                                         struct journal__reader *out_reader)
 {
     struct journal__reader reader = {.stop = UINT64_MAX};
     char path[OS_PATH_MAX];
-    FR_ASSERT(strlen(name) < sizeof(reader.name));
-    memcpy(reader.name, name, strlen(name) + 1);
-    FR_TRY(journal__path(directory, reader.name, error, path));
-    FR_TRY(os_open(os, path, OS_READ, error, &reader.file));
+    bool compressed = source->compressed;
+    journal__name_print(source->first, compressed, reader.name);
+    if (source->name)
+        snprintf(reader.name, sizeof(reader.name), "%s", source->name);
+    FR_TRY(journal__path(source->directory, reader.name, error, path));
+    FR_TRY(os_open(source->os, path, OS_READ, error, &reader.file));
     uint64_t size = 0;
     enum fr_status status = os_size(reader.file, &size, error);
     if (status != FR_OK) {
@@ -181,8 +174,7 @@ static enum fr_status slide(struct journal__reader *reader, uint64_t offset, str
 }
 
 enum fr_status journal__reader_need(struct journal__reader *reader, uint64_t offset, size_t bytes,
-                                    struct fr_error *error, const uint8_t **out_bytes,
-                                    size_t *out_count)
+                                    struct fr_error *error, struct journal__span *out_span)
 {
     uint64_t end = reader->at + reader->count;
     bool inside = offset >= reader->at && offset <= end;
@@ -193,23 +185,21 @@ enum fr_status journal__reader_need(struct journal__reader *reader, uint64_t off
         if (reader->count < bytes && !reader->ended)
             FR_TRY(reader->zstd ? fill_zstd(reader, error) : fill_plain(reader, error));
     }
-    *out_bytes = reader->buffer + (offset - reader->at);
-    *out_count = (size_t)(reader->at + reader->count - offset);
+    out_span->bytes = reader->buffer + (offset - reader->at);
+    out_span->count = (size_t)(reader->at + reader->count - offset);
     return FR_OK;
 }
 
 enum fr_status journal__reader_header(struct journal__reader *reader, uint64_t first,
-                                      struct fr_error *error, struct journal__header *out_header,
-                                      uint64_t *out_floor)
+                                      struct fr_error *error, struct journal__header *out_header)
 {
-    const uint8_t *bytes;
-    size_t count;
+    struct journal__span span;
     const char *what;
-    FR_TRY(journal__reader_need(reader, 0, JOURNAL__HEADER_BYTES, error, &bytes, &count));
-    if (count < JOURNAL__HEADER_BYTES)
-        return journal__corrupt(error, reader->name, count, "the file ends within its header");
+    FR_TRY(journal__reader_need(reader, 0, JOURNAL__HEADER_BYTES, error, &span));
+    if (span.count < JOURNAL__HEADER_BYTES)
+        return journal__corrupt(error, reader->name, span.count, "the file ends within its header");
     struct journal__header header;
-    enum fr_status status = journal__header_decode(bytes, &header, &what);
+    enum fr_status status = journal__header_decode(span.bytes, &header, &what);
     if (status == FR_UNSUPPORTED) {
         base_fail(error, status, "journal", "segment %s: %s", reader->name, what);
         base_hint(error, "run the newer version, or import an export of it");
@@ -220,17 +210,18 @@ enum fr_status journal__reader_header(struct journal__reader *reader, uint64_t f
     if (header.first != first)
         return journal__corrupt(error, reader->name, 16, "it belongs under another name");
     uint64_t floor = 0;
-    bool has_floor = journal__floor_decode(bytes + JOURNAL__FLOOR_AT, header.salt, &floor);
-    if (!has_floor && !journal__is_zero(bytes + JOURNAL__FLOOR_AT, JOURNAL__SECTOR_BYTES))
-        return journal__corrupt(error, reader->name, JOURNAL__FLOOR_AT, "the floor fails its check");
+    bool has_floor = journal__floor_decode(span.bytes + JOURNAL__FLOOR_AT, header.salt, &floor);
+    if (!has_floor && !journal__is_zero(span.bytes + JOURNAL__FLOOR_AT, JOURNAL__SECTOR_BYTES))
+        return journal__corrupt(error, reader->name, JOURNAL__FLOOR_AT,
+                                "the floor fails its check");
     size_t rest = JOURNAL__FLOOR_AT + JOURNAL__SECTOR_BYTES;
     size_t after = JOURNAL__COPY_AT + JOURNAL__SECTOR_BYTES;
-    if (memcmp(bytes, bytes + JOURNAL__COPY_AT, JOURNAL__SECTOR_BYTES) != 0)
+    if (memcmp(span.bytes, span.bytes + JOURNAL__COPY_AT, JOURNAL__SECTOR_BYTES) != 0)
         return journal__corrupt(error, reader->name, JOURNAL__COPY_AT, "the header's copy differs");
-    if (!journal__is_zero(bytes + rest, JOURNAL__COPY_AT - rest) ||
-        !journal__is_zero(bytes + after, JOURNAL__HEADER_BYTES - after))
+    if (!journal__is_zero(span.bytes + rest, JOURNAL__COPY_AT - rest) ||
+        !journal__is_zero(span.bytes + after, JOURNAL__HEADER_BYTES - after))
         return journal__corrupt(error, reader->name, rest, "the header block is not zero here");
+    header.floor = floor;
     *out_header = header;
-    *out_floor = floor;
     return FR_OK;
 }

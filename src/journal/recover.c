@@ -37,24 +37,23 @@ static bool may_be_torn(const uint8_t *bytes, uint64_t offset, size_t count)
 static enum fr_status step(struct journal__reader *reader, uint64_t salt, struct journal__end *end,
                            bool *out_torn, struct fr_error *error)
 {
-    const uint8_t *bytes;
-    size_t count;
+    struct journal__span span;
     struct journal__group group;
     *out_torn = true;
-    FR_TRY(journal__reader_need(reader, end->offset, JOURNAL__GROUP_BYTES, error, &bytes, &count));
-    if (count < JOURNAL__GROUP_BYTES)
+    FR_TRY(journal__reader_need(reader, end->offset, JOURNAL__GROUP_BYTES, error, &span));
+    if (span.count < JOURNAL__GROUP_BYTES)
         return FR_END;
-    if (!journal__group_decode(bytes, salt, end->offset, &group)) {
-        *out_torn = may_be_torn(bytes, end->offset, JOURNAL__GROUP_BYTES);
+    if (!journal__group_decode(span.bytes, salt, end->offset, &group)) {
+        *out_torn = may_be_torn(span.bytes, end->offset, JOURNAL__GROUP_BYTES);
         return FR_END;
     }
     size_t whole = JOURNAL__GROUP_BYTES + (size_t)group.bytes;
-    FR_TRY(journal__reader_need(reader, end->offset, whole, error, &bytes, &count));
-    if (count < whole)
+    FR_TRY(journal__reader_need(reader, end->offset, whole, error, &span));
+    if (span.count < whole)
         return FR_END;
-    if (group.first != end->next || !journal__body_valid(bytes + JOURNAL__GROUP_BYTES, salt,
-                                                         &group)) {
-        *out_torn = group.first == end->next && may_be_torn(bytes, end->offset, whole);
+    if (group.first != end->next ||
+        !journal__body_valid(span.bytes + JOURNAL__GROUP_BYTES, salt, &group)) {
+        *out_torn = group.first == end->next && may_be_torn(span.bytes, end->offset, whole);
         return FR_END;
     }
     end->last = end->offset;
@@ -68,19 +67,18 @@ enum fr_status journal__tail_bytes(struct journal__reader *reader, uint64_t offs
 {
     uint64_t last = offset;
     for (uint64_t at = offset;;) {
-        const uint8_t *bytes;
-        size_t count;
-        FR_TRY(journal__reader_need(reader, at, FIND_BYTES, error, &bytes, &count));
-        count = FR_MIN(count, (size_t)FIND_BYTES);
-        if (count == 0)
+        struct journal__span span;
+        FR_TRY(journal__reader_need(reader, at, FIND_BYTES, error, &span));
+        span.count = FR_MIN(span.count, (size_t)FIND_BYTES);
+        if (span.count == 0)
             break;
-        if (!journal__is_zero(bytes, count)) {
-            size_t used = count;
-            while (bytes[used - 1] == 0)
+        if (!journal__is_zero(span.bytes, span.count)) {
+            size_t used = span.count;
+            while (span.bytes[used - 1] == 0)
                 used--;
             last = at + used;
         }
-        at += count;
+        at += span.count;
     }
     *out_bytes = last - offset;
     return FR_OK;
@@ -91,45 +89,44 @@ enum fr_status journal__find_group(struct journal__reader *reader, uint64_t salt
 {
     offset = (offset + JOURNAL__ALIGN - 1) & ~(uint64_t)(JOURNAL__ALIGN - 1);
     for (;;) {
-        const uint8_t *bytes;
-        size_t count;
-        FR_TRY(journal__reader_need(reader, offset, FIND_BYTES, error, &bytes, &count));
-        if (count < JOURNAL__GROUP_BYTES)
+        struct journal__span span;
+        FR_TRY(journal__reader_need(reader, offset, FIND_BYTES, error, &span));
+        if (span.count < JOURNAL__GROUP_BYTES)
             return FR_END;
-        size_t last = FR_MIN(count, (size_t)FIND_BYTES) - JOURNAL__GROUP_BYTES;
+        size_t last = FR_MIN(span.count, (size_t)FIND_BYTES) - JOURNAL__GROUP_BYTES;
         for (size_t i = 0; i <= last; i += JOURNAL__ALIGN) {
-            if (bytes[i] && journal__group_decode(bytes + i, salt, offset + i, out_group))
+            if (span.bytes[i] && journal__group_decode(span.bytes + i, salt, offset + i, out_group))
                 return FR_OK;
         }
         offset += (last / JOURNAL__ALIGN + 1) * JOURNAL__ALIGN;
     }
 }
 
-static enum fr_status judge(struct journal__reader *reader, uint64_t salt, uint64_t floor,
-                            bool may_be_torn_, struct fr_error *error, struct journal__end *end)
+static enum fr_status judge(struct journal__reader *reader, const struct journal__header *header,
+                            bool torn, struct fr_error *error, struct journal__end *end)
 {
     FR_TRY(journal__tail_bytes(reader, end->offset, error, &end->torn_bytes));
-    if (floor >= end->next)
+    if (header->floor >= end->next)
         return journal__corrupt(error, reader->name, end->offset,
                                 "records that were acknowledged are missing or fail their check");
     if (end->torn_bytes == 0)
         return FR_OK;
     struct journal__group later;
     enum fr_status status =
-        journal__find_group(reader, salt, end->offset + JOURNAL__ALIGN, error, &later);
+        journal__find_group(reader, header->salt, end->offset + JOURNAL__ALIGN, error, &later);
     if (status == FR_OK)
         return journal__corrupt(error, reader->name, end->offset,
                                 "a group of records fails its check, and later ones are good");
     if (status != FR_END)
         return status;
-    if (!may_be_torn_)
+    if (!torn)
         return journal__corrupt(error, reader->name, end->offset,
                                 "the last group of records fails its check, and is not torn");
     return FR_OK;
 }
 
 enum fr_status journal__recover(struct journal__reader *reader,
-                                const struct journal__header *header, uint64_t floor, bool live,
+                                const struct journal__header *header, bool live,
                                 struct fr_error *error, struct journal__end *out_end)
 {
     struct journal__end end = {.next = header->first,
@@ -144,7 +141,7 @@ enum fr_status journal__recover(struct journal__reader *reader,
         while (status == FR_OK);
         if (status != FR_END)
             return status;
-        status = judge(reader, header->salt, floor, torn || live, error, &end);
+        status = judge(reader, header, torn || live, error, &end);
         if (status != FR_CORRUPT || !live)
             break;
         /* A writer may have finished the group after we looked at it: look once more. */

@@ -24,9 +24,11 @@ static enum fr_status make_spare(struct journal *journal, struct fr_error *error
     FR_TRY(journal__path(journal->directory, "spare.tmp", error, from));
     FR_TRY(journal__path(journal->directory, "spare.seg", error, to));
     enum fr_status status =
-        journal__zero_file(journal->os, from, journal->segment_bytes, NULL, error, &file);
+        journal__zero_file(journal->os, from, journal->segment_bytes, error, &file);
     if (status == FR_OK) {
-        status = os_size(file, &bytes, error);
+        status = os_sync(file, error);
+        if (status == FR_OK)
+            status = os_size(file, &bytes, error);
         os_close(file);
     }
     if (status != FR_OK) {
@@ -81,8 +83,7 @@ void journal__thread_poke(struct journal *journal)
 {
     pthread_mutex_lock(&journal->mutex);
     if (!journal->thread_runs)
-        journal->thread_runs =
-            pthread_create(&journal->thread, NULL, prepare_thread, journal) == 0;
+        journal->thread_runs = pthread_create(&journal->thread, NULL, prepare_thread, journal) == 0;
     else
         pthread_cond_signal(&journal->wake);
     pthread_mutex_unlock(&journal->mutex);
@@ -99,14 +100,15 @@ void journal__thread_stop(struct journal *journal)
         pthread_join(journal->thread, NULL);
 }
 
-/* ---- sealing ----------------------------------------------------------------------------------- */
+/* ---- sealing -----------------------------------------------------------------------------------
+ */
 
 struct packer {
     struct os_file *file;
     uint64_t written;
     ZSTD_CStream *zstd;
     uint8_t *out;
-    uint32_t crc;         /* of the content */
+    uint32_t crc; /* of the content */
     uint32_t packed_crc;
     uint64_t first, next; /* the segment's positions */
 };
@@ -135,23 +137,23 @@ static enum fr_status pack_segment(struct journal__reader *reader, uint64_t salt
                                    struct packer *packer, struct fr_error *error)
 {
     struct journal__header header;
-    uint64_t floor, at = JOURNAL__HEADER_BYTES;
-    const uint8_t *bytes;
-    size_t count;
-    FR_TRY(journal__reader_header(reader, packer->first, error, &header, &floor));
-    FR_TRY(journal__reader_need(reader, 0, JOURNAL__HEADER_BYTES, error, &bytes, &count));
-    FR_TRY(pack(packer, bytes, JOURNAL__HEADER_BYTES, false, error));
+    uint64_t at = JOURNAL__HEADER_BYTES;
+    struct journal__span span;
+    FR_TRY(journal__reader_header(reader, packer->first, error, &header));
+    FR_TRY(journal__reader_need(reader, 0, JOURNAL__HEADER_BYTES, error, &span));
+    FR_TRY(pack(packer, span.bytes, JOURNAL__HEADER_BYTES, false, error));
     for (uint64_t position = header.first; position < packer->next;) {
         struct journal__group group = {0};
-        FR_TRY(journal__reader_need(reader, at, JOURNAL__GROUP_BYTES, error, &bytes, &count));
-        if (count < JOURNAL__GROUP_BYTES || !journal__group_decode(bytes, salt, at, &group) ||
-            group.first != position)
+        FR_TRY(journal__reader_need(reader, at, JOURNAL__GROUP_BYTES, error, &span));
+        if (span.count < JOURNAL__GROUP_BYTES ||
+            !journal__group_decode(span.bytes, salt, at, &group) || group.first != position)
             return journal__corrupt(error, reader->name, at, "a group fails its check");
         size_t whole = JOURNAL__GROUP_BYTES + (size_t)group.bytes;
-        FR_TRY(journal__reader_need(reader, at, whole, error, &bytes, &count));
-        if (count < whole || !journal__body_valid(bytes + JOURNAL__GROUP_BYTES, salt, &group))
+        FR_TRY(journal__reader_need(reader, at, whole, error, &span));
+        if (span.count < whole ||
+            !journal__body_valid(span.bytes + JOURNAL__GROUP_BYTES, salt, &group))
             return journal__corrupt(error, reader->name, at, "a record fails its check");
-        FR_TRY(pack(packer, bytes, whole, false, error));
+        FR_TRY(pack(packer, span.bytes, whole, false, error));
         at += whole;
         position += group.count;
     }
@@ -168,17 +170,16 @@ static enum fr_status check_packed(struct journal *journal, uint32_t crc, struct
 {
     struct journal__reader reader;
     uint32_t seen = 0;
-    FR_TRY(journal__reader_open_name(journal->os, journal->directory, PACKING_NAME, true, error,
-                                     &reader));
+    struct journal__source source = {journal->os, journal->directory, 0, true, PACKING_NAME};
+    FR_TRY(journal__reader_open(&source, error, &reader));
     enum fr_status status = FR_OK;
     for (uint64_t at = 0; status == FR_OK;) {
-        const uint8_t *bytes;
-        size_t count = 0;
-        status = journal__reader_need(&reader, at, JOURNAL__READ_BYTES, error, &bytes, &count);
-        if (status != FR_OK || count == 0)
+        struct journal__span span = {0};
+        status = journal__reader_need(&reader, at, JOURNAL__READ_BYTES, error, &span);
+        if (status != FR_OK || span.count == 0)
             break;
-        seen = base_crc32c(seen, bytes, count);
-        at += count;
+        seen = base_crc32c(seen, span.bytes, span.count);
+        at += span.count;
     }
     journal__reader_close(&reader);
     if (status == FR_CORRUPT || (status == FR_OK && seen != crc))
@@ -215,7 +216,8 @@ static enum fr_status compress_segment(struct journal *journal, uint64_t first, 
     journal__name_print(first, true, name);
     FR_TRY(journal__path(journal->directory, name, error, path));
     FR_TRY(journal__path(journal->directory, PACKING_NAME, error, tmp));
-    FR_TRY(journal__reader_open(journal->os, journal->directory, first, false, error, &reader));
+    struct journal__source source = {journal->os, journal->directory, first, false, NULL};
+    FR_TRY(journal__reader_open(&source, error, &reader));
     enum fr_status status = packer_init(&packer, journal->os, tmp, error);
     packer.first = first;
     packer.next = next;
@@ -315,7 +317,8 @@ enum fr_status journal_seal(struct journal *journal, uint64_t position, struct f
     return status;
 }
 
-/* ---- retention ------------------------------------------------------------------------------------ */
+/* ---- retention
+ * ------------------------------------------------------------------------------------ */
 
 /* Takes the oldest segment off the list when all of it lies below `position`. */
 static bool take_oldest(struct journal *journal, uint64_t position, struct journal__segment *out)

@@ -20,8 +20,7 @@ enum fr_status journal__list_add(struct journal__list *list, struct journal__seg
     if (list->count == list->capacity) {
         uint32_t capacity = list->capacity ? list->capacity * 2 : 16;
         struct journal__segment *moved =
-            capacity > JOURNAL__SEGMENTS_MAX ? NULL
-                                             : realloc(list->at, capacity * sizeof(*moved));
+            capacity > JOURNAL__SEGMENTS_MAX ? NULL : realloc(list->at, capacity * sizeof(*moved));
         if (!moved)
             return base_fail(error, FR_MEMORY, "journal", "no memory for %u segments", capacity);
         list->at = moved;
@@ -49,9 +48,11 @@ static void each_name(void *context, const char *name)
         last->twice = true;
         return;
     }
-    listing->status = journal__list_add(
-        list, (struct journal__segment){.first = first, .compressed = kind == JOURNAL__NAME_ZST},
-        listing->error);
+    listing->status =
+        journal__list_add(list,
+                          (struct journal__segment){.first = first,
+                                                    .compressed = kind == JOURNAL__NAME_ZST},
+                          listing->error);
 }
 
 static enum fr_status measure(struct os *os, const char *directory, const char *name,
@@ -108,23 +109,15 @@ enum fr_status journal__write_zeros(struct os_file *file, uint64_t from, uint64_
 }
 
 enum fr_status journal__zero_file(struct os *os, const char *path, uint64_t bytes,
-                                  const struct journal__header *header, struct fr_error *error,
-                                  struct os_file **out_file)
+                                  struct fr_error *error, struct os_file **out_file)
 {
     struct os_file *file;
     FR_TRY(os_open(os, path, OS_READ | OS_WRITE | OS_CREATE, error, &file));
-    uint8_t block[JOURNAL__HEADER_BYTES];
     uint64_t size = 0;
     enum fr_status status = os_size(file, &size, error);
     /* An old file keeps its blocks (that is the point of recycling): all of it is zeroed. */
     if (status == FR_OK)
         status = journal__write_zeros(file, 0, FR_MAX(bytes, size), error);
-    if (status == FR_OK && header) {
-        journal__header_encode(header, block);
-        status = os_write_at(file, 0, block, sizeof(block), error);
-    }
-    if (status == FR_OK)
-        status = os_sync(file, error);
     if (status != FR_OK) {
         os_close(file);
         return status;

@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-/* ---- verify ------------------------------------------------------------------------------------ */
+/* ---- verify ------------------------------------------------------------------------------------
+ */
 
 struct verify {
     journal_fault_fn fault;
@@ -59,7 +60,8 @@ enum fr_status journal_verify(struct os *os, const char *directory, journal_faul
     return FR_CORRUPT;
 }
 
-/* ---- salvage ------------------------------------------------------------------------------------ */
+/* ---- salvage ------------------------------------------------------------------------------------
+ */
 
 enum { SALVAGE_GROUP_BYTES = 4 << 20 };
 
@@ -68,7 +70,7 @@ struct salvage {
     journal_lost_fn lost;
     void *context;
     struct journal_salvage_report report;
-    uint64_t expected; /* position in the old journal; 0: none read yet */
+    uint64_t expected;                 /* position in the old journal; 0: none read yet */
     char segment[JOURNAL__NAME_BYTES]; /* of the last fault */
     char what[128];
 };

@@ -50,26 +50,24 @@ static enum fr_status give(struct place *place, const struct journal_record *rec
 /* A whole, valid group at the place. FR_END: there is none. */
 static enum fr_status walk_group(struct place *place, struct fr_error *error)
 {
-    const uint8_t *bytes;
-    size_t count;
+    struct journal__span span;
     struct journal__group group;
     struct journal__walk *walk = place->walk;
-    FR_TRY(journal__reader_need(place->reader, place->at, JOURNAL__GROUP_BYTES, error, &bytes,
-                                &count));
-    if (count < JOURNAL__GROUP_BYTES ||
-        !journal__group_decode(bytes, walk->salt, place->at, &group))
+    FR_TRY(journal__reader_need(place->reader, place->at, JOURNAL__GROUP_BYTES, error, &span));
+    if (span.count < JOURNAL__GROUP_BYTES ||
+        !journal__group_decode(span.bytes, walk->salt, place->at, &group))
         return FR_END;
     walk->promised = FR_MAX(walk->promised, group.first + group.count);
     size_t whole = JOURNAL__GROUP_BYTES + (size_t)group.bytes;
-    FR_TRY(journal__reader_need(place->reader, place->at, whole, error, &bytes, &count));
+    FR_TRY(journal__reader_need(place->reader, place->at, whole, error, &span));
     bool fits = group.first >= walk->next && group.first + group.count <= place->next_first;
-    if (count < whole || !fits ||
-        !journal__body_valid(bytes + JOURNAL__GROUP_BYTES, walk->salt, &group))
+    if (span.count < whole || !fits ||
+        !journal__body_valid(span.bytes + JOURNAL__GROUP_BYTES, walk->salt, &group))
         return FR_END;
     for (size_t at = JOURNAL__GROUP_BYTES, i = 0; i < group.count; i++) {
         struct journal_record record;
-        size_t size = journal__record_decode(bytes + at, whole - at, walk->salt, group.first + i,
-                                             &record);
+        size_t size = journal__record_decode(span.bytes + at, whole - at, walk->salt,
+                                             group.first + i, &record);
         FR_ASSERT(size > 0); /* the body was valid */
         FR_TRY(give(place, &record, error));
         at += size;
@@ -89,21 +87,20 @@ static uint64_t word(const uint8_t *bytes, int count)
 /* A single valid record at the place. FR_END: there is none. */
 static enum fr_status walk_record(struct place *place, struct fr_error *error)
 {
-    const uint8_t *bytes;
-    size_t count;
+    struct journal__span span;
     struct journal__walk *walk = place->walk;
     size_t smallest = journal__record_size(0);
-    FR_TRY(journal__reader_need(place->reader, place->at, smallest, error, &bytes, &count));
-    if (count < smallest)
+    FR_TRY(journal__reader_need(place->reader, place->at, smallest, error, &span));
+    if (span.count < smallest)
         return FR_END;
-    uint64_t payload_bytes = word(bytes + 4, 4), position = word(bytes + 8, 8);
+    uint64_t payload_bytes = word(span.bytes + 4, 4), position = word(span.bytes + 8, 8);
     if (position < walk->next || position >= place->next_first ||
         payload_bytes > JOURNAL_PAYLOAD_BYTES_MAX)
         return FR_END;
     size_t want = journal__record_size((size_t)payload_bytes);
     struct journal_record record;
-    FR_TRY(journal__reader_need(place->reader, place->at, want, error, &bytes, &count));
-    size_t size = journal__record_decode(bytes, count, walk->salt, position, &record);
+    FR_TRY(journal__reader_need(place->reader, place->at, want, error, &span));
+    size_t size = journal__record_decode(span.bytes, span.count, walk->salt, position, &record);
     if (size == 0)
         return FR_END;
     FR_TRY(give(place, &record, error));
@@ -114,15 +111,14 @@ static enum fr_status walk_record(struct place *place, struct fr_error *error)
 /* One step over a damaged place: reports the run once. FR_END at the end of the segment. */
 static enum fr_status step_over(struct place *place, struct fr_error *error)
 {
-    const uint8_t *bytes;
-    size_t count;
-    FR_TRY(journal__reader_need(place->reader, place->at, JOURNAL__ALIGN, error, &bytes, &count));
-    if (count == 0)
+    struct journal__span span;
+    FR_TRY(journal__reader_need(place->reader, place->at, JOURNAL__ALIGN, error, &span));
+    if (span.count == 0)
         return FR_END;
     if (!place->in_fault)
         report(place->walk, place->reader->name, place->at, "bytes that are no valid group");
     place->in_fault = true;
-    place->at += FR_MIN(count, (size_t)JOURNAL__ALIGN);
+    place->at += FR_MIN(span.count, (size_t)JOURNAL__ALIGN);
     return FR_OK;
 }
 
@@ -132,10 +128,9 @@ static enum fr_status rest_is_zero(struct place *place, struct fr_error *error, 
     uint64_t bytes = 0;
     *out_zero = false;
     if (place->reader->zstd) { /* forwards only, and nothing follows the last group */
-        const uint8_t *rest;
-        size_t count;
-        FR_TRY(journal__reader_need(place->reader, place->at, 1, error, &rest, &count));
-        *out_zero = count == 0;
+        struct journal__span span;
+        FR_TRY(journal__reader_need(place->reader, place->at, 1, error, &span));
+        *out_zero = span.count == 0;
         return FR_OK;
     }
     FR_TRY(journal__tail_bytes(place->reader, place->at, error, &bytes));
@@ -175,10 +170,10 @@ static enum fr_status walk_groups(struct place *place, struct fr_error *error)
 
 /* The newest segment, whole but for a torn tail: FR_OK. FR_CORRUPT: walk over what is damaged. */
 static enum fr_status walk_newest(struct place *place, const struct journal__header *header,
-                                  uint64_t floor, bool live, struct fr_error *error)
+                                  bool live, struct fr_error *error)
 {
     struct journal__end end;
-    FR_TRY(journal__recover(place->reader, header, floor, live, error, &end));
+    FR_TRY(journal__recover(place->reader, header, live, error, &end));
     place->walk->torn_bytes = end.torn_bytes;
     while (place->at < end.offset) {
         enum fr_status status = walk_group(place, error);
@@ -194,9 +189,7 @@ static enum fr_status walk_opened(struct place *place, uint64_t first, bool live
 {
     struct journal__walk *walk = place->walk;
     struct journal__header header = {0};
-    uint64_t floor = 0;
-    enum fr_status status =
-        journal__reader_header(place->reader, first, error, &header, &floor);
+    enum fr_status status = journal__reader_header(place->reader, first, error, &header);
     if (status == FR_OK && walk->has_salt && header.salt != walk->salt)
         status = base_fail(error, FR_CORRUPT, "journal", "it belongs to another journal");
     if (status == FR_CORRUPT) {
@@ -206,13 +199,13 @@ static enum fr_status walk_opened(struct place *place, uint64_t first, bool live
         FR_TRY(status);
         walk->salt = header.salt;
         walk->has_salt = true;
-        walk->promised = FR_MAX(walk->promised, floor + (floor > 0));
+        walk->promised = FR_MAX(walk->promised, header.floor + (header.floor > 0));
     }
     walk->open_end = !walk->has_salt;
     if (!walk->has_salt)
         return FR_OK; /* nothing can be checked without it */
     if (place->next_first == UINT64_MAX && status == FR_OK) {
-        status = walk_newest(place, &header, floor, live, error);
+        status = walk_newest(place, &header, live, error);
         if (status != FR_CORRUPT)
             return status;
         if (error)
@@ -228,8 +221,8 @@ static enum fr_status walk_segment(struct journal__walk *walk, const struct jour
     struct journal__reader reader;
     bool compressed = segment->compressed;
     struct fr_error local = {0};
-    enum fr_status status = journal__reader_open(walk->os, walk->directory, segment->first,
-                                                 compressed, &local, &reader);
+    struct journal__source source = {walk->os, walk->directory, segment->first, compressed, NULL};
+    enum fr_status status = journal__reader_open(&source, &local, &reader);
     if (status != FR_OK) {
         char name[JOURNAL__NAME_BYTES];
         journal__name_print(segment->first, compressed, name);
@@ -276,14 +269,13 @@ static bool read_salt(struct journal__reader *reader, uint64_t *out_salt)
 {
     static const size_t places[] = {0, JOURNAL__COPY_AT};
     for (size_t i = 0; i < FR_COUNT_OF(places); i++) {
-        const uint8_t *bytes;
-        size_t count;
+        struct journal__span span;
         struct journal__header header;
         const char *what;
-        if (journal__reader_need(reader, 0, JOURNAL__HEADER_BYTES, NULL, &bytes, &count) != FR_OK ||
-            count < JOURNAL__HEADER_BYTES)
+        if (journal__reader_need(reader, 0, JOURNAL__HEADER_BYTES, NULL, &span) != FR_OK ||
+            span.count < JOURNAL__HEADER_BYTES)
             return false;
-        if (journal__header_decode(bytes + places[i], &header, &what) != FR_OK)
+        if (journal__header_decode(span.bytes + places[i], &header, &what) != FR_OK)
             continue;
         *out_salt = header.salt;
         return true;
@@ -296,8 +288,9 @@ static void find_salt(struct journal__walk *walk, const struct journal__list *li
 {
     for (uint32_t i = 0; i < list->count && !walk->has_salt; i++) {
         struct journal__reader reader;
-        if (journal__reader_open(walk->os, walk->directory, list->at[i].first,
-                                 list->at[i].compressed, NULL, &reader) != FR_OK)
+        struct journal__source source = {walk->os, walk->directory, list->at[i].first,
+                                         list->at[i].compressed, NULL};
+        if (journal__reader_open(&source, NULL, &reader) != FR_OK)
             continue;
         walk->has_salt = read_salt(&reader, &walk->salt);
         journal__reader_close(&reader);
@@ -311,8 +304,8 @@ enum fr_status journal__walk_all(struct journal__walk *walk, struct fr_error *er
     FR_TRY(journal__list_read(walk->os, walk->directory, error, &list));
     enum fr_status status = FR_OK;
     if (list.count == 0)
-        status = base_fail(error, FR_NOT_FOUND, "journal", "there is no journal in %s",
-                           walk->directory);
+        status =
+            base_fail(error, FR_NOT_FOUND, "journal", "there is no journal in %s", walk->directory);
     walk->next = 1;
     find_salt(walk, &list);
     for (uint32_t i = 0; i < list.count && status == FR_OK; i++)

@@ -55,9 +55,10 @@ struct os_table {
     enum fr_status (*list)(struct os *os, const char *path,
                            void (*each)(void *context, const char *name), void *context,
                            struct fr_error *error);
-    int64_t (*wall_us)(struct os *os);  /* Unix time */
-    int64_t (*mono_ns)(struct os *os);  /* never goes back; the simulated one is advanced by hand */
-    void (*random)(struct os *os, void *to, size_t bytes); /* for keys; from the seed when simulated */
+    int64_t (*wall_us)(struct os *os); /* Unix time */
+    int64_t (*mono_ns)(struct os *os); /* never goes back; the simulated one is advanced by hand */
+    void (*random)(struct os *os, void *to,
+                   size_t bytes); /* for keys; from the seed when simulated */
 };
 
 /* Every world begins with its table. */

@@ -280,8 +280,8 @@ static bool names_add(struct names *names, const char *name)
 {
     if (names->count == names->capacity) {
         size_t capacity = names->capacity ? names->capacity * 2 : 64;
-        char **moved = capacity > LIST_NAMES_MAX ? NULL : realloc(names->at,
-                                                                  capacity * sizeof(*moved));
+        char **moved =
+            capacity > LIST_NAMES_MAX ? NULL : realloc(names->at, capacity * sizeof(*moved));
         if (!moved)
             return false;
         names->at = moved;

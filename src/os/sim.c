@@ -24,8 +24,8 @@ struct content {
 struct pending {
     uint64_t offset;
     size_t bytes;
-    uint8_t *data;  /* NULL: the size became `offset` */
-    bool lost;      /* a sync failed over it: no later sync makes it durable */
+    uint8_t *data; /* NULL: the size became `offset` */
+    bool lost;     /* a sync failed over it: no later sync makes it durable */
 };
 
 struct inode {
@@ -97,7 +97,8 @@ uint64_t os_sim_draw(struct os_sim *sim, uint64_t bound)
     return drawn;
 }
 
-/* ---- contents ---------------------------------------------------------------------------------- */
+/* ---- contents ----------------------------------------------------------------------------------
+ */
 
 static void content_resize(struct content *content, uint64_t count)
 {
@@ -123,8 +124,8 @@ static void add_pending(struct inode *inode, struct pending pending)
 {
     if (inode->pending_count == inode->pending_capacity) {
         inode->pending_capacity = inode->pending_capacity ? inode->pending_capacity * 2 : 8;
-        inode->pending = must(realloc(inode->pending,
-                                      inode->pending_capacity * sizeof(*inode->pending)));
+        inode->pending =
+            must(realloc(inode->pending, inode->pending_capacity * sizeof(*inode->pending)));
     }
     inode->pending[inode->pending_count++] = pending;
 }
@@ -171,19 +172,19 @@ static void inode_sync(struct inode *inode)
     inode->pending_count = kept;
 }
 
-/* One sector of a write, if the draw has got that far in time. */
-static void crash_write(struct os_sim *sim, struct content *content, const struct pending *pending,
-                        uint32_t when, uint64_t key, uint32_t total)
+/* The sectors of the inode's write number `when` that a draw says got that far in time. */
+static void crash_write(struct os_sim *sim, struct inode *inode, uint32_t when, uint64_t key)
 {
+    const struct pending *pending = &inode->pending[when];
     size_t at = 0;
     while (at < pending->bytes) {
         uint64_t offset = pending->offset + at, sector = offset / OS_SECTOR_BYTES;
         size_t share = OS_SECTOR_BYTES - (size_t)(offset % OS_SECTOR_BYTES);
         share = FR_MIN(share, pending->bytes - at);
         /* Each sector stops in time somewhere: it holds all its writes before, none after. */
-        uint64_t until = base_random_u64(sim->seed, key, sector) % (total + 1);
+        uint64_t until = base_random_u64(sim->seed, key, sector) % (inode->pending_count + 1);
         if (when < until)
-            content_write(content, offset, pending->data + at, share);
+            content_write(&inode->durable, offset, pending->data + at, share);
         at += share;
     }
 }
@@ -204,7 +205,7 @@ static void inode_crash(struct os_sim *sim, struct inode *inode)
         else if (!pending->data && i < size_until)
             content_resize(&inode->durable, pending->offset);
         else if (pending->data)
-            crash_write(sim, &inode->durable, pending, i, key, total);
+            crash_write(sim, inode, i, key);
         if (mood == 1 || i < size_until)
             size = seen_size;
     }
@@ -217,7 +218,8 @@ static void inode_crash(struct os_sim *sim, struct inode *inode)
     inode->locked_by = NULL;
 }
 
-/* ---- names -------------------------------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------------------------------
+ */
 
 /* Without doubled and trailing slashes. */
 static void normalise(const char *path, char to[OS_PATH_MAX])
@@ -263,10 +265,8 @@ static void parent_of(const char *path, char to[OS_PATH_MAX])
     size_t count = slash ? (size_t)(slash - path) : 0;
     memcpy(to, path, count);
     to[count] = '\0';
-    if (!slash)
-        strcpy(to, ".");
-    else if (count == 0)
-        strcpy(to, "/");
+    if (count == 0)
+        memcpy(to, slash ? "/" : ".", 2);
 }
 
 static bool directory_exists(const struct os_sim *sim, const char *path)
@@ -330,8 +330,8 @@ static void names_sync(struct os_sim *sim, const char *directory)
     sim->change_count = kept;
 }
 
-/* A journalling file system keeps a prefix of the changes; a lesser one any of them. A rename is one
- * change. */
+/* A journalling file system keeps a prefix of the changes; a lesser one any of them. A rename is
+ * one change. */
 static void names_crash(struct os_sim *sim)
 {
     bool prefix = draw(sim, 4) != 0;
@@ -357,7 +357,8 @@ static void names_crash(struct os_sim *sim)
     }
 }
 
-/* ---- the count of operations, and the faults asked for ------------------------------------------ */
+/* ---- the count of operations, and the faults asked for ------------------------------------------
+ */
 
 static enum fr_status fail(struct fr_error *error, enum fr_status status, const char *what,
                            const char *path)
@@ -401,7 +402,8 @@ static enum fr_status begin_file(struct sim_file *file, const char *what, struct
     return status;
 }
 
-/* ---- the table ---------------------------------------------------------------------------------- */
+/* ---- the table ----------------------------------------------------------------------------------
+ */
 
 static enum fr_status resolve(struct os_sim *sim, const char *path, int flags,
                               struct fr_error *error, struct inode **out_inode)
@@ -574,8 +576,7 @@ static enum fr_status sim_sync(struct os_file *os_file, struct fr_error *error)
     return end(sim, status);
 }
 
-static enum fr_status sim_size(struct os_file *os_file, uint64_t *out_bytes,
-                               struct fr_error *error)
+static enum fr_status sim_size(struct os_file *os_file, uint64_t *out_bytes, struct fr_error *error)
 {
     struct sim_file *file = (struct sim_file *)os_file;
     bool cut;
@@ -778,7 +779,8 @@ static const struct os_table sim_table = {
     .random = sim_random,
 };
 
-/* ---- the machine -------------------------------------------------------------------------------- */
+/* ---- the machine --------------------------------------------------------------------------------
+ */
 
 struct os_sim *os_sim_new(uint64_t seed, const struct os_sim_options *options)
 {

@@ -8,10 +8,11 @@
  * fall back to any of its states since then, each file's size likewise, and each directory entry
  * changed since the last sync_dir stay or go (in order within a directory, or not, by the draw).
  *
- * Faults are asked for by the number of an operation. Operations are counted from 1 over the life of
- * the machine; every table call is one, but for close, clock and random.
+ * Faults are asked for by the number of an operation. Operations are counted from 1 over the life
+ * of the machine; every table call is one, but for close, clock and random.
  *
- * Thread: any (one mutex); the order of operations is then the scheduler's and no longer the seed's.
+ * Thread: any (one mutex); the order of operations is then the scheduler's and no longer the
+ * seed's.
  */
 #ifndef OS_SIM_H
 #define OS_SIM_H
@@ -21,8 +22,8 @@
 struct os_sim;
 
 struct os_sim_options {
-    int64_t start_us;        /* wall clock at the start; 0 = 2026-01-01 */
-    uint64_t disk_bytes_max; /* full beyond; 0 = endless */
+    int64_t start_us;          /* wall clock at the start; 0 = 2026-01-01 */
+    uint64_t disk_bytes_max;   /* full beyond; 0 = endless */
     uint32_t read_flip_one_in; /* one bit wrong in one read of so many; 0 = never */
 };
 
@@ -32,13 +33,14 @@ void os_sim_free(struct os_sim *sim); /* NULL is fine; files must be closed */
 struct os *os_sim_os(struct os_sim *sim);
 uint64_t os_sim_seed(const struct os_sim *sim);
 
+/* Both clocks go on by `us`; they stand still otherwise. */
 void os_sim_advance(struct os_sim *sim, int64_t us);
 void os_sim_wall_jump(struct os_sim *sim, int64_t us); /* the wall clock only, also backwards */
 
 uint64_t os_sim_operations(const struct os_sim *sim); /* done so far */
 
-/* From operation `number` on the process is dead: that operation is done in part (a write, whole sectors)
- * or not at all, and it and all later ones give FR_IO, until os_sim_crash(). 0: never. */
+/* From operation `number` on the process is dead: that operation is done in part (a write, whole
+ * sectors) or not at all, and it and all later ones give FR_IO, until os_sim_crash(). 0: never. */
 void os_sim_crash_at(struct os_sim *sim, uint64_t number);
 bool os_sim_is_dead(const struct os_sim *sim);
 /* Power is cut and comes back: un-synced state is lost or torn as above, locks and handles are gone

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * journal, damaged: truncated at every byte, every byte flipped (FRESHET_LONG=1: every bit), segments
- * missing, swapped, foreign, newer. Each is refused, or cut where it may be a torn tail; a wrong
- * record never comes out. Then salvage gets all the rest.
+ * journal, damaged: truncated at every byte, every byte flipped (FRESHET_LONG=1: every bit),
+ * segments missing, swapped, foreign, newer. Each is refused, or cut where it may be a torn tail; a
+ * wrong record never comes out. Then salvage gets all the rest.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -104,7 +104,8 @@ static void make(struct fixture *fixture, bool closed_well)
         for (uint64_t i = 0; i <= group % 9; i++) {
             uint64_t position = 0;
             assert_int_equal(journal_append(journal, 1, 9, payload_of(++fixture->last), NULL,
-                                            &position), FR_OK);
+                                            &position),
+                             FR_OK);
             assert_int_equal(position, fixture->last);
         }
         assert_int_equal(journal_sync(journal, NULL), FR_OK);
@@ -263,7 +264,8 @@ static void every_truncation_is_noticed(void **state)
                 write_file(&fixture, image->path, image->bytes, count);
                 uint64_t cut = fixture.cut;
                 assert_true(is_noticed(&fixture, true) || count == end);
-                /* Only the end of the newest may be cut, and only when nothing says it was longer. */
+                /* Only the end of the newest may be cut, and only when nothing says it was longer.
+                 */
                 assert_true(fixture.cut == cut || (!closed_well && image == newest(&fixture)));
                 if (count % 64 == 0 && image == newest(&fixture))
                     assert_true(is_noticed(&fixture, false) || count == end);
@@ -362,7 +364,8 @@ static void a_foreign_segment_is_refused(void **state)
     release(&fixture);
 }
 
-/* ---- salvage ------------------------------------------------------------------------------------ */
+/* ---- salvage ------------------------------------------------------------------------------------
+ */
 
 struct lost {
     uint64_t first[64], last[64];
@@ -395,12 +398,14 @@ static void salvage_takes_all_the_rest(void **state)
             struct journal_salvage_report report;
             struct fr_error error = {0};
             assert_int_equal(journal_salvage(os_of(&fixture), "j", to, note_lost, &lost, &report,
-                                             &error), FR_OK);
+                                             &error),
+                             FR_OK);
             /* One byte costs one record at most: groups are taken apart. */
             assert_true(report.records >= fixture.last - 1);
             assert_true(lost.runs <= 1);
             assert_int_equal(report.records + report.lost_records +
-                             (lost.runs && lost.last[0] == UINT64_MAX), fixture.last);
+                                 (lost.runs && lost.last[0] == UINT64_MAX),
+                             fixture.last);
             enum fr_status status;
             struct journal *journal = open_in(&fixture, to, false, &status);
             assert_int_equal(status, FR_OK);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * journal: one session of everything it does, run again and again with its 1st, 2nd, 3rd ... operation
- * on the disk failing (input/output, no space), or the power cut there. Nothing acknowledged is lost,
- * nothing refused comes back, nothing leaks.
+ * journal: one session of everything it does, run again and again with its 1st, 2nd, 3rd ...
+ * operation on the disk failing (input/output, no space), or the power cut there. Nothing
+ * acknowledged is lost, nothing refused comes back, nothing leaks.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,8 +37,9 @@ static struct fr_slice payload_of(uint64_t position, uint32_t version)
 
 static enum fr_status open_journal(struct session *session, struct journal **out_journal)
 {
-    struct journal_options options = {
-        .directory = "d/journal", .segment_bytes = 16 << 10, .no_thread = true};
+    struct journal_options options = {.directory = "d/journal",
+                                      .segment_bytes = 16 << 10,
+                                      .no_thread = true};
     return journal_open(os_sim_os(session->sim), &options, NULL, out_journal);
 }
 
@@ -55,8 +56,8 @@ static void check_all(struct session *session, struct journal *journal)
     uint64_t position = journal_first(journal);
     for (; (status = journal_cursor_next(cursor, &error, &record)) == FR_OK; position++) {
         assert_int_equal(record.position, position);
-        assert_true(fr_slice_equal(record.payload, payload_of(position,
-                                                              session->version[position])));
+        assert_true(
+            fr_slice_equal(record.payload, payload_of(position, session->version[position])));
     }
     assert_true(status != FR_END || position == journal_durable(journal) + 1);
     assert_int_not_equal(status, FR_CORRUPT);
@@ -71,8 +72,8 @@ static void append_group(struct session *session, struct journal *journal, uint3
     for (uint32_t i = 1; i <= count; i++) {
         uint64_t next = session->acked + i;
         assert_true(next < RECORDS_MAX);
-        if (journal_append(journal, 1, 1, payload_of(next, session->versions), &error,
-                           &position) != FR_OK)
+        if (journal_append(journal, 1, 1, payload_of(next, session->versions), &error, &position) !=
+            FR_OK)
             return;
         assert_int_equal(position, next);
         session->version[next] = session->versions;
@@ -122,7 +123,8 @@ static void recover(struct session *session)
     check_all(session, journal);
     journal_close(journal);
     struct journal_report report;
-    assert_int_equal(journal_verify(os_sim_os(session->sim), "d/journal", NULL, NULL, &report, NULL),
+    assert_int_equal(journal_verify(os_sim_os(session->sim), "d/journal", NULL, NULL, &report,
+                                    NULL),
                      FR_OK);
 }
 

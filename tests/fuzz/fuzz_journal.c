@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Fuzzes everything that reads a journal: open, cursor, verify, salvage, and opening to write. The first
- * byte says how the rest is taken: as a segment, as a segment whose checksums are made right (so that
- * absurd content gets past them), as a compressed segment, or as one with a right trailer.
+ * Fuzzes everything that reads a journal: open, cursor, verify, salvage, and opening to write. The
+ * first byte says how the rest is taken: as a segment, as a segment whose checksums are made right
+ * (so that absurd content gets past them), as a compressed segment, or as one with a right trailer.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -70,8 +70,10 @@ static void write_file(struct os *os, const char *path, const uint8_t *bytes, si
 
 static void read_all(struct os *os, bool read_only)
 {
-    struct journal_options options = {
-        .directory = "j", .segment_bytes = 16384, .read_only = read_only, .no_thread = true};
+    struct journal_options options = {.directory = "j",
+                                      .segment_bytes = 16384,
+                                      .read_only = read_only,
+                                      .no_thread = true};
     struct journal *journal;
     struct journal_cursor *cursor;
     struct journal_record record;
@@ -89,7 +91,8 @@ static void read_all(struct os *os, bool read_only)
         journal_cursor_close(cursor);
     }
     if (!read_only && journal_append(journal, 1, 1, FR_SLICE("x"), &error, &sum) == FR_OK)
-        FR_ASSERT(journal_sync(journal, &error) != FR_OK || journal_durable(journal) == durable + 1);
+        FR_ASSERT(journal_sync(journal, &error) != FR_OK ||
+                  journal_durable(journal) == durable + 1);
     journal_close(journal);
 }
 
@@ -123,7 +126,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_all(os, true);
     fr_ignore(journal_verify(os, "j", NULL, NULL, &report, NULL), "any verdict will do");
     if (data[0] & 0x80) /* dear: it makes a journal of its own */
-        fr_ignore(journal_salvage(os, "j", "s", NULL, NULL, &salvaged, NULL), "any verdict will do");
+        fr_ignore(journal_salvage(os, "j", "s", NULL, NULL, &salvaged, NULL),
+                  "any verdict will do");
     read_all(os, false);
     os_sim_free(sim);
     return 0;

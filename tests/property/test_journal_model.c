@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * journal against a simple model, on the simulated disk: random appends, syncs, seals, drops, kills,
- * power cuts at any operation, full disks and failing syncs. After each reopening:
+ * journal against a simple model, on the simulated disk: random appends, syncs, seals, drops,
+ * kills, power cuts at any operation, full disks and failing syncs. After each reopening:
  *   - every acknowledged record is there, once, in order, with its bytes (J1, J4, J7);
  *   - of the group in flight at the crash there is all or nothing (J2);
  *   - a refused group never comes back (J7), and nothing is acknowledged after a failed sync (J8).
- * FRESHET_SEEDS=N seeds (default 64), FRESHET_SEED=N just that one. Each seed reruns to the same step.
+ * FRESHET_SEEDS=N seeds (default 64), FRESHET_SEED=N just that one. Each seed reruns to the same
+ * step.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,11 +142,10 @@ static bool append_group(struct world *world)
             payload[at] = (uint8_t)roll(world, 256);
         uint64_t expected = world->acked + 1 + i, position = 0;
         struct fr_slice slice = fr_slice_of((const char *)payload, bytes);
-        world->records[expected] =
-            (struct modelled){.hash = base_hash64_slice(slice, 1),
-                              .received_us = (int64_t)roll(world, 1u << 30),
-                              .bytes = (uint32_t)bytes,
-                              .kind = (uint8_t)roll(world, 256)};
+        world->records[expected] = (struct modelled){.hash = base_hash64_slice(slice, 1),
+                                                     .received_us = (int64_t)roll(world, 1u << 30),
+                                                     .bytes = (uint32_t)bytes,
+                                                     .kind = (uint8_t)roll(world, 256)};
         const struct modelled *modelled = &world->records[expected];
         enum fr_status status = journal_append(world->journal, modelled->kind,
                                                modelled->received_us, slice, &error, &position);
@@ -183,7 +183,8 @@ static void keep_house(struct world *world)
         status = journal_drop(world->journal, position / 2, &error);
         world->floor = journal_first(world->journal);
         break;
-    case 1: case 2:
+    case 1:
+    case 2:
         status = journal_prepare(world->journal, &error);
         break;
     default:
@@ -196,7 +197,10 @@ static void run_boot(struct world *world)
 {
     uint64_t now = os_sim_operations(world->sim);
     switch (roll(world, 8)) {
-    case 0: case 1: case 2: case 3:
+    case 0:
+    case 1:
+    case 2:
+    case 3:
         os_sim_crash_at(world->sim, now + 1 + roll(world, 400));
         break;
     case 4:

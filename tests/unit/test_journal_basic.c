@@ -38,8 +38,10 @@ static struct journal *open_with(uint64_t segment_bytes, bool read_only)
 {
     struct fr_error error = {0};
     struct journal *journal = NULL;
-    struct journal_options options = {
-        .directory = root, .segment_bytes = segment_bytes, .read_only = read_only, .no_thread = true};
+    struct journal_options options = {.directory = root,
+                                      .segment_bytes = segment_bytes,
+                                      .read_only = read_only,
+                                      .no_thread = true};
     enum fr_status status = journal_open(os_real(), &options, &error, &journal);
     if (status != FR_OK)
         print_message("journal_open: %s\n", error.message);
@@ -63,8 +65,10 @@ static void append_group(struct journal *journal, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         uint64_t expected = journal_durable(journal) + 1 + journal_staged_count(journal);
         uint64_t position = 0;
-        assert_int_equal(journal_append(journal, (uint8_t)(expected % 15 + 1), (int64_t)expected * 7,
-                                        payload_of(expected), &error, &position), FR_OK);
+        assert_int_equal(journal_append(journal, (uint8_t)(expected % 15 + 1),
+                                        (int64_t)expected * 7, payload_of(expected), &error,
+                                        &position),
+                         FR_OK);
         assert_int_equal(position, expected);
     }
     assert_int_equal(journal_sync(journal, &error), FR_OK);
@@ -170,13 +174,15 @@ static void large_groups_get_their_own_segment(void **state)
     check_records(journal, 1, 2006);
     uint64_t position;
     static char big[(16 << 20) + 1];
-    assert_int_equal(journal_append(journal, 1, 1, fr_slice_of(big, sizeof(big)), &error, &position),
+    assert_int_equal(journal_append(journal, 1, 1, fr_slice_of(big, sizeof(big)), &error,
+                                    &position),
                      FR_INVALID);
     assert_int_equal(journal_append(journal, 9, 1, fr_slice_of(big, 16 << 20), &error, &position),
                      FR_OK);
     for (int i = 0; i < 2; i++)
         assert_int_equal(journal_append(journal, 9, 1, fr_slice_of(big, 16 << 20), &error,
-                                        &position), FR_OK);
+                                        &position),
+                         FR_OK);
     assert_int_equal(journal_append(journal, 9, 1, fr_slice_of(big, 16 << 20), &error, &position),
                      FR_FULL);
     assert_int_equal(journal_sync(journal, &error), FR_OK);

@@ -47,7 +47,8 @@ static void writes_read_back(void **state)
     (void)state;
     struct fr_error error = {0};
     struct os_file *file;
-    assert_int_equal(os_open(os_real(), path_of("a"), OS_READ | OS_WRITE | OS_CREATE, &error, &file),
+    assert_int_equal(os_open(os_real(), path_of("a"), OS_READ | OS_WRITE | OS_CREATE, &error,
+                             &file),
                      FR_OK);
     assert_int_equal(os_write_at(file, 1000, "hello", 5, &error), FR_OK);
     assert_int_equal(os_sync(file, &error), FR_OK);
@@ -77,10 +78,12 @@ static void refusals_are_named(void **state)
     assert_int_equal(os_open(os_real(), path_of("x/y"), OS_WRITE | OS_CREATE, &error, &file),
                      FR_NOT_FOUND);
     assert_int_equal(os_open(os_real(), path_of("e"), OS_WRITE | OS_CREATE | OS_EXCLUSIVE, &error,
-                             &file), FR_OK);
+                             &file),
+                     FR_OK);
     os_close(file);
     assert_int_equal(os_open(os_real(), path_of("e"), OS_WRITE | OS_CREATE | OS_EXCLUSIVE, &error,
-                             &file), FR_EXISTS);
+                             &file),
+                     FR_EXISTS);
     assert_int_equal(mkfifo(path_of("fifo"), 0600), 0);
     assert_int_equal(os_open(os_real(), path_of("fifo"), OS_READ, &error, &file), FR_INVALID);
     assert_int_equal(os_open(os_real(), root, OS_READ, &error, &file), FR_INVALID);
@@ -115,7 +118,8 @@ static void lock_has_one_holder(void **state)
     (void)state;
     struct fr_error error = {0};
     struct os_file *file, *other;
-    assert_int_equal(os_open(os_real(), path_of("lock"), OS_WRITE | OS_CREATE, &error, &file), FR_OK);
+    assert_int_equal(os_open(os_real(), path_of("lock"), OS_WRITE | OS_CREATE, &error, &file),
+                     FR_OK);
     assert_int_equal(os_lock(file, &error), FR_OK);
     assert_int_equal(os_open(os_real(), path_of("lock"), OS_WRITE | OS_CREATE, &error, &other),
                      FR_OK);
@@ -149,8 +153,9 @@ static void files_do_not_leak_into_children(void **state)
 
 static void collect(void *context, const char *name)
 {
-    strcat(context, name);
-    strcat(context, " ");
+    char *names = context;
+    size_t used = strlen(names);
+    snprintf(names + used, 64 - used, "%s ", name);
 }
 
 static void directories(void **state)
