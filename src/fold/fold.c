@@ -146,7 +146,8 @@ static enum fr_status open_files(struct fold *fold, struct fr_error *error)
     }
     struct journal_options journal = {.directory = journal_path,
                                       .segment_bytes = fold->options.segment_bytes,
-                                      .read_only = fold->options.read_only};
+                                      .read_only = fold->options.read_only,
+                                      .no_thread = fold->options.by_hand};
     return journal_open(os, &journal, error, &fold->journal);
 }
 
