@@ -133,6 +133,8 @@ static enum fr_status open_http(struct serving *serving, struct fr_error *error)
         .idle_ms = (uint32_t)(conf->idle_timeout / 1000),
         .rate_per_second = conf->rate_limit,
         .repeats = conf->repeats == 1,
+        .n_max = (uint32_t)conf->recommend_n_max,
+        .new_age_s = (uint32_t)(conf->new_item_age / 1000000),
         .new_share = conf->new_item_quota > 0 ? (float)conf->new_item_quota : -1,
         .version = FRESHET_VERSION,
     };

@@ -46,7 +46,7 @@ const char *explain_kind_about(enum explain_kind kind)
 struct gathering {
     const struct rank_result *result;
     uint32_t r;
-    float floor;            /* smaller parts go to other */
+    float floor; /* smaller parts go to other */
     double other;
     struct explain_reasons *out;
 };
@@ -190,12 +190,12 @@ static void merge(struct explain_reasons *reasons, double other,
         other += (double)reasons->reason[i].contribution;
     reasons->count = kept;
     if (other != 0)
-        reasons->reason[reasons->count++] = (struct explain_reason){
-            .kind = EXPLAIN_OTHER, .context_field = -1, .contribution = (float)other};
+        reasons->reason[reasons->count++] = (struct explain_reason){.kind = EXPLAIN_OTHER,
+                                                                    .context_field = -1,
+                                                                    .contribution = (float)other};
     whole = absolute_sum(reasons);
     for (uint32_t i = 0; i < reasons->count; i++)
-        reasons->reason[i].share =
-            (float)(fabs((double)reasons->reason[i].contribution) / whole);
+        reasons->reason[i].share = (float)(fabs((double)reasons->reason[i].contribution) / whole);
 }
 
 static void explain_one(const struct rank_result *result, uint32_t r,
@@ -213,19 +213,17 @@ static void explain_one(const struct rank_result *result, uint32_t r,
     merge(out, gathering.other, options);
 }
 
-enum fr_status explain_items(const struct rank_result *result, const uint32_t *r, uint32_t count,
+enum fr_status explain_items(const struct rank_result *result,
                              const struct explain_options *options, struct base_arena *arena,
                              struct explain_reasons *out_reasons)
 {
-    const float *part = NULL;
-    uint32_t visits = 0;
+    struct rank_parts all;
     size_t mark = base_arena_mark(arena);
-    FR_TRY(rank_history_parts(result, r, count, arena, &part, &visits));
-    for (uint32_t i = 0; i < count; i++) {
-        struct parts parts = {.of = (const float (*)[RANK_SUMS])part + (size_t)i * visits,
-                              .count = visits};
+    FR_TRY(rank_history_parts(result, options->r, options->count, arena, &all));
+    for (uint32_t i = 0; i < options->count; i++) {
+        struct parts parts = {.of = all.part + (size_t)i * all.visits, .count = all.visits};
         parts_sum(&parts);
-        explain_one(result, r[i], options, &parts, &out_reasons[i]);
+        explain_one(result, options->r[i], options, &parts, &out_reasons[i]);
     }
     base_arena_rewind(arena, mark);
     return FR_OK;
@@ -237,9 +235,12 @@ static void context_text(const struct explain_reason *reason, const struct state
                          struct base_buf *out)
 {
     static const char *const before[STATE_CONTEXT_COUNT] = {
-        [STATE_DEVICE] = "Popular on ",         [STATE_OS] = "Popular on ",
-        [STATE_COUNTRY] = "Trending in ",       [STATE_REGION] = "Trending in ",
-        [STATE_CITY] = "Trending in ",          [STATE_REFERRER] = "Popular with visitors from ",
+        [STATE_DEVICE] = "Popular on ",
+        [STATE_OS] = "Popular on ",
+        [STATE_COUNTRY] = "Trending in ",
+        [STATE_REGION] = "Trending in ",
+        [STATE_CITY] = "Trending in ",
+        [STATE_REFERRER] = "Popular with visitors from ",
         [STATE_LANGUAGE] = "Popular with readers of ",
     };
     struct fr_slice value = {0};

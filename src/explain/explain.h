@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * explain: why an item is in an answer, computed from the decision itself. The blend's score is a sum
- * of parts; each part belongs to a feature, and a part that comes from the history divides exactly
- * among the visits. Parts that people would call by one sentence ("because you viewed X") are added
- * up into one reason.
+ * explain: why an item is in an answer, computed from the decision itself. The blend's score is a
+ * sum of parts; each part belongs to a feature, and a part that comes from the history divides
+ * exactly among the visits. Parts that people would call by one sentence ("because you viewed X")
+ * are added up into one reason.
  *
  * Rules
  *   E1: contributions of an item's reasons sum to its score (float rounding, 1e-4 relative).
@@ -28,11 +28,11 @@ enum explain_kind {
     EXPLAIN_SIMILAR,   /* similar: content like an item of the history */
     EXPLAIN_INTERESTS, /* interests: content like the history as a whole */
     EXPLAIN_TRENDING,
-    EXPLAIN_CONTEXT,   /* context: trending in a region, on a device, ... */
+    EXPLAIN_CONTEXT, /* context: trending in a region, on a device, ... */
     EXPLAIN_POPULAR,
     EXPLAIN_NEW,
-    EXPLAIN_PATTERN,   /* pattern: learnt combinations */
-    EXPLAIN_OTHER,     /* other: what is too small to tell apart */
+    EXPLAIN_PATTERN, /* pattern: learnt combinations */
+    EXPLAIN_OTHER,   /* other: what is too small to tell apart */
     EXPLAIN_KIND_COUNT
 };
 
@@ -43,16 +43,18 @@ enum {
 
 struct explain_reason {
     enum explain_kind kind;
-    uint32_t item;          /* BECAUSE, NEXT, SIMILAR: the item it speaks of; else 0 */
-    uint32_t context;       /* CONTEXT: the value's id */
-    int8_t context_field;   /* CONTEXT: enum state_context_field, else -1 */
+    uint32_t item;        /* BECAUSE, NEXT, SIMILAR: the item it speaks of; else 0 */
+    uint32_t context;     /* CONTEXT: the value's id */
+    int8_t context_field; /* CONTEXT: enum state_context_field, else -1 */
     float contribution;
     float share;
 };
 
 struct explain_options {
-    uint32_t shown_max;     /* reasons besides "other"; 0 = EXPLAIN_SHOWN_DEFAULT */
-    float share_min;        /* smaller ones are merged into "other" */
+    const uint32_t *r;  /* the results to explain, none twice */
+    uint32_t count;     /* at most RANK_PARTS_MAX */
+    uint32_t shown_max; /* reasons besides "other"; 0 = EXPLAIN_SHOWN_DEFAULT */
+    float share_min;    /* smaller ones are merged into "other" */
 };
 
 struct explain_reasons {
@@ -60,11 +62,10 @@ struct explain_reasons {
     struct explain_reason reason[EXPLAIN_REASONS_MAX + 1];
 };
 
-/* The reasons of each result r[i], largest share first, "other" last. At most RANK_PARTS_MAX results,
- * none twice. Uses the arena for scratch and gives it back. FR_FULL: the arena is too small; out is
- * then undefined. */
-FR_MUST_USE enum fr_status explain_items(const struct rank_result *result, const uint32_t *r,
-                                         uint32_t count, const struct explain_options *options,
+/* out_reasons[i]: the reasons of result options->r[i], largest share first, "other" last. Uses the
+ * arena for scratch and gives it back. FR_FULL: the arena is too small; out is then undefined. */
+FR_MUST_USE enum fr_status explain_items(const struct rank_result *result,
+                                         const struct explain_options *options,
                                          struct base_arena *arena,
                                          struct explain_reasons *out_reasons);
 

@@ -6,8 +6,8 @@
  * probability n s - q (one draw). New items that the scores brought in already count. The missing m
  * are drawn without replacement from the pool (the best-scored new items outside the list), and
  * displace the last m of the list; they enter in the list's second half, at places drawn apart.
- * Propensities (P3): a pool item: E[m] / pool; a displaceable item: 1 - P(it is displaced); others 1.
- * E[m] and P come from the two values that m can take. Thread: the request's.
+ * Propensities (P3): a pool item: E[m] / pool; a displaceable item: 1 - P(it is displaced);
+ * others 1. E[m] and P come from the two values that m can take. Thread: the request's.
  */
 #include "policy/policy.h"
 
@@ -17,8 +17,8 @@
 
 struct policy {
     const struct policy_request *request;
-    uint32_t *set;      /* open addressing: excluded and seen items; 0 = empty */
-    uint8_t *set_rule;  /* enum policy_rule of each */
+    uint32_t *set;     /* open addressing: excluded and seen items; 0 = empty */
+    uint8_t *set_rule; /* enum policy_rule of each */
     uint32_t set_mask;
     uint32_t rejected[POLICY_RULE_COUNT];
 };
@@ -165,8 +165,10 @@ enum fr_status policy_new(const struct policy_request *request, struct base_aren
     uint8_t *set_rule = base_arena_alloc(arena, slots);
     if (!policy || !set || !set_rule)
         return FR_FULL;
-    *policy = (struct policy){
-        .request = request, .set = set, .set_rule = set_rule, .set_mask = slots - 1};
+    *policy = (struct policy){.request = request,
+                              .set = set,
+                              .set_rule = set_rule,
+                              .set_mask = slots - 1};
     for (uint32_t i = 0; i < request->exclude_count; i++)
         set_add(policy, request->exclude[i], POLICY_EXCLUDED);
     for (uint32_t i = 0; i < request->query->seen_count; i++)
@@ -212,7 +214,7 @@ struct filling {
     struct tally category, author;
     struct policy_place *list; /* offset + n of them, then the pool's choice */
     uint32_t count, wanted;
-    uint32_t *late;            /* results over a cap, in order */
+    uint32_t *late; /* results over a cap, in order */
     uint32_t late_count;
 };
 
@@ -222,8 +224,8 @@ static void place(struct filling *fill, uint32_t result, const struct state_item
     const struct policy_request *request = fill->policy->request;
     (void)take_place(&fill->category, item->categories[0], request->category_cap, true);
     (void)take_place(&fill->author, item->author, request->author_cap, true);
-    fill->list[fill->count++] = (struct policy_place){
-        .item = item->item, .result = result, .propensity = 1, .move = move};
+    fill->list[fill->count++] =
+        (struct policy_place){.item = item->item, .result = result, .propensity = 1, .move = move};
 }
 
 static bool is_over_cap(struct filling *fill, const struct state_item *item)
@@ -237,7 +239,8 @@ static bool is_new(const struct policy *policy, const struct state_item *item)
 {
     uint32_t clock_s = policy->request->query->clock_s;
     uint32_t age_s = clock_s > item->first_s ? clock_s - item->first_s : 0;
-    return item->event_count < POLICY_NEW_EVENTS && age_s < POLICY_NEW_AGE_S;
+    uint32_t most_s = policy->request->new_age_s ? policy->request->new_age_s : POLICY_NEW_AGE_S;
+    return item->event_count < POLICY_NEW_EVENTS && age_s < most_s;
 }
 
 /* ---- the quota -------------------------------------------------------------------------- */
@@ -245,6 +248,8 @@ static bool is_new(const struct policy *policy, const struct state_item *item)
 struct pool {
     uint32_t result[POLICY_POOL_MAX], item[POLICY_POOL_MAX];
     uint32_t count, have; /* candidates to draw; new ones that stand in the list anyway */
+    uint32_t drawn;       /* how many of them come in */
+    float propensity;     /* of each */
 };
 
 static double unit(const struct policy *policy, uint64_t index)
@@ -265,21 +270,22 @@ static void propensities(struct policy_place *list, uint32_t page, uint32_t few,
     for (uint32_t i = 0; i < page; i++) {
         uint32_t from_end = page - i; /* the last has 1 */
         if (from_end <= few)
-            list[i].propensity = 0;   /* always displaced; stands here only if few is not reached */
+            list[i].propensity = 0; /* always displaced; stands here only if few is not reached */
         else if (from_end <= many)
             list[i].propensity = 1 - more;
     }
 }
 
-/* Draws m of the pool into the list's tail, then each to a place in the second half. */
-static void draw(const struct policy *policy, struct pool *pool, uint32_t m, float propensity,
-                 struct policy_place *list, uint32_t page)
+/* Draws pool->drawn of the pool into the list's tail, then each to a place in the second half. */
+static void draw(const struct policy *policy, struct pool *pool, struct policy_place *list,
+                 uint32_t page)
 {
+    uint32_t m = pool->drawn;
     for (uint32_t i = 0; i < m; i++) {
         uint32_t pick = i + (uint32_t)(unit(policy, 1 + 2 * i) * (pool->count - i));
         struct policy_place chosen = {.item = pool->item[pick],
                                       .result = pool->result[pick],
-                                      .propensity = propensity,
+                                      .propensity = pool->propensity,
                                       .move = POLICY_NEW};
         pool->item[pick] = pool->item[i];
         pool->result[pick] = pool->result[i];
@@ -298,14 +304,15 @@ static void quota(const struct policy *policy, struct pool *pool, struct policy_
     uint32_t whole = (uint32_t)places;
     float more = places - (float)whole;
     uint32_t few = missing(whole, pool, page), many = missing(whole + 1, pool, page);
-    uint32_t m = unit(policy, 0) < (double)more ? many : few;
+    pool->drawn = unit(policy, 0) < (double)more ? many : few;
     slate->new_pool = pool->count;
-    slate->new_placed = m;
+    slate->new_placed = pool->drawn;
     if (many == 0)
         return;
     float expected = (1 - more) * (float)few + more * (float)many;
     propensities(list, page, few, many, more);
-    draw(policy, pool, m, expected / (float)pool->count, list, page);
+    pool->propensity = expected / (float)pool->count;
+    draw(policy, pool, list, page);
 }
 
 /* ---- deciding --------------------------------------------------------------------------- */

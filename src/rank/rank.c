@@ -54,8 +54,8 @@ static enum fr_status expert_add(struct rank *rank, const struct model_expert *e
     for (uint32_t f = 0; f < expert->feature_count; f++) {
         const struct model_feature *feature = &expert->features[f];
         rank->model_feature[first + f] = feature;
-        rank->feature[first + f] = (struct rank_feature){feature->name, expert->name,
-                                                         feature->reason, feature->context};
+        rank->feature[first + f] =
+            (struct rank_feature){feature->name, expert->name, feature->reason, feature->context};
     }
     rank->feature_count += expert->feature_count;
     rank->expert_count++;
@@ -184,7 +184,8 @@ static void judge_experts(struct rank *rank, const struct rank_scoring *scoring,
     }
 }
 
-static void judge(struct rank *rank, const struct rank_scoring *scoring, struct rank_outcome *outcome)
+static void judge(struct rank *rank, const struct rank_scoring *scoring,
+                  struct rank_outcome *outcome)
 {
     const struct model_batch *batch = &scoring->batch;
     outcome->scored = true;
@@ -192,8 +193,9 @@ static void judge(struct rank *rank, const struct rank_scoring *scoring, struct 
     if (outcome->candidate >= 0) {
         uint32_t target = (uint32_t)outcome->candidate;
         outcome->rank = rank__rank_of(scoring->score, batch->count, target);
-        outcome->popularity_rank = rank__rank_of(batch->popularity + STATE_HALF_SLOW * batch->stride,
-                                                 batch->count, target);
+        outcome->popularity_rank =
+            rank__rank_of(batch->popularity + STATE_HALF_SLOW * batch->stride, batch->count,
+                          target);
     }
     rank__figure_add(rank, FIGURE_BLEND, outcome->rank);
     rank__figure_add(rank, FIGURE_POPULARITY, outcome->popularity_rank);
@@ -361,7 +363,7 @@ bool rank_history_shares(const struct rank_result *result, uint32_t r, uint32_t 
 
 enum fr_status rank_history_parts(const struct rank_result *result, const uint32_t *r,
                                   uint32_t count, struct base_arena *arena,
-                                  const float **out_part, uint32_t *out_visits)
+                                  struct rank_parts *out_parts)
 {
     _Static_assert((int)RANK_SUMS == (int)MODEL_GATHER_SUMS, "one part a sum");
     _Static_assert((int)RANK_PARTS_MAX == (int)MODEL_PARTS_MAX, "the same bound");
@@ -372,9 +374,9 @@ enum fr_status rank_history_parts(const struct rank_result *result, const uint32
     const model_sums *sums = model_gather_parts(result->gather, item, count, arena);
     if (!sums)
         return FR_FULL;
-    *out_part = (const float *)sums;
-    *out_visits = FR_MIN(result->gather->visit_count, result->query->history_count);
-    FR_ASSERT(*out_visits == result->gather->visit_count || count == 0);
+    FR_ASSERT(result->gather->visit_count <= result->query->history_count);
+    *out_parts = (struct rank_parts){.part = (const float(*)[RANK_SUMS])sums,
+                                     .visits = result->gather->visit_count};
     return FR_OK;
 }
 
@@ -424,6 +426,6 @@ uint32_t rank_weights(const struct rank *rank, uint32_t bucket, float *out, uint
 
 const struct rank_feature *rank_features(const struct rank *rank, uint32_t *out_count)
 {
-    *out_count = rank->feature_count;
+    *out_count = rank->feature_count + !rank->options.no_network;
     return rank->feature;
 }

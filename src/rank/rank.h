@@ -106,14 +106,19 @@ float rank_contribution(const struct rank_result *result, uint32_t r, uint32_t f
  * h < query->history_count, summing to the contribution. False when the feature has no shares. */
 bool rank_history_shares(const struct rank_result *result, uint32_t r, uint32_t feature,
                          float *out);
-/* The same for many results and all features in one pass over the history's rows. out_part[(i * visits
- * + h) * RANK_SUMS + s] is what visit h puts into the shared sum s of result r[i]; the sum that a
- * feature is made of is rank_feature_sum() (-1: none). The shares of a feature are
- * contribution * part[h][sum] / (sum of part[h][sum] over h). FR_FULL: the arena is too small. */
+/* The same for many results and all features in one pass over the history's rows: part[i * visits + h]
+ * [s] is what visit h puts into the shared sum s of result r[i]; the sum that a feature is made of is
+ * rank_feature_sum() (-1: none). The shares of a feature are contribution * part[h][sum] / (sum of
+ * part[h][sum] over h). In the arena. FR_FULL: it is too small. */
 enum { RANK_SUMS = 8, RANK_PARTS_MAX = 128 };
+struct rank_parts {
+    const float (*part)[RANK_SUMS];
+    uint32_t visits;
+};
 FR_MUST_USE enum fr_status rank_history_parts(const struct rank_result *result, const uint32_t *r,
                                               uint32_t count, struct base_arena *arena,
-                                              const float **out_part, uint32_t *out_visits);
+                                              struct rank_parts *out_parts);
+/* Which shared sum the feature is made of: 0 .. RANK_SUMS - 1, or -1. */
 int rank_feature_sum(const struct rank_result *result, uint32_t feature);
 /* R. Items nearest to one item ("similar"), by co-counts and content, servable ones, best first. */
 FR_MUST_USE enum fr_status rank_similar(const struct rank *rank, uint32_t item,

@@ -7,7 +7,6 @@
  * microseconds since 1970 (until 2041), 6 bits of serving thread, 5 bits of the process's instance;
  * a thread never gives the same microsecond twice. Text order is time order.
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -120,14 +119,22 @@ const char *serve__status_title(uint16_t status)
         uint16_t status;
         const char *title;
     } row[] = {
-        {400, "Bad Request"},          {401, "Unauthorized"},
-        {403, "Forbidden"},            {404, "Not Found"},
-        {405, "Method Not Allowed"},   {408, "Request Timeout"},
-        {409, "Conflict"},             {413, "Content Too Large"},
-        {414, "URI Too Long"},         {415, "Unsupported Media Type"},
-        {422, "Unprocessable Content"}, {429, "Too Many Requests"},
-        {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
-        {501, "Not Implemented"},      {503, "Service Unavailable"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {415, "Unsupported Media Type"},
+        {422, "Unprocessable Content"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {503, "Service Unavailable"},
         {507, "Insufficient Storage"},
     };
     for (size_t i = 0; i < FR_COUNT_OF(row); i++)
@@ -136,8 +143,8 @@ const char *serve__status_title(uint16_t status)
     return "Error";
 }
 
-static void problem(struct serve_call *call, uint16_t status, const char *code,
-                    const char *detail, const char *hint)
+void serve__problem(struct serve_call *call, uint16_t status, const char *code, const char *hint,
+                    const char *detail)
 {
     struct base_buf *out = call->out;
     serve__json(call, status);
@@ -155,23 +162,11 @@ static void problem(struct serve_call *call, uint16_t status, const char *code,
     base_buf_put_str(out, "}");
 }
 
-void serve__problem(struct serve_call *call, uint16_t status, const char *code, const char *hint,
-                    const char *format, ...)
-{
-    char detail[400];
-    va_list values;
-    va_start(values, format);
-    vsnprintf(detail, sizeof detail, format, values);
-    va_end(values);
-    problem(call, status, code, detail, hint);
-}
-
-void serve__problem_fault(struct serve_call *call, uint16_t status,
-                          const struct serve_fault *fault)
+void serve__problem_fault(struct serve_call *call, uint16_t status, const struct serve_fault *fault)
 {
     char detail[300];
     snprintf(detail, sizeof detail, "%s: %s", fault->path, fault->detail);
-    problem(call, status, fault->code, detail, fault->hint);
+    serve__problem(call, status, fault->code, fault->hint, detail);
     call->out->count--; /* reopen the object for one member more */
     serve__pair_text(call->out, "path", fr_slice_str(fault->path));
     base_buf_put_str(call->out, "}");
@@ -197,7 +192,7 @@ void serve__problem_error(struct serve_call *call, const struct fr_error *error)
             code = row[i].code;
         }
     }
-    problem(call, status, code, error->message, error->hint);
+    serve__problem(call, status, code, error->hint, error->message);
     if (status == 429 || status == 503)
         serve__header(call->http, "Retry-After", "1");
 }

@@ -39,9 +39,10 @@ void serve__context_read(const struct serve_call *call, struct schema_context *o
         struct fr_slice name = args->row[i].name;
         if (name.bytes <= sizeof prefix - 1 || memcmp(name.ptr, prefix, sizeof prefix - 1) != 0)
             continue;
-        out->extra[out->extra_count++] = (struct schema_pair){
-            fr_slice_of(name.ptr + sizeof prefix - 1, name.bytes - (sizeof prefix - 1)),
-            args->row[i].value};
+        out->extra[out->extra_count++] =
+            (struct schema_pair){fr_slice_of(name.ptr + sizeof prefix - 1,
+                                             name.bytes - (sizeof prefix - 1)),
+                                 args->row[i].value};
     }
 }
 

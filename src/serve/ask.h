@@ -34,8 +34,8 @@ struct serve_answering {
     struct policy_request policy_request;
     struct policy *policy;
     struct rank_result result;
-    bool ranked;               /* result is there; else the popular list */
-    const uint32_t *fallback;  /* items of the popular list */
+    bool ranked;              /* result is there; else the popular list */
+    const uint32_t *fallback; /* items of the popular list */
     const float *fallback_score;
     uint32_t fallback_count;
     struct policy_slate slate;
@@ -52,10 +52,10 @@ void serve__ask_read(struct serve_call *call, struct serve_ask *out_ask);
 struct serve_leaders {
     enum state_row_kind kind;
     uint32_t key;
-    uint32_t counter;          /* STATE_POP_* */
+    uint32_t counter; /* STATE_POP_* */
     /* given */
     const uint32_t *item;
-    const float *score;        /* decayed events as of now */
+    const float *score; /* decayed events as of now */
     uint32_t count;
 };
 void serve__leaders_take(struct serve_call *call, struct serve_leaders *leaders);

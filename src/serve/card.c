@@ -19,8 +19,8 @@ static struct fr_slice keep(char *block, size_t *used, struct fr_slice text)
     return fr_slice_of(to, bytes);
 }
 
-/* The document is decoded behind a block of the card's own; what the card needs moves into the block,
- * the rest is given back. */
+/* The document is decoded behind a block of the card's own; what the card needs moves into the
+ * block, the rest is given back. */
 void serve__card(const struct state *state, uint32_t item, struct base_arena *arena,
                  struct serve_card *out)
 {

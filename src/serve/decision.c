@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * serve/decision: rings of decision records, and their JSON. In a ring a record is the fixed head of
- * struct serve_decision, its places, and for each place its parts: about 5 KB for 20 places of 50
- * features. Memory of a process only: what must outlive it is in the slates.
+ * serve/decision: rings of decision records, and their JSON. In a ring a record is the fixed head
+ * of struct serve_decision, its places, and for each place its parts: about 5 KB for 20 places of
+ * 50 features. Memory of a process only: what must outlive it is in the slates.
  */
 #include "serve/decision.h"
 
@@ -22,8 +22,8 @@ struct entry {
 struct ring {
     pthread_mutex_t lock;
     uint8_t *bytes;
-    uint32_t write;                 /* where the next record goes */
-    uint64_t first, next;           /* entries kept: first .. next - 1, modulo */
+    uint32_t write;       /* where the next record goes */
+    uint64_t first, next; /* entries kept: first .. next - 1, modulo */
     struct entry entry[SERVE_RING_RECORDS];
 };
 
@@ -126,8 +126,8 @@ static void unpack(const uint8_t *from, struct serve_decision *out)
         memcpy(out->part[i], from + HEAD_BYTES + place_bytes + i * row_bytes, row_bytes);
 }
 
-enum fr_status serve_decisions_get(struct serve_decisions *decisions, uint32_t thread,
-                                   uint64_t id, struct serve_decision *out_decision)
+enum fr_status serve_decisions_get(struct serve_decisions *decisions, uint32_t thread, uint64_t id,
+                                   struct serve_decision *out_decision)
 {
     if (thread >= decisions->threads)
         return FR_NOT_FOUND;
@@ -228,9 +228,9 @@ static void print_experts(const struct serve_decision *decision, const struct ra
                           struct base_buf *out)
 {
     uint32_t count, shown = 0;
-    float weight[MODEL_FEATURES_MAX] = {0};
+    float weight[SERVE_FEATURES_MAX] = {0};
     const struct rank_feature *feature = rank_features(rank, &count);
-    uint32_t weights = rank_weights(rank, decision->bucket, weight, MODEL_FEATURES_MAX);
+    uint32_t weights = rank_weights(rank, decision->bucket, weight, SERVE_FEATURES_MAX);
     count = FR_MIN(count, decision->feature_count);
     serve__key(out, "experts");
     base_buf_put_str(out, "[");

@@ -5,7 +5,8 @@
  * its thread, so that looking one up searches one ring.
  *
  * Bounds: SERVE_RING_BYTES and SERVE_RING_RECORDS a thread; the oldest make room.
- * Thread: put on the serving thread; get from any. Locks: one mutex a ring, a leaf, held for a copy.
+ * Thread: put on the serving thread; get from any. Locks: one mutex a ring, a leaf, held for a
+ * copy.
  */
 #ifndef SERVE_DECISION_H
 #define SERVE_DECISION_H
@@ -19,18 +20,23 @@
 #include "state/state.h"
 
 enum serve_stage {
-    SERVE_STAGE_CONTEXT, SERVE_STAGE_CANDIDATES, SERVE_STAGE_POLICY, SERVE_STAGE_EXPLAIN,
+    SERVE_STAGE_CONTEXT,
+    SERVE_STAGE_CANDIDATES,
+    SERVE_STAGE_POLICY,
+    SERVE_STAGE_EXPLAIN,
     SERVE_STAGE_COUNT
 };
+/* For people and for the record: "policy". */
 const char *serve_stage_name(enum serve_stage stage);
 
 enum { SERVE_RING_BYTES = 8 << 20, SERVE_RING_RECORDS = 4096 };
+enum { SERVE_FEATURES_MAX = MODEL_FEATURES_MAX + 1 }; /* the network is one more */
 
 struct serve_place {
     uint32_t item, result;
     float score, propensity;
     uint16_t generators;
-    uint8_t move;            /* enum policy_move */
+    uint8_t move; /* enum policy_move */
 };
 
 struct serve_decision {
@@ -38,7 +44,7 @@ struct serve_decision {
     int64_t time_us;
     uint32_t took_us;
     uint32_t stage_ns[SERVE_STAGE_COUNT];
-    uint32_t user;           /* 0: unknown to the state */
+    uint32_t user; /* 0: unknown to the state */
     uint32_t bucket, history_count, seen_count;
     uint32_t n, offset;
     uint32_t candidate_count;
@@ -50,13 +56,14 @@ struct serve_decision {
     char degraded_reason[80]; /* empty: none */
     char user_id[SCHEMA_ID_BYTES_MAX + 1];
     struct serve_place place[POLICY_PLACES_MAX];
-    float part[POLICY_PLACES_MAX][MODEL_FEATURES_MAX]; /* contributions, the first feature_count */
+    float part[POLICY_PLACES_MAX][SERVE_FEATURES_MAX]; /* contributions, the first feature_count */
 };
 
 struct serve_decisions;
 FR_MUST_USE enum fr_status serve_decisions_new(uint32_t threads,
                                                struct serve_decisions **out_decisions);
 void serve_decisions_free(struct serve_decisions *decisions);
+/* Copies it in; the oldest records make room. */
 void serve_decisions_put(struct serve_decisions *decisions, uint32_t thread,
                          const struct serve_decision *decision);
 /* FR_NOT_FOUND: never given, or no longer kept. */

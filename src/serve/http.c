@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * serve/http: requests over libmicrohttpd. One daemon a serving thread, without a listening socket:
- * the acceptor (http_accept.c) hands connections over. The library reads heads and bodies and writes
- * answers; this file pools what a request needs, checks heads (http_check.c), gathers bodies, and
- * keeps each connection's phase for the reaper.
+ * the acceptor (http_accept.c) hands connections over. The library reads heads and bodies and
+ * writes answers; this file pools what a request needs, checks heads (http_check.c), gathers
+ * bodies, and keeps each connection's phase for the reaper.
  *
  * The order of the library's calls for one request: on_target (request line), on_request (head
  * whole), on_request (each piece of the body), on_request (body whole; once more after a
@@ -21,12 +21,12 @@
 #include "serve/http_priv.h"
 
 enum {
-    CONNECTION_BYTES = 32768,      /* the library's memory for one connection: head and pieces */
-    POOL_MAX = 64,                 /* idle requests kept a thread */
-    KEEP_BYTES_MAX = 4 << 20,      /* a larger buffer is given back after use */
+    CONNECTION_BYTES = 32768, /* the library's memory for one connection: head and pieces */
+    POOL_MAX = 64,            /* idle requests kept a thread */
+    KEEP_BYTES_MAX = 4 << 20, /* a larger buffer is given back after use */
     CONNECTIONS_DEFAULT = 16384,
-    DESCRIPTORS_KEPT = 128,        /* for files */
-    LIBRARY_TIMEOUT_S = 300,       /* behind our own deadlines */
+    DESCRIPTORS_KEPT = 128,  /* for files */
+    LIBRARY_TIMEOUT_S = 300, /* behind our own deadlines */
 };
 
 /* ---- the pool --------------------------------------------------------------------------- */
@@ -95,8 +95,9 @@ static enum MHD_Result answer(struct http_inner *inner)
     struct http_request *request = &inner->request;
     struct fr_slice body = request->answer.ptr ? request->answer : base_buf_slice(&request->out);
     FR_ASSERT(request->status >= 200);
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        body.bytes, (void *)(uintptr_t)body.ptr, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(body.bytes, (void *)(uintptr_t)body.ptr,
+                                        MHD_RESPMEM_PERSISTENT);
     if (!response)
         return MHD_NO;
     if (request->content_type)
@@ -184,8 +185,8 @@ static enum http_method method_of(const char *name)
     static const struct {
         const char *name;
         enum http_method method;
-    } row[] = {{"GET", HTTP_GET},       {"POST", HTTP_POST},     {"HEAD", HTTP_HEAD},
-               {"PUT", HTTP_PUT},       {"DELETE", HTTP_DELETE}, {"PATCH", HTTP_PATCH},
+    } row[] = {{"GET", HTTP_GET},        {"POST", HTTP_POST},     {"HEAD", HTTP_HEAD},
+               {"PUT", HTTP_PUT},        {"DELETE", HTTP_DELETE}, {"PATCH", HTTP_PATCH},
                {"OPTIONS", HTTP_OPTIONS}};
     for (size_t i = 0; i < FR_COUNT_OF(row); i++)
         if (strcmp(name, row[i].name) == 0)
@@ -193,8 +194,8 @@ static enum http_method method_of(const char *name)
     return HTTP_OTHER;
 }
 
-static enum MHD_Result refuse_malformed(struct http_inner *inner, uint16_t status,
-                                        const char *code, const char *detail)
+static enum MHD_Result refuse_malformed(struct http_inner *inner, uint16_t status, const char *code,
+                                        const char *detail)
 {
     atomic_fetch_add_explicit(&inner->http->malformed, 1, memory_order_relaxed);
     return refuse(inner, status, code, detail);
@@ -252,10 +253,9 @@ static enum MHD_Result body_piece(struct http_inner *inner, const char *piece, s
     return inner->body.overflowed ? MHD_NO : MHD_YES;
 }
 
-static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
-                                  const char *url, const char *method, const char *version,
-                                  const char *upload_data, size_t *upload_bytes,
-                                  void **request_context)
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *upload_data,
+                                  size_t *upload_bytes, void **request_context)
 {
     struct http_inner *inner = *request_context;
     (void)context;
@@ -353,15 +353,16 @@ static enum fr_status thread_start(struct http *http, uint32_t index, struct fr_
     struct http_thread *thread = &http->thread[index];
     thread->http = http;
     thread->index = index;
-    thread->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
-            MHD_USE_ITC | MHD_USE_TURBO,
-        0, NULL, NULL, on_request, thread, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_LIMIT, http->options.connections_max,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)LIBRARY_TIMEOUT_S,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, on_target, thread,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, thread, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, thread, MHD_OPTION_END);
+    thread->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET |
+                             MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_TURBO,
+                         0, NULL, NULL, on_request, thread, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                         (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_LIMIT,
+                         http->options.connections_max, MHD_OPTION_CONNECTION_TIMEOUT,
+                         (unsigned int)LIBRARY_TIMEOUT_S, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                         MHD_OPTION_URI_LOG_CALLBACK, on_target, thread,
+                         MHD_OPTION_NOTIFY_COMPLETED, on_completed, thread,
+                         MHD_OPTION_NOTIFY_CONNECTION, on_connection, thread, MHD_OPTION_END);
     if (!thread->daemon)
         return base_fail(error, FR_IO, "serve", "cannot start a serving thread: %s",
                          strerror(errno));

@@ -2,8 +2,8 @@
  *
  * serve/http_accept: one thread that accepts connections, hands each to the serving thread with the
  * fewest, and reaps those past their deadline (H2). Accepting apart from serving spreads the load
- * evenly, keeps one place for the limit on connections, and makes deadlines total: the library's own
- * timeout counts from the last byte, which a slow client can keep moving.
+ * evenly, keeps one place for the limit on connections, and makes deadlines total: the library's
+ * own timeout counts from the last byte, which a slow client can keep moving.
  *
  * Thread: the acceptor's own. Shares the slots with the serving threads (see http_priv.h).
  */

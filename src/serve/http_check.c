@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * serve/http_check: the strictness that the library lacks (H1). A message whose end two parsers
- * could see in different places is how a request is smuggled past a proxy (RFC 9112 sections 6.3 and
- * 11.2); such a message is refused before its body is read, and the connection ends.
+ * could see in different places is how a request is smuggled past a proxy (RFC 9112 sections 6.3
+ * and 11.2); such a message is refused before its body is read, and the connection ends.
  */
 #include <string.h>
 

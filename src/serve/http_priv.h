@@ -37,9 +37,9 @@ struct http_inner {
     struct http *http;
     struct http_slot *slot;
     struct MHD_Connection *connection;
-    struct http_inner *next;   /* pool */
+    struct http_inner *next; /* pool */
     struct base_buf body;
-    size_t body_counted;       /* of http.bodies_bytes */
+    size_t body_counted; /* of http.bodies_bytes */
     bool seen_head, too_large, answered, suspended;
     char target[HTTP_TARGET_BYTES_MAX + 1];
 };

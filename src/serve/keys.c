@@ -3,8 +3,8 @@
  * serve/keys: the table of API keys, its file, and the rate of each. See keys.h.
  *
  * Rates: GCRA, one word a key: the "theoretical arrival time". A request is let through when that
- * time is at most a burst (one second's worth, at least 10 requests) ahead of now, and moves it on by
- * 1 / rate (ITU-T I.371; a token bucket without a timer).
+ * time is at most a burst (one second's worth, at least 10 requests) ahead of now, and moves it on
+ * by 1 / rate (ITU-T I.371; a token bucket without a timer).
  */
 #include "serve/keys.h"
 
@@ -23,7 +23,7 @@
 enum {
     KEYS_MAX = 1024,
     HASH_BYTES = 32,
-    SECRET_BYTES = 24,      /* 32 characters of base64url */
+    SECRET_BYTES = 24, /* 32 characters of base64url */
     SECRET_CHARS = 32,
     ID_CHARS = 8,
     NOTE_BYTES = 96,
@@ -48,8 +48,8 @@ struct serve_keys {
     struct os *os;
     char path[512];
     double rate;
-    pthread_rwlock_t lock;      /* guards row, count */
-    struct key *row, *spare;    /* [KEYS_MAX] */
+    pthread_rwlock_t lock;   /* guards row, count */
+    struct key *row, *spare; /* [KEYS_MAX] */
     uint32_t count;
     uint64_t file_hash;
     _Atomic bool required;
@@ -88,8 +88,10 @@ static enum fr_status file_read(struct os *os, const char *path, struct fr_error
 static const struct {
     const char *name;
     uint32_t bit;
-} scope_row[] = {
-    {"read", SERVE_READ}, {"ingest", SERVE_INGEST}, {"write", SERVE_WRITE}, {"admin", SERVE_ADMIN}};
+} scope_row[] = {{"read", SERVE_READ},
+                 {"ingest", SERVE_INGEST},
+                 {"write", SERVE_WRITE},
+                 {"admin", SERVE_ADMIN}};
 
 enum fr_status serve_scopes_parse(const char *text, struct fr_error *error, uint32_t *out_scopes)
 {
@@ -318,9 +320,8 @@ static enum serve_admission admit(struct serve_keys *keys, struct fr_slice token
     if (key->expires_s && now_us >= key->expires_s * 1000000)
         return SERVE_EXPIRED_KEY;
     memcpy(who->key_id, key->id, sizeof key->id);
-    who->scopes = key->scopes & SERVE_ADMIN
-                      ? SERVE_READ | SERVE_INGEST | SERVE_WRITE | SERVE_ADMIN
-                      : key->scopes;
+    who->scopes = key->scopes & SERVE_ADMIN ? SERVE_READ | SERVE_INGEST | SERVE_WRITE | SERVE_ADMIN
+                                            : key->scopes;
     double rate = key->rate > 0 ? key->rate : keys->rate;
     return rate_take(key, rate, now_us, out_wait_ms) ? SERVE_ADMITTED : SERVE_TOO_MANY;
 }
@@ -534,8 +535,9 @@ static void row_list(const struct key *key, bool json, struct base_buf *out)
         base_buf_printf(out, "  %s\n", key->note);
         return;
     }
-    base_buf_printf(out, "{\"id\":\"%s\",\"scopes\":\"%s\",\"created\":%lld,\"expires\":%lld,"
-                         "\"rate\":%g,\"note\":",
+    base_buf_printf(out,
+                    "{\"id\":\"%s\",\"scopes\":\"%s\",\"created\":%lld,\"expires\":%lld,"
+                    "\"rate\":%g,\"note\":",
                     key->id, scopes, (long long)key->created_s, (long long)key->expires_s,
                     key->rate);
     base_buf_json_string(out, fr_slice_str(key->note));
@@ -548,7 +550,9 @@ enum fr_status serve_keys_list(struct os *os, const char *directory, bool json,
     struct edit edit;
     enum fr_status status = edit_begin(&edit, os, directory, error);
     if (status == FR_OK) {
-        base_buf_put_str(out, json ? "[" : "id         scopes                   created, expires, note\n");
+        base_buf_put_str(out, json
+                                  ? "["
+                                  : "id         scopes                   created, expires, note\n");
         for (uint32_t i = 0; i < edit.count; i++) {
             if (json && i)
                 base_buf_put_str(out, ",");

@@ -24,16 +24,16 @@
 struct serve_keys;
 
 struct serve_identity {
-    char key_id[12];      /* empty: nobody in particular (no keys are configured) */
+    char key_id[12]; /* empty: nobody in particular (no keys are configured) */
     uint32_t scopes;
 };
 
 enum serve_admission {
     SERVE_ADMITTED,
-    SERVE_NO_KEY,       /* 401: none given */
-    SERVE_WRONG_KEY,    /* 401: unknown, revoked or malformed */
-    SERVE_EXPIRED_KEY,  /* 401 */
-    SERVE_TOO_MANY,     /* 429: its rate is used up */
+    SERVE_NO_KEY,      /* 401: none given */
+    SERVE_WRONG_KEY,   /* 401: unknown, revoked or malformed */
+    SERVE_EXPIRED_KEY, /* 401 */
+    SERVE_TOO_MANY,    /* 429: its rate is used up */
 };
 
 FR_MUST_USE enum fr_status serve_keys_open(struct os *os, const char *directory,

@@ -91,8 +91,8 @@ void serve__handle_similar(struct serve_call *call)
                                         .accept_context = listing->policy,
                                         .allow_unservable = true};
     if (rank_similar(options->rank, item, &retrieve, call->arena, result) != FR_OK ||
-        policy_decide(listing->policy, result->item, result->count, call->arena,
-                      &listing->slate) != FR_OK) {
+        policy_decide(listing->policy, result->item, result->count, call->arena, &listing->slate) !=
+            FR_OK) {
         out_of_memory(call);
         return;
     }
@@ -109,7 +109,7 @@ void serve__handle_similar(struct serve_call *call)
 struct trend {
     enum state_row_kind kind;
     uint32_t key;
-    const char *of;         /* "everyone", "region", ... */
+    const char *of; /* "everyone", "region", ... */
     struct fr_slice value;
     bool known;
 };
@@ -119,8 +119,8 @@ static struct trend trend_of(const struct serve_call *call)
     static const struct {
         const char *name;
         enum state_context_field field;
-    } row[] = {{"region", STATE_REGION},     {"country", STATE_COUNTRY}, {"city", STATE_CITY},
-               {"device", STATE_DEVICE},     {"language", STATE_LANGUAGE}, {"os", STATE_OS},
+    } row[] = {{"region", STATE_REGION},    {"country", STATE_COUNTRY},   {"city", STATE_CITY},
+               {"device", STATE_DEVICE},    {"language", STATE_LANGUAGE}, {"os", STATE_OS},
                {"referrer", STATE_REFERRER}};
     const struct state *state = call->serve->options.state;
     struct trend trend = {.kind = STATE_ROW_EVERYONE, .of = "everyone", .known = true};
@@ -145,8 +145,8 @@ static void sort_leaders(uint32_t *item, float *score, uint32_t count)
     for (uint32_t i = 1; i < count; i++) {
         uint32_t moving = item[i], at = i;
         float value = score[i];
-        while (at > 0 && (score[at - 1] < value || (score[at - 1] == value &&
-                                                    item[at - 1] > moving))) {
+        while (at > 0 &&
+               (score[at - 1] < value || (score[at - 1] == value && item[at - 1] > moving))) {
             item[at] = item[at - 1];
             score[at] = score[at - 1];
             at--;
@@ -185,13 +185,14 @@ void serve__handle_trending(struct serve_call *call)
     struct trend trend = trend_of(call);
     bool slow = serve_args_is(call->args, "window", "long");
     struct listing *listing = listing_begin(call, NULL);
-    struct serve_leaders leaders = {.kind = trend.kind, .key = trend.key,
+    struct serve_leaders leaders = {.kind = trend.kind,
+                                    .key = trend.key,
                                     .counter = slow ? STATE_POP_SLOW : STATE_POP_17MIN};
     if (trend.known)
         serve__leaders_take(call, &leaders);
-    if (!listing || (leaders.count > 0 && policy_decide(listing->policy, leaders.item,
-                                                        leaders.count, call->arena,
-                                                        &listing->slate) != FR_OK)) {
+    if (!listing ||
+        (leaders.count > 0 && policy_decide(listing->policy, leaders.item, leaders.count,
+                                            call->arena, &listing->slate) != FR_OK)) {
         out_of_memory(call);
         return;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * serve/openapi: the API's description from the table of routes: OpenAPI 3.1 as JSON, and docs/API.md.
+ * serve/openapi: the API's description from the table of routes: OpenAPI 3.1 as JSON, and
+ * docs/API.md.
  */
 #include <stdio.h>
 #include <string.h>
@@ -89,8 +90,8 @@ static void print_type(struct base_buf *out, const struct serve_param *param)
 
 static void print_param(struct base_buf *out, const struct serve_param *param)
 {
-    static const char *const place[] = {
-        [SERVE_IN_PATH] = "path", [SERVE_IN_QUERY] = "query", [SERVE_IN_HEADER] = "header"};
+    static const char *const place[] =
+        {[SERVE_IN_PATH] = "path", [SERVE_IN_QUERY] = "query", [SERVE_IN_HEADER] = "header"};
     base_buf_put_str(out, "{");
     serve__pair_text(out, "name", fr_slice_str(param->prefix ? "facts" : param->name));
     serve__pair_text(out, "in", fr_slice_str(place[param->in]));
@@ -98,17 +99,18 @@ static void print_param(struct base_buf *out, const struct serve_param *param)
     serve__pair_text(out, "description", fr_slice_str(param->about));
     if (param->prefix) {
         /* form, exploded: each member becomes a parameter of its own name */
-        base_buf_printf(out, ",\"style\":\"form\",\"explode\":true,\"schema\":{\"type\":\"object\","
-                             "\"maxProperties\":16,\"patternProperties\":{\"^%s.+$\":"
-                             "{\"type\":\"string\",\"maxLength\":%lld}},"
-                             "\"additionalProperties\":false}}",
+        base_buf_printf(out,
+                        ",\"style\":\"form\",\"explode\":true,\"schema\":{\"type\":\"object\","
+                        "\"maxProperties\":16,\"patternProperties\":{\"^%s.+$\":"
+                        "{\"type\":\"string\",\"maxLength\":%lld}},"
+                        "\"additionalProperties\":false}}",
                         param->name, (long long)param->high);
         return;
     }
     serve__key(out, "schema");
     if (param->list) {
-        base_buf_printf(out, "{\"type\":\"array\",\"maxItems\":%lld,\"items\":",
-                        (long long)param->high);
+        base_buf_printf(out,
+                        "{\"type\":\"array\",\"maxItems\":%lld,\"items\":", (long long)param->high);
         print_type(out, param);
         base_buf_put_str(out, "},\"style\":\"form\",\"explode\":true");
     } else {
@@ -158,8 +160,9 @@ static void print_body(struct base_buf *out, const struct serve_route *route)
 
 static void print_problem(struct base_buf *out, const char *status, const char *about)
 {
-    base_buf_printf(out, ",\"%s\":{\"description\":\"%s\",\"content\":{\"application/problem+json\":"
-                         "{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}}",
+    base_buf_printf(out,
+                    ",\"%s\":{\"description\":\"%s\",\"content\":{\"application/problem+json\":"
+                    "{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}}",
                     status, about);
 }
 
@@ -219,8 +222,9 @@ static void print_operation(struct base_buf *out, const struct serve_route *rout
         print_body(out, route);
     print_answers(out, route);
     if (route->scope)
-        base_buf_printf(out, ",\"security\":[{},{\"key\":[]},{\"bearer\":[]}],"
-                             "\"x-freshet-scope\":\"%s\"",
+        base_buf_printf(out,
+                        ",\"security\":[{},{\"key\":[]},{\"bearer\":[]}],"
+                        "\"x-freshet-scope\":\"%s\"",
                         scope_word(route->scope));
     base_buf_put_str(out, "}");
 }
@@ -255,12 +259,12 @@ void serve_openapi_print(struct base_buf *out)
 {
     uint32_t count;
     const struct serve_schema *schema = serve__schemas(&count);
-    base_buf_put_str(
-        out, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Freshet\",\"version\":\"1\","
-             "\"license\":{\"name\":\"Apache-2.0\",\"identifier\":\"Apache-2.0\"},"
-             "\"description\":\"Real-time content recommendations. Every answer carries "
-             "X-Request-Id. Errors are problem details (RFC 9457).\"},"
-             "\"servers\":[{\"url\":\"/\"}]");
+    base_buf_put_str(out,
+                     "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Freshet\",\"version\":\"1\","
+                     "\"license\":{\"name\":\"Apache-2.0\",\"identifier\":\"Apache-2.0\"},"
+                     "\"description\":\"Real-time content recommendations. Every answer carries "
+                     "X-Request-Id. Errors are problem details (RFC 9457).\"},"
+                     "\"servers\":[{\"url\":\"/\"}]");
     print_paths(out);
     base_buf_put_str(out, ",\"components\":{\"securitySchemes\":{"
                           "\"key\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\"},"
@@ -301,8 +305,8 @@ static void document_params(struct base_buf *out, const struct serve_route *rout
 
 static void document_route(struct base_buf *out, const struct serve_route *route)
 {
-    base_buf_printf(out, "\n### %s %s\n\n%s. %s", method_word(route->method, false),
-                    route->pattern, route->summary, route->about);
+    base_buf_printf(out, "\n### %s %s\n\n%s. %s", method_word(route->method, false), route->pattern,
+                    route->summary, route->about);
     if (route->scope)
         base_buf_printf(out, " Scope: `%s`.", scope_word(route->scope));
     base_buf_put_str(out, "\n");
@@ -324,21 +328,25 @@ void serve_api_document(struct base_buf *out)
     const char *tag = "";
     base_buf_put_str(
         out,
-        "# The API\n\nMade from the table of routes; the same as [openapi.json](openapi.json), which "
+        "# The API\n\nMade from the table of routes; the same as [openapi.json](openapi.json), "
+        "which "
         "the server gives at `/openapi.json`\nwith the schemas of all bodies.\n\n"
         "- Requests and answers are JSON. A parameter that is a list is repeated: "
         "`?exclude=a&exclude=b`.\n"
         "- Errors are problem details (`application/problem+json`, RFC 9457): `code` is a stable "
-        "word for programs, `detail` says what,\n  `hint` what to do. An unknown parameter or member "
+        "word for programs, `detail` says what,\n  `hint` what to do. An unknown parameter or "
+        "member "
         "is an error that names the nearest known one.\n"
         "- Every answer has `X-Request-Id`, sortable by time. Send a recommendation's `request_id` "
         "back as `request` of the events it led to.\n"
-        "- On the loopback address no key is needed until one exists; elsewhere the server does not "
+        "- On the loopback address no key is needed until one exists; elsewhere the server does "
+        "not "
         "start without. `freshet keys create\n  --scopes read,ingest` makes one; send it as "
         "`Authorization: Bearer ...` or `X-API-Key: ...`.\n"
         "- A body of many things: 200 says how many went in and lists the others with index, path, "
         "rule and value seen; 422 when none was good;\n  400 when the array itself is malformed.\n"
-        "- 429 and 503 carry `Retry-After`; with an `Idempotency-Key` or event ids a request may be "
+        "- 429 and 503 carry `Retry-After`; with an `Idempotency-Key` or event ids a request may "
+        "be "
         "sent again without counting twice.\n");
     for (uint32_t i = 0; i < count; i++) {
         if (strcmp(tag, route[i].tag) != 0)

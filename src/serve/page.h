@@ -15,13 +15,13 @@
 #include "base/base.h"
 
 /* Sent with every built-in file: nothing from elsewhere, nothing inline, no framing. */
-#define SERVE_PAGE_POLICY \
+#define SERVE_PAGE_POLICY                                                                          \
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 struct serve_page_file {
-    const char *path;         /* "/", "/app.js", ... */
+    const char *path; /* "/", "/app.js", ... */
     const char *content_type;
-    const char *etag;         /* quoted; changes with the bytes */
+    const char *etag; /* quoted; changes with the bytes */
     const uint8_t *bytes;
     size_t size;
 };

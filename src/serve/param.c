@@ -159,8 +159,7 @@ static enum fr_status pair_parse(struct base_arena *arena, struct fr_slice pair,
     const char *equals = pair.bytes ? memchr(pair.ptr, '=', pair.bytes) : NULL;
     size_t name_bytes = equals ? (size_t)(equals - pair.ptr) : pair.bytes;
     struct serve_arg arg = {.kind = SERVE_ARG_WORD, .name = fr_slice_of(pair.ptr, name_bytes)};
-    arg.value = equals ? fr_slice_of(equals + 1, pair.bytes - name_bytes - 1)
-                       : fr_slice_of("", 0);
+    arg.value = equals ? fr_slice_of(equals + 1, pair.bytes - name_bytes - 1) : fr_slice_of("", 0);
     FR_TRY(decode(arena, arg.name, true, &arg.name, fault));
     FR_TRY(decode(arena, arg.value, true, &arg.value, fault));
     return serve__args_add(args, &arg, fault);
@@ -204,11 +203,11 @@ static enum fr_status unknown(const struct serve_arg *arg, const struct serve_pa
             nearest = param[i].name;
         }
     }
-    enum fr_status status = serve__fault(fault, "unknown_parameter", "(no name)",
-                                         "there is no such parameter here");
+    enum fr_status status =
+        serve__fault(fault, "unknown_parameter", "(no name)", "there is no such parameter here");
     if (arg->name.bytes)
-        snprintf(fault->path, sizeof fault->path, "%.*s",
-                 (int)FR_MIN(arg->name.bytes, (size_t)64), arg->name.ptr);
+        snprintf(fault->path, sizeof fault->path, "%.*s", (int)FR_MIN(arg->name.bytes, (size_t)64),
+                 arg->name.ptr);
     if (nearest)
         snprintf(fault->hint, sizeof fault->hint, "did you mean \"%s\"?", nearest);
     return status;

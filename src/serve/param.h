@@ -22,7 +22,7 @@
 enum { SERVE_ARGS_MAX = 1200, SERVE_JSON_DEPTH_MAX = 4, SERVE_PATH_VALUES_MAX = 2 };
 
 enum serve_arg_kind {
-    SERVE_ARG_WORD,   /* from a query string: may be read as text, number or boolean */
+    SERVE_ARG_WORD, /* from a query string: may be read as text, number or boolean */
     SERVE_ARG_TEXT,
     SERVE_ARG_NUMBER,
     SERVE_ARG_BOOL,
@@ -58,14 +58,16 @@ struct serve_param {
 
 /* Why arguments were refused. */
 struct serve_fault {
-    const char *code;  /* stable word */
-    char path[80];     /* "query parameter n", "$.context.device" */
+    const char *code; /* stable word */
+    char path[80];    /* "query parameter n", "$.context.device" */
     char detail[160];
     char hint[128];
 };
 
+/* Adds the pairs of a query string. FR_FULL: the arena is used up. */
 FR_MUST_USE enum fr_status serve_query_parse(struct base_arena *arena, struct fr_slice query,
                                              struct serve_args *args, struct serve_fault *fault);
+/* Adds the members of a JSON object; an empty body has none. FR_FULL as above. */
 FR_MUST_USE enum fr_status serve_json_parse(struct base_arena *arena, struct fr_slice body,
                                             struct serve_args *args, struct serve_fault *fault);
 /* Every argument against the table (Q2, Q3, types, ranges), required ones present. */

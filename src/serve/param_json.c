@@ -80,7 +80,8 @@ static char *put_utf8(char *to, uint32_t code)
     return to;
 }
 
-/* `at` is behind "\u"; gives the bytes consumed, 0 for a fault (lone surrogate, not hexadecimal). */
+/* `at` is behind "\u"; gives the bytes consumed, 0 for a fault (lone surrogate, not hexadecimal).
+ */
 static size_t unicode_escape(const char *at, const char *end, uint32_t *out_code)
 {
     uint32_t high, low;

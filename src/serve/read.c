@@ -181,8 +181,8 @@ void serve__handle_request(struct serve_call *call)
         return;
     }
     struct serve_decision *decision = base_arena_alloc(call->arena, sizeof *decision);
-    if (!decision || serve_decisions_get(serve->decisions, (uint32_t)(id >> 5 & 63), id,
-                                         decision) != FR_OK) {
+    if (!decision ||
+        serve_decisions_get(serve->decisions, (uint32_t)(id >> 5 & 63), id, decision) != FR_OK) {
         serve__problem(call, 404, "unknown_request",
                        "only the newest few thousand records of this process are kept",
                        "there is no record of this request");

@@ -24,8 +24,10 @@ static int64_t now_ns(void)
 
 static void stage_end(struct serve_answering *answering, enum serve_stage stage)
 {
-    static const enum obs_histogram_id histogram[SERVE_STAGE_COUNT] = {
-        OBS_STAGE_CONTEXT, OBS_STAGE_RANK, OBS_STAGE_POLICY, OBS_STAGE_EXPLAIN};
+    static const enum obs_histogram_id histogram[SERVE_STAGE_COUNT] = {OBS_STAGE_CONTEXT,
+                                                                       OBS_STAGE_RANK,
+                                                                       OBS_STAGE_POLICY,
+                                                                       OBS_STAGE_EXPLAIN};
     int64_t now = now_ns();
     uint64_t spent = (uint64_t)(now - answering->stage_began_ns);
     answering->call->thread->decision->stage_ns[stage] = (uint32_t)FR_MIN(spent, UINT32_MAX);
@@ -59,6 +61,7 @@ static enum fr_status view(struct serve_answering *answering)
         .n = ask->n,
         .offset = ask->offset,
         .new_share = FR_MAX(options->new_share, 0.0f),
+        .new_age_s = options->new_age_s,
         .category_cap = ask->category_cap,
         .author_cap = ask->author_cap,
         .seed = options->seed,
@@ -84,8 +87,8 @@ static void rank_them(struct serve_answering *answering)
             .allow_unservable = true, /* policy_accept decides, by the clock of this answer */
         }};
     size_t mark = base_arena_mark(call->arena);
-    enum fr_status status = rank_query(options->rank, &answering->query, &rank_options,
-                                       call->arena, &answering->result);
+    enum fr_status status = rank_query(options->rank, &answering->query, &rank_options, call->arena,
+                                       &answering->result);
     answering->ranked = status == FR_OK;
     if (!answering->ranked) {
         degrade(answering, status == FR_FULL ? "ranking left out: request memory used up"
@@ -144,8 +147,10 @@ static void explain(struct serve_answering *answering)
         if (!answering->ranked)
             explain_popular(answering, result[i], &reasons[i]);
     }
+    options.r = result;
+    options.count = count;
     if (fine && answering->ranked)
-        fine = explain_items(&answering->result, result, count, &options, arena, reasons) == FR_OK;
+        fine = explain_items(&answering->result, &options, arena, reasons) == FR_OK;
     if (fine)
         answering->reasons = reasons;
     else
@@ -174,8 +179,7 @@ static void answer_stages(struct serve_answering *answering)
 
 static float score_of(const struct serve_answering *answering, uint32_t result)
 {
-    return answering->ranked ? answering->result.score[result]
-                             : answering->fallback_score[result];
+    return answering->ranked ? answering->result.score[result] : answering->fallback_score[result];
 }
 
 static void count_generators(const struct serve_answering *answering,
@@ -190,11 +194,11 @@ static void record_places(const struct serve_answering *answering, struct serve_
 {
     decision->place_count = answering->slate.count;
     decision->feature_count = answering->ranked ? answering->result.feature_count : 0;
-    FR_ASSERT(decision->feature_count <= MODEL_FEATURES_MAX);
+    FR_ASSERT(decision->feature_count <= SERVE_FEATURES_MAX);
     for (uint32_t i = 0; i < answering->slate.count; i++) {
         const struct policy_place *place = &answering->slate.place[i];
-        uint16_t generators = answering->ranked ? answering->result.generators[place->result]
-                                                : 1 << RETRIEVE_POPULAR;
+        uint16_t generators =
+            answering->ranked ? answering->result.generators[place->result] : 1 << RETRIEVE_POPULAR;
         decision->place[i] = (struct serve_place){.item = place->item,
                                                   .result = place->result,
                                                   .score = score_of(answering, place->result),
@@ -221,8 +225,8 @@ static void record(const struct serve_answering *answering, uint64_t position)
     decision->seen_count = answering->query.seen_count;
     decision->n = answering->ask.n;
     decision->offset = answering->ask.offset;
-    decision->candidate_count = answering->ranked ? answering->result.count
-                                                  : answering->fallback_count;
+    decision->candidate_count =
+        answering->ranked ? answering->result.count : answering->fallback_count;
     memset(decision->generator_count, 0, sizeof decision->generator_count);
     memset(decision->kept_count, 0, sizeof decision->kept_count);
     memcpy(decision->rejected, answering->slate.rejected, sizeof decision->rejected);
@@ -371,6 +375,11 @@ void serve__handle_recommend(struct serve_call *call)
     struct serve *serve = call->serve;
     struct serve_decision *decision = call->thread->decision;
     uint64_t position = fold_applied(serve->options.fold);
+    if (serve_args_int(call->args, "n", 10) > serve->options.n_max) {
+        serve__problem(call, 400, "n_too_large", "ask for less, or for the next page with offset",
+                       "n is above this server's recommend-n-max");
+        return;
+    }
     struct serve_answering *answering = base_arena_zalloc(call->arena, sizeof *answering);
     if (!answering) {
         serve__problem(call, 503, "request_memory", "ask for less at once",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * serve/schemas: JSON schemas (2020-12, as OpenAPI 3.1 takes them) of the API's bodies, by name, and
- * an example where one helps. /openapi.json carries them as components; tests/scenario checks real
- * answers against them.
+ * serve/schemas: JSON schemas (2020-12, as OpenAPI 3.1 takes them) of the API's bodies, by name,
+ * and an example where one helps. /openapi.json carries them as components; tests/scenario checks
+ * real answers against them.
  */
 #include "serve/serve_priv.h"
 
@@ -254,9 +254,7 @@ static const struct serve_schema table[] = {
      "\"alive\",\"ready\"]},\"position\":{\"type\":\"integer\",\"minimum\":0}},"
      "\"additionalProperties\":false}",
      NULL},
-    {"OpenApi",
-     "{\"type\":\"object\",\"additionalProperties\":true}",
-     NULL},
+    {"OpenApi", "{\"type\":\"object\",\"additionalProperties\":true}", NULL},
 };
 
 const struct serve_schema *serve__schemas(uint32_t *out_count)

@@ -2,9 +2,9 @@
  *
  * serve: from an HTTP request to its handler: route, access, arguments; and start and stop.
  *
- * The order of refusals: path (404), method (405), where it comes from (403), key (401), scope (403),
- * rate (429), body and arguments (400, 415). Thread: handlers run on their serving thread; serve_tick
- * on the acceptor's.
+ * The order of refusals: path (404), method (405), where it comes from (403), key (401), scope
+ * (403), rate (429), body and arguments (400, 415). Thread: handlers run on their serving thread;
+ * serve_tick on the acceptor's.
  */
 #include "serve/serve.h"
 
@@ -64,7 +64,7 @@ static void refuse_method(struct serve_call *call, uint32_t allowed)
     static const struct {
         enum http_method method;
         const char *name;
-    } row[] = {{HTTP_GET, "GET"}, {HTTP_HEAD, "HEAD"}, {HTTP_POST, "POST"},
+    } row[] = {{HTTP_GET, "GET"}, {HTTP_HEAD, "HEAD"},   {HTTP_POST, "POST"},
                {HTTP_PUT, "PUT"}, {HTTP_PATCH, "PATCH"}, {HTTP_DELETE, "DELETE"}};
     char *text = call->http->scratch + 64;
     size_t used = 0;
@@ -100,7 +100,8 @@ static bool host_is_local(struct fr_slice host)
 }
 
 /* Without keys, the loopback address is the only guard, and a browser on this machine can be made
- * to speak to it: by a name that is rebound to 127.0.0.1 (Host), or from a foreign page (Origin). */
+ * to speak to it: by a name that is rebound to 127.0.0.1 (Host), or from a foreign page (Origin).
+ */
 static bool comes_from_here(const struct serve_call *call)
 {
     struct fr_slice host = http_header(call->http, "host");
@@ -129,7 +130,8 @@ static struct fr_slice token_of(const struct http_request *http)
 static void refuse_key(struct serve_call *call, enum serve_admission admission, uint32_t wait_ms)
 {
     if (admission == SERVE_TOO_MANY) {
-        serve__problem(call, 429, "rate_limited", "see Retry-After", "the rate of this key is used up");
+        serve__problem(call, 429, "rate_limited", "see Retry-After",
+                       "the rate of this key is used up");
         serve__header_u64(call->http, "Retry-After", wait_ms / 1000 + 1);
         return;
     }
@@ -316,7 +318,7 @@ static void serve_refuse(void *context, struct http_request *http, uint16_t stat
     call_begin(context, http, &call);
     call.id = serve__id_next(call.thread);
     serve__id_print(call.id, call.id_text);
-    serve__problem(&call, status, code, NULL, "%s", detail);
+    serve__problem(&call, status, code, NULL, detail);
     if (status == 503)
         serve__header(http, "Retry-After", "1");
     add_headers(&call);
@@ -339,19 +341,22 @@ static void serve_tick(void *context)
     serve__rates_tick(serve);
 }
 
-/* ---- start and stop --------------------------------------------------------------------------- */
+/* ---- start and stop ---------------------------------------------------------------------------
+ */
 
 static void options_default(struct serve_options *options)
 {
     options->address = options->address && options->address[0] ? options->address : "127.0.0.1";
-    options->threads = options->threads ? FR_MIN(options->threads, HTTP_THREADS_MAX)
-                                        : THREADS_DEFAULT;
+    options->threads =
+        options->threads ? FR_MIN(options->threads, HTTP_THREADS_MAX) : THREADS_DEFAULT;
     if (!options->batch_events_max)
         options->batch_events_max = 10000;
     if (!options->body_bytes_max)
         options->body_bytes_max = (size_t)16 << 20;
     if (!options->candidates_max)
         options->candidates_max = 320;
+    if (!options->n_max || options->n_max > SERVE_N_MAX)
+        options->n_max = SERVE_N_MAX;
     if (options->new_share == 0)
         options->new_share = 0.1f;
     if (!options->seed)
@@ -394,8 +399,9 @@ static enum fr_status refuse_open_door(const struct serve *serve, struct fr_erro
                         "listening on %s would let everybody read and write: there is no API key",
                         serve->options.address),
               "returned below");
-    base_hint(error, "make one with `freshet keys create --scopes read,ingest --data-dir %s`, or "
-                     "listen on 127.0.0.1",
+    base_hint(error,
+              "make one with `freshet keys create --scopes read,ingest --data-dir %s`, or "
+              "listen on 127.0.0.1",
               serve->directory);
     return FR_DENIED;
 }
@@ -440,8 +446,8 @@ static enum fr_status http_open(struct serve *serve, struct fr_error *error)
                                 .tick = serve_tick};
     FR_TRY(http_start(&http, error, &serve->http));
     bool v6 = strchr(serve->address, ':') != NULL;
-    snprintf(serve->url, sizeof serve->url, v6 ? "http://[%s]:%u" : "http://%s:%u",
-             serve->address, http_port(serve->http));
+    snprintf(serve->url, sizeof serve->url, v6 ? "http://[%s]:%u" : "http://%s:%u", serve->address,
+             http_port(serve->http));
     atomic_store_explicit(&serve->ready, true, memory_order_release);
     return FR_OK;
 }

@@ -23,33 +23,35 @@ struct ingest_dead; /* the dead-letter store of ingest; may be NULL: bytes are n
 
 struct serve_options {
     struct os *os;
-    const char *directory;         /* the data directory: keys, slates/ */
+    const char *directory; /* the data directory: keys, slates/ */
     const struct state *state;
     const struct rank *rank;
     struct fold *fold;
     const struct schema_types *types;
     struct ingest_dead *dead;
-    const uint8_t *dedupe_key;     /* 16 bytes, the data directory's; NULL: a published one */
+    const uint8_t *dedupe_key; /* 16 bytes, the data directory's; NULL: a published one */
 
-    const char *address;           /* NULL = 127.0.0.1; others need at least one API key */
-    uint16_t port;                 /* 0 = any */
-    uint16_t port_tries;           /* the next ones when it is taken; 0 = 1 */
-    uint32_t threads;              /* 0 = 2 */
-    uint32_t connections_max;      /* 0 = 16,384 */
-    size_t body_bytes_max;         /* 0 = 16 MiB */
-    uint32_t batch_events_max;     /* things in one body; 0 = 10,000 */
+    const char *address;                /* NULL = 127.0.0.1; others need at least one API key */
+    uint16_t port;                      /* 0 = any */
+    uint16_t port_tries;                /* the next ones when it is taken; 0 = 1 */
+    uint32_t threads;                   /* 0 = 2 */
+    uint32_t connections_max;           /* 0 = 16,384 */
+    size_t body_bytes_max;              /* 0 = 16 MiB */
+    uint32_t batch_events_max;          /* things in one body; 0 = 10,000 */
     uint32_t head_ms, body_ms, idle_ms; /* deadlines; 0 = 10 s, 15 s, 75 s */
-    double rate_per_second;        /* per key, unless the key says otherwise; 0 = none */
+    double rate_per_second;             /* per key, unless the key says otherwise; 0 = none */
 
-    uint32_t candidates_max;       /* ranked an answer; 0 = 320 */
-    bool repeats;                  /* seen items may come back unless the request says otherwise */
-    float new_share;               /* of the places: for new items; < 0 = none, 0 = 0.1 */
+    uint32_t n_max;          /* items in one answer; 0 = 100, the most */
+    uint32_t candidates_max; /* ranked an answer; 0 = 320 */
+    bool repeats;            /* seen items may come back unless the request says otherwise */
+    float new_share;         /* of the places: for new items; < 0 = none, 0 = 0.1 */
+    uint32_t new_age_s;      /* up to which an item is new; 0 = 3 days */
     uint32_t category_cap, author_cap; /* places for one of them in an answer; 0 = no cap */
-    uint64_t seed;                 /* of exploration */
-    uint64_t slate_bytes_max;      /* kept on disk; 0 = 1 GiB */
-    bool no_slates;                /* do not record answers on disk */
-    const char *version;           /* of the program; may be NULL */
-    const char *(*data_terms)(void); /* shown by the first page; may be NULL */
+    uint64_t seed;                     /* of exploration */
+    uint64_t slate_bytes_max;          /* kept on disk; 0 = 1 GiB */
+    bool no_slates;                    /* do not record answers on disk */
+    const char *version;               /* of the program; may be NULL */
+    const char *(*data_terms)(void);   /* shown by the first page; may be NULL */
 };
 
 /* Binds and serves; requests are answered from here on. FR_DENIED: bound elsewhere than loopback
@@ -59,6 +61,7 @@ FR_MUST_USE enum fr_status serve_start(const struct serve_options *options, stru
 /* Accepts no more, finishes what is under way (10 s at most). NULL is fine. */
 void serve_stop(struct serve *serve);
 
+/* The port bound. */
 uint16_t serve_port(const struct serve *serve);
 /* "http://127.0.0.1:8080"; borrowed. */
 const char *serve_url(const struct serve *serve);
@@ -74,10 +77,10 @@ void serve_api_document(struct base_buf *out); /* docs/API.md */
 enum serve_scope { SERVE_READ = 1, SERVE_INGEST = 2, SERVE_WRITE = 4, SERVE_ADMIN = 8 };
 
 struct serve_key_spec {
-    const char *note;        /* for people; may be NULL */
-    uint32_t scopes;         /* enum serve_scope, at least one; ADMIN includes all */
-    int64_t expires_us;      /* 0 = never */
-    double rate_per_second;  /* 0 = the server's own */
+    const char *note;       /* for people; may be NULL */
+    uint32_t scopes;        /* enum serve_scope, at least one; ADMIN includes all */
+    int64_t expires_us;     /* 0 = never */
+    double rate_per_second; /* 0 = the server's own */
 };
 enum { SERVE_TOKEN_BYTES = 64, SERVE_KEY_ID_BYTES = 9 };
 

@@ -35,9 +35,9 @@ struct serve_thread {
     uint32_t index;
     struct base_arena arena;
     struct serve_args args;
-    uint64_t last_stamp;      /* of request ids */
+    uint64_t last_stamp; /* of request ids */
     struct ingest *ingest;
-    struct serve_job *jobs;   /* idle ones */
+    struct serve_job *jobs;          /* idle ones */
     struct serve_decision *decision; /* being written */
     struct base_buf scratch;
 };
@@ -53,12 +53,12 @@ struct serve {
     struct serve_thread *thread;
     struct serve_decisions *decisions;
     struct serve_slates *slates;
-    uint64_t instance;        /* random: request ids of two runs differ */
+    uint64_t instance; /* random: request ids of two runs differ */
     int64_t started_us;
     _Atomic bool ready;
     _Atomic uint32_t jobs_out; /* batches that the fold has */
     struct serve_rates *rates; /* of /v1/stats */
-    struct base_buf openapi;  /* printed once */
+    struct base_buf openapi;   /* printed once */
 };
 
 /* ---- one request ------------------------------------------------------------------------ */
@@ -94,18 +94,18 @@ enum { SERVE_ANSWERS_MAX = 6 };
 
 struct serve_route {
     enum http_method method;
-    const char *pattern;       /* "/v1/items/{id}/similar" */
-    uint32_t scope;            /* 0: open to everybody */
+    const char *pattern; /* "/v1/items/{id}/similar" */
+    uint32_t scope;      /* 0: open to everybody */
     void (*handle)(struct serve_call *call);
-    const char *operation;     /* operationId */
+    const char *operation; /* operationId */
     const char *tag;
     const char *summary;
     const char *about;
     const struct serve_param *param;
     uint32_t param_count;
     enum serve_body body;
-    const char *body_schema;   /* name in schemas.c */
-    const char *media;         /* of the answer; NULL = application/json */
+    const char *body_schema; /* name in schemas.c */
+    const char *media;       /* of the answer; NULL = application/json */
     struct serve_answer answer[SERVE_ANSWERS_MAX];
 };
 
@@ -129,7 +129,7 @@ const struct serve_schema *serve__schemas(uint32_t *out_count);
 
 /* Problem details (RFC 9457) as the answer. `code` is a stable word; hint may be NULL. */
 void serve__problem(struct serve_call *call, uint16_t status, const char *code, const char *hint,
-                    const char *format, ...) FR_PRINTF(5, 6);
+                    const char *detail);
 void serve__problem_fault(struct serve_call *call, uint16_t status,
                           const struct serve_fault *fault);
 void serve__problem_error(struct serve_call *call, const struct fr_error *error);
@@ -140,15 +140,15 @@ void serve__header(struct http_request *http, const char *name, const char *valu
 /* A header value made up on the way: lives in the request's scratch. */
 void serve__header_u64(struct http_request *http, const char *name, uint64_t value);
 
-void serve__key(struct base_buf *out, const char *key);   /* ,"key": (comma unless first) */
+void serve__key(struct base_buf *out, const char *key); /* ,"key": (comma unless first) */
 void serve__pair_text(struct base_buf *out, const char *key, struct fr_slice value);
 void serve__pair_u64(struct base_buf *out, const char *key, uint64_t value);
 void serve__pair_i64(struct base_buf *out, const char *key, int64_t value);
 void serve__pair_bool(struct base_buf *out, const char *key, bool value);
 void serve__pair_fixed(struct base_buf *out, const char *key, double value, int decimals);
 
-/* Request ids: 14 characters, sortable by time, unique in a data directory; the number is the key of
- * the request's randomness. */
+/* Request ids: 14 characters, sortable by time, unique in a data directory; the number is the key
+ * of the request's randomness. */
 uint64_t serve__id_next(struct serve_thread *thread);
 void serve__id_print(uint64_t id, char out[SERVE_ID_BYTES]);
 bool serve__id_parse(struct fr_slice text, uint64_t *out_id);

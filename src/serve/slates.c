@@ -25,10 +25,10 @@ struct serve_slates {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     pthread_t thread;
-    bool runs, quit;              /* quit: under lock */
-    struct base_buf filling;      /* under lock */
+    bool runs, quit;         /* quit: under lock */
+    struct base_buf filling; /* under lock */
     uint32_t filling_count;
-    struct base_buf writing;      /* the thread's */
+    struct base_buf writing; /* the thread's */
     struct os_file *file;
     uint64_t segment, first_segment, segment_bytes;
 };

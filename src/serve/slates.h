@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * serve/slates: the answers given, on disk: their own segment stream, <data>/slates/, apart from the
- * journal, since they are many and large and no state depends on them. Off-policy estimates and
+ * serve/slates: the answers given, on disk: their own segment stream, <data>/slates/, apart from
+ * the journal, since they are many and large and no state depends on them. Off-policy estimates and
  * click-through rates are computed from them.
  *
  * An answer hands its slate over and goes on: one bounded buffer, emptied by a thread of its own
@@ -11,8 +11,8 @@
  * Segment: "FRSLATE1", then records: u32 bytes, u32 CRC-32C of the payload, payload. Little-endian.
  * Payload: u8 1 (version), u64 request id, u64 position, u64 time (us), string user, u8 degraded,
  * varint offset, varint places, then for each: string item, u32 score (float bits), u32 propensity
- * (float bits), u8 move (enum policy_move), varint generators (bits). string = varint length, bytes.
- * A torn last record is normal: a reader stops there. A start begins a new segment.
+ * (float bits), u8 move (enum policy_move), varint generators (bits). string = varint length,
+ * bytes. A torn last record is normal: a reader stops there. A start begins a new segment.
  *
  * Thread: put from any. Locks: one mutex, a leaf, held for a copy.
  */

@@ -233,7 +233,9 @@ void serve__handle_stats(struct serve_call *call)
     serve__pair_u64(out, "events", state.events);
     serve__pair_fixed(out, "events_per_s",
                       (double)atomic_load_explicit(&serve->rates->events_per_s_milli,
-                                                   memory_order_relaxed) / 1e3, 1);
+                                                   memory_order_relaxed) /
+                          1e3,
+                      1);
     serve__pair_u64(out, "users", state.users);
     serve__pair_u64(out, "items", state.items);
     serve__pair_u64(out, "duplicates", fold.duplicates);

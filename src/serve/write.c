@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * serve/write: everything that changes something. A body becomes records of a fold batch (ingest), the
- * request is suspended, the batch goes to the fold, and the fold's call resumes the request when it is
- * durable or applied, as `ack` asks. Nothing here waits.
+ * serve/write: everything that changes something. A body becomes records of a fold batch (ingest),
+ * the request is suspended, the batch goes to the fold, and the fold's call resumes the request
+ * when it is durable or applied, as `ack` asks. Nothing here waits.
  *
  * Jobs are pooled a thread; the fold's thread only resumes their requests.
  */
@@ -15,7 +15,7 @@
 #include "serve/serve_priv.h"
 
 enum {
-    REJECTS_LISTED_MAX = 1000,     /* the others are counted */
+    REJECTS_LISTED_MAX = 1000, /* the others are counted */
     JOB_KEEP_BYTES_MAX = 4 << 20,
     IDEMPOTENCY_KEY_BYTES_MAX = 256,
 };
@@ -27,11 +27,11 @@ struct serve_job {
     const struct serve_route *route;
     uint64_t id;
     struct fold_batch batch;
-    struct base_buf rejected;      /* JSON, printed before the parser's next body */
+    struct base_buf rejected; /* JSON, printed before the parser's next body */
     enum fold_ack ack;
     uint32_t taken, reject_count;
-    enum fr_status submitted;      /* what fold_submit said */
-    const char *note;              /* said in the answer; static */
+    enum fr_status submitted; /* what fold_submit said */
+    const char *note;         /* said in the answer; static */
 };
 
 /* ---- jobs -------------------------------------------------------------------------------- */
@@ -93,7 +93,8 @@ static void on_done(void *context, struct fold_batch *batch)
     struct serve *serve = job->thread->serve;
     (void)batch;
     http_resume(job->request); /* the serving thread finishes and gives the job back */
-    atomic_fetch_sub_explicit(&serve->jobs_out, 1, memory_order_release); /* pairs with serve_stop */
+    atomic_fetch_sub_explicit(&serve->jobs_out, 1,
+                              memory_order_release); /* pairs with serve_stop */
 }
 
 /* ---- answers ------------------------------------------------------------------------------ */
@@ -132,8 +133,7 @@ static void print_all_rejected(struct serve_call *call, const struct serve_job *
 {
     serve__problem(call, 422, "all_rejected", "each has the path, the rule and the value seen",
                    job->reject_count == 1 ? "the one thing in the body was refused"
-                                          : "all %u things in the body were refused",
-                   job->reject_count);
+                                          : "everything in the body was refused");
     call->out->count--; /* members more */
     serve__pair_u64(call->out, "rejected_count", job->reject_count);
     serve__key(call->out, "rejected");
@@ -269,9 +269,9 @@ static void print_reject(struct base_buf *out, const struct ingest_reject *rejec
 static void bury(struct serve_call *call, const struct ingest_reject *reject, int64_t now_us)
 {
     char position[160];
-    int bytes = snprintf(position, sizeof position, "%.*s %s #%u",
-                         (int)call->http->method_name.bytes, call->http->method_name.ptr,
-                         call->route->pattern, reject->index);
+    int bytes =
+        snprintf(position, sizeof position, "%.*s %s #%u", (int)call->http->method_name.bytes,
+                 call->http->method_name.ptr, call->route->pattern, reject->index);
     struct ingest_letter letter = {.source = "http",
                                    .position = fr_slice_of(position, (size_t)bytes),
                                    .time_us = now_us,
@@ -307,7 +307,7 @@ static void answer_body_refused(struct serve_call *call, const struct fr_error *
     for (size_t i = 0; i < FR_COUNT_OF(row); i++) {
         if (row[i].status != error->status)
             continue;
-        serve__problem(call, row[i].http, row[i].code, error->hint, "%s", error->message);
+        serve__problem(call, row[i].http, row[i].code, error->hint, error->message);
         return;
     }
     serve__problem_error(call, error);
@@ -418,7 +418,9 @@ static void delete_one(struct serve_call *call, uint8_t kind, const char *note)
     }
     job->batch.received_us = os_wall_us(call->serve->options.os);
     if (ingest_take_delete(kind, call->path_value[0], &job->batch, &reject) != FR_OK) {
-        serve__problem(call, 400, "bad_id", reject.hint, "the id in the address %s", reject.rule);
+        char detail[160];
+        snprintf(detail, sizeof detail, "the id in the address %s", reject.rule);
+        serve__problem(call, 400, "bad_id", reject.hint, detail);
         job_give(job);
         return;
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Any query string, JSON body or path gives arguments or a fault with its words, never a crash. What
- * is accepted is valid text within its table; and the two ways of writing agree: what a JSON body
- * says, written as a query string, reads the same.
+ * Any query string, JSON body or path gives arguments or a fault with its words, never a crash.
+ * What is accepted is valid text within its table; and the two ways of writing agree: what a JSON
+ * body says, written as a query string, reads the same.
  */
 #include <stdio.h>
 #include <string.h>

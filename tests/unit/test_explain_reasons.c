@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * explain: on a small world, reasons sum to the score (E1, E2), agree with the rank's own shares, and
- * merge without losing anything (E3).
+ * explain: on a small world, reasons sum to the score (E1, E2), agree with the rank's own shares,
+ * and merge without losing anything (E3).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -80,13 +80,16 @@ static void answer(const char *user, struct model_query *query, struct rank_resu
 static struct explain_reasons *explain(const struct rank_result *result, uint32_t count,
                                        uint32_t shown, float least)
 {
-    struct explain_options options = {.shown_max = shown, .share_min = least};
-    struct explain_reasons *reasons = base_arena_alloc(&arena, count * sizeof *reasons);
     uint32_t r[RANK_PARTS_MAX];
+    struct explain_options options = {.r = r,
+                                      .count = count,
+                                      .shown_max = shown,
+                                      .share_min = least};
+    struct explain_reasons *reasons = base_arena_alloc(&arena, count * sizeof *reasons);
     for (uint32_t i = 0; i < count; i++)
         r[i] = i;
     assert_non_null(reasons);
-    assert_int_equal(explain_items(result, r, count, &options, &arena, reasons), FR_OK);
+    assert_int_equal(explain_items(result, &options, &arena, reasons), FR_OK);
     return reasons;
 }
 
@@ -186,10 +189,10 @@ static void sentences(void **context)
     explain_text(&reason, state, FR_SLICE("Toy Story"), &out);
     assert_memory_equal(out.bytes, "Because you viewed Toy Story", out.count);
     base_buf_clear(&out);
-    reason = (struct explain_reason){
-        .kind = EXPLAIN_CONTEXT,
-        .context = state_context_find(state, STATE_REGION, FR_SLICE("Berlin")),
-        .context_field = STATE_REGION};
+    reason = (struct explain_reason){.kind = EXPLAIN_CONTEXT,
+                                     .context = state_context_find(state, STATE_REGION,
+                                                                   FR_SLICE("Berlin")),
+                                     .context_field = STATE_REGION};
     explain_text(&reason, state, (struct fr_slice){0}, &out);
     assert_memory_equal(out.bytes, "Trending in Berlin", out.count);
     base_buf_clear(&out);
@@ -210,20 +213,22 @@ static void a_small_arena_is_told(void **context)
     struct rank_result result;
     static uint8_t memory[256] __attribute__((aligned(64)));
     static struct explain_reasons reasons[20];
-    struct explain_options options = {0};
     struct base_arena small;
     uint32_t r[20] = {0};
+    struct explain_options options = {.r = r, .count = 1};
     (void)context;
     answer("u5", &query, &result);
     base_arena_init_with(&small, memory, sizeof memory);
-    assert_int_equal(explain_items(&result, r, 1, &options, &small, reasons), FR_FULL);
+    assert_int_equal(explain_items(&result, &options, &small, reasons), FR_FULL);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reasons_sum_to_the_score), cmocka_unit_test(visits_agree_with_the_rank),
-        cmocka_unit_test(largest_first_and_other_last), cmocka_unit_test(sentences),
+        cmocka_unit_test(reasons_sum_to_the_score),
+        cmocka_unit_test(visits_agree_with_the_rank),
+        cmocka_unit_test(largest_first_and_other_last),
+        cmocka_unit_test(sentences),
         cmocka_unit_test(a_small_arena_is_told),
     };
     return cmocka_run_group_tests(tests, world, end_of_world);

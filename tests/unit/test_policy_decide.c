@@ -79,8 +79,12 @@ static int fresh(void **context)
     (void)context;
     base_arena_clear(&arena);
     query = (struct model_query){.clock_s = NOW_S};
-    request = (struct policy_request){
-        .state = state, .query = &query, .now_s = NOW_S, .n = 10, .seed = 7, .request_id = 1};
+    request = (struct policy_request){.state = state,
+                                      .query = &query,
+                                      .now_s = NOW_S,
+                                      .n = 10,
+                                      .seed = 7,
+                                      .request_id = 1};
     return 0;
 }
 

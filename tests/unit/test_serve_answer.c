@@ -127,8 +127,8 @@ static const char *ask(enum http_method method, const char *target, const char *
 {
     struct base_buf out = request.out;
     request = (struct http_request){.method = method,
-                                    .method_name = method == HTTP_POST ? FR_SLICE("POST")
-                                                                       : FR_SLICE("GET"),
+                                    .method_name =
+                                        method == HTTP_POST ? FR_SLICE("POST") : FR_SLICE("GET"),
                                     .target = fr_slice_str(target),
                                     .body = fr_slice_str(body)};
     request.out = out;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * serve/http: the door over the library, spoken to by raw sockets on the loopback address: one reading
- * of each message (H1), deadlines (H2), bodies, suspension, limits.
+ * serve/http: the door over the library, spoken to by raw sockets on the loopback address: one
+ * reading of each message (H1), deadlines (H2), bodies, suspension, limits.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -63,8 +63,12 @@ static void refuse(void *context, struct http_request *request, uint16_t status,
 static int start(void **state)
 {
     struct fr_error error;
-    struct http_options options = {.threads = 2, .handle = handle, .refuse = refuse,
-                                   .body_bytes_max = 100000, .head_ms = 400, .body_ms = 400,
+    struct http_options options = {.threads = 2,
+                                   .handle = handle,
+                                   .refuse = refuse,
+                                   .body_bytes_max = 100000,
+                                   .head_ms = 400,
+                                   .body_ms = 400,
                                    .idle_ms = 800};
     (void)state;
     atomic_store(&handled, 0);
@@ -226,29 +230,30 @@ static void limits_hold(void **state)
     (void)state;
     const char *text = ask("POST /p HTTP/1.1\r\n" HEAD "Content-Length: 100001\r\n\r\n");
     assert_non_null(strstr(text, "HTTP/1.1 413"));
-    size_t used = (size_t)sprintf(message, "POST /p HTTP/1.1\r\n" HEAD
-                                           "Transfer-Encoding: chunked\r\n\r\n");
+    size_t used =
+        (size_t)snprintf(message, sizeof message,
+                         "POST /p HTTP/1.1\r\n" HEAD "Transfer-Encoding: chunked\r\n\r\n");
     for (int i = 0; i < 150; i++) { /* 150 KB by pieces */
-        used += (size_t)sprintf(message + used, "3e8\r\n");
+        used += (size_t)snprintf(message + used, sizeof message - used, "3e8\r\n");
         memset(message + used, 'x', 1000);
         used += 1000;
-        used += (size_t)sprintf(message + used, "\r\n");
+        used += (size_t)snprintf(message + used, sizeof message - used, "\r\n");
     }
-    used += (size_t)sprintf(message + used, "0\r\n\r\n");
+    used += (size_t)snprintf(message + used, sizeof message - used, "0\r\n\r\n");
     int fd = dial();
     say(fd, message, used);
     shutdown(fd, SHUT_WR);
     assert_non_null(strstr(hear(fd), "HTTP/1.1 413"));
-    used = (size_t)sprintf(message, "GET /p HTTP/1.1\r\n" HEAD);
+    used = (size_t)snprintf(message, sizeof message, "GET /p HTTP/1.1\r\n" HEAD);
     for (int i = 0; i < HTTP_HEADERS_MAX; i++)
-        used += (size_t)sprintf(message + used, "X-%d: y\r\n", i);
-    used += (size_t)sprintf(message + used, "\r\n");
+        used += (size_t)snprintf(message + used, sizeof message - used, "X-%d: y\r\n", i);
+    used += (size_t)snprintf(message + used, sizeof message - used, "\r\n");
     text = ask(message);
     assert_non_null(strstr(text, "HTTP/1.1 431"));
-    used = (size_t)sprintf(message, "GET /");
+    used = (size_t)snprintf(message, sizeof message, "GET /");
     memset(message + used, 'p', 9000);
     used += 9000;
-    sprintf(message + used, " HTTP/1.1\r\n" HEAD "\r\n");
+    snprintf(message + used, sizeof message - used, " HTTP/1.1\r\n" HEAD "\r\n");
     text = ask(message);
     assert_non_null(strstr(text, "HTTP/1.1 414"));
     assert_int_equal(atomic_load(&handled), 0);
@@ -257,8 +262,9 @@ static void limits_hold(void **state)
 /* H2: a byte now and then does not keep a connection alive. */
 static void slow_clients_are_reaped(void **state)
 {
-    static const char *const part[] = {"GET /p HTTP/1.1\r\nHost: h\r\nX: ",
-                                       "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 9000\r\n\r\n"};
+    static const char *const part[] =
+        {"GET /p HTTP/1.1\r\nHost: h\r\nX: ",
+         "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 9000\r\n\r\n"};
     (void)state;
     for (size_t i = 0; i < FR_COUNT_OF(part); i++) {
         int fd = dial();
@@ -308,7 +314,8 @@ static void many_at_once(void **state)
     for (int i = 0; i < CONNECTIONS; i++)
         fd[i] = dial();
     for (int i = 0; i < CONNECTIONS; i++)
-        say(fd[i], "GET /wait HTTP/1.1\r\n" HEAD "\r\n", strlen("GET /wait HTTP/1.1\r\n" HEAD "\r\n"));
+        say(fd[i], "GET /wait HTTP/1.1\r\n" HEAD "\r\n",
+            strlen("GET /wait HTTP/1.1\r\n" HEAD "\r\n"));
     for (int i = 0; i < CONNECTIONS; i++)
         assert_non_null(strstr(hear(fd[i]), "resumed"));
 }
@@ -347,12 +354,12 @@ static void loopback_addresses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(requests_are_answered),      TEST(a_connection_is_kept),
-        TEST(suspended_ones_are_resumed), TEST(head_has_no_body),
+        TEST(requests_are_answered),          TEST(a_connection_is_kept),
+        TEST(suspended_ones_are_resumed),     TEST(head_has_no_body),
         TEST(ambiguous_messages_are_refused), TEST(limits_hold),
-        TEST(slow_clients_are_reaped),    TEST(idle_connections_end),
-        TEST(pieces_of_one_byte_are_fine), TEST(many_at_once),
-        TEST(a_taken_port_is_told),       TEST(loopback_addresses),
+        TEST(slow_clients_are_reaped),        TEST(idle_connections_end),
+        TEST(pieces_of_one_byte_are_fine),    TEST(many_at_once),
+        TEST(a_taken_port_is_told),           TEST(loopback_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

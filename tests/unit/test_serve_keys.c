@@ -44,8 +44,10 @@ static int gone(void **state)
 
 static void make(uint32_t scopes, int64_t expires_us, double rate, char *token)
 {
-    struct serve_key_spec spec = {
-        .scopes = scopes, .expires_us = expires_us, .rate_per_second = rate, .note = "a\tb\nc"};
+    struct serve_key_spec spec = {.scopes = scopes,
+                                  .expires_us = expires_us,
+                                  .rate_per_second = rate,
+                                  .note = "a\tb\nc"};
     assert_int_equal(serve_keys_create(os_real(), folder, &spec, NULL, token), FR_OK);
     serve_keys_refresh(keys);
 }
@@ -167,9 +169,13 @@ static void a_rate_is_a_burst_and_then_even(void **state)
 static void a_bad_file_changes_nothing(void **state)
 {
     static const char *const bad[] = {
-        "", "garbage\n", "freshet keys 2\n", "freshet keys 1\nabc\n",
+        "",
+        "garbage\n",
+        "freshet keys 2\n",
+        "freshet keys 1\nabc\n",
         "freshet keys 1\nabcdefgh\t00\tread\t1\t0\t0\tx\n",
-        "freshet keys 1\nabcdefgh\t0000000000000000000000000000000000000000000000000000000000000000\t"
+        "freshet keys "
+        "1\nabcdefgh\t0000000000000000000000000000000000000000000000000000000000000000\t"
         "fly\t1\t0\t0\tx\n",
     };
     char token[SERVE_TOKEN_BYTES];

@@ -41,16 +41,14 @@ static enum fr_status query(const char *text)
 {
     fresh(NULL);
     enum fr_status status = serve_query_parse(&arena, fr_slice_str(text), &args, &fault);
-    return status != FR_OK ? status
-                           : serve_args_check(&args, table, FR_COUNT_OF(table), &fault);
+    return status != FR_OK ? status : serve_args_check(&args, table, FR_COUNT_OF(table), &fault);
 }
 
 static enum fr_status json(const char *text)
 {
     fresh(NULL);
     enum fr_status status = serve_json_parse(&arena, fr_slice_str(text), &args, &fault);
-    return status != FR_OK ? status
-                           : serve_args_check(&args, table, FR_COUNT_OF(table), &fault);
+    return status != FR_OK ? status : serve_args_check(&args, table, FR_COUNT_OF(table), &fault);
 }
 
 static bool is(const char *name, const char *value)
@@ -136,13 +134,37 @@ static void json_is_read(void **state)
 static void bad_json_is_refused(void **state)
 {
     static const char *const row[] = {
-        "[]", "{", "{\"user\"}", "{\"user\":}", "{\"user\":\"a\",}", "{\"user\":\"a\"} x",
-        "{\"user\":\"a\",\"user\":\"b\"}", "{\"user\":\"\\x\"}", "{\"user\":\"\\ud800\"}",
-        "{\"user\":\"\\udc00\"}", "{\"user\":\"\\u12g4\"}", "{\"user\":\"a", "{\"user\":\"a\tb\"}",
-        "{\"n\":01}", "{\"n\":1.}", "{\"n\":.5}", "{\"n\":+1}", "{\"n\":1e}", "{\"n\":NaN}",
-        "{\"n\":nul}", "{user:1}", "{\"items\":[\"a\",]}", "{\"items\":[[\"a\"]]}",
-        "{\"items\":[null]}", "{\"user\":{\"a\":1}}", "{\"context\":{\"context\":{}}}",
-        "{\"user\":\"\\u0000\"}", "{\"user\":\"\xff\"}", "{\"user\":\"a\"", "nul", "\"a\"",
+        "[]",
+        "{",
+        "{\"user\"}",
+        "{\"user\":}",
+        "{\"user\":\"a\",}",
+        "{\"user\":\"a\"} x",
+        "{\"user\":\"a\",\"user\":\"b\"}",
+        "{\"user\":\"\\x\"}",
+        "{\"user\":\"\\ud800\"}",
+        "{\"user\":\"\\udc00\"}",
+        "{\"user\":\"\\u12g4\"}",
+        "{\"user\":\"a",
+        "{\"user\":\"a\tb\"}",
+        "{\"n\":01}",
+        "{\"n\":1.}",
+        "{\"n\":.5}",
+        "{\"n\":+1}",
+        "{\"n\":1e}",
+        "{\"n\":NaN}",
+        "{\"n\":nul}",
+        "{user:1}",
+        "{\"items\":[\"a\",]}",
+        "{\"items\":[[\"a\"]]}",
+        "{\"items\":[null]}",
+        "{\"user\":{\"a\":1}}",
+        "{\"context\":{\"context\":{}}}",
+        "{\"user\":\"\\u0000\"}",
+        "{\"user\":\"\xff\"}",
+        "{\"user\":\"a\"",
+        "nul",
+        "\"a\"",
         "\xef\xbb\xbf{}",
     };
     (void)state;
@@ -154,8 +176,8 @@ static void bad_json_is_refused(void **state)
 static void json_types_are_strict(void **state)
 {
     static const char *const row[] = {
-        "{\"n\":\"5\"}", "{\"user\":5}", "{\"n\":[5]}", "{\"n\":5.0}", "{\"deep\":\"true\"}",
-        "{\"user\":true}", "{\"items\":[1]}", "{\"n\":1e1}",
+        "{\"n\":\"5\"}",       "{\"user\":5}",    "{\"n\":[5]}",     "{\"n\":5.0}",
+        "{\"deep\":\"true\"}", "{\"user\":true}", "{\"items\":[1]}", "{\"n\":1e1}",
     };
     (void)state;
     for (size_t i = 0; i < FR_COUNT_OF(row); i++)
