@@ -206,6 +206,17 @@ static void packer_release(struct packer *packer)
     free(packer->out);
 }
 
+/* Makes names added and removed durable. When that fails, a removed one may come back after a crash
+ * whatever is synced later (O3), so nothing newer than it may go any more: retention stops. Under
+ * `tending`. */
+static enum fr_status sync_names(struct journal *journal, struct fr_error *error)
+{
+    enum fr_status status = os_sync_dir(journal->os, journal->directory, error);
+    if (status != FR_OK)
+        journal->drop_failed = true;
+    return status;
+}
+
 /* Writes <first>.seg.zst, whole, checked and durable with its name. */
 static enum fr_status compress_segment(struct journal *journal, uint64_t first, uint64_t next,
                                        uint64_t *out_bytes, struct fr_error *error)
@@ -230,7 +241,7 @@ static enum fr_status compress_segment(struct journal *journal, uint64_t first, 
     if (status == FR_OK)
         status = os_rename(journal->os, tmp, path, error);
     if (status == FR_OK)
-        status = os_sync_dir(journal->os, journal->directory, error);
+        status = sync_names(journal, error);
     else
         fr_ignore(os_unlink(journal->os, tmp, NULL), "swept at the next open");
     *out_bytes = packer.written;
@@ -245,11 +256,11 @@ static enum fr_status retire(struct journal *journal, const char *path, struct f
     char spare[OS_PATH_MAX];
     if (has_spare(journal)) {
         FR_TRY(os_unlink(journal->os, path, error));
-        return os_sync_dir(journal->os, journal->directory, error);
+        return sync_names(journal, error);
     }
     FR_TRY(journal__path(journal->directory, "spare.tmp", error, spare));
     FR_TRY(os_rename(journal->os, path, spare, error));
-    FR_TRY(os_sync_dir(journal->os, journal->directory, error)); /* J6 */
+    FR_TRY(sync_names(journal, error)); /* J6 */
     return make_spare(journal, error);
 }
 
@@ -361,9 +372,7 @@ static enum fr_status drop_one(struct journal *journal, const struct journal__se
         put_back(journal, oldest);
         return status;
     }
-    status = os_sync_dir(journal->os, journal->directory, error);
-    journal->drop_failed = status != FR_OK; /* the name may come back: nothing newer may go (O3) */
-    return status;
+    return sync_names(journal, error);
 }
 
 enum fr_status journal_drop(struct journal *journal, uint64_t position, struct fr_error *error)
