@@ -29,7 +29,7 @@ static enum fr_status open_parts(struct folding *folding, struct fr_error *error
                                 .state = folding->state,
                                 .rank = folding->rank,
                                 .snapshot_records = folding->snapshot_records,
-                                .segment_bytes = 1 << 18,
+                                .segment_bytes = 1 << 14, /* several in a run: rolled, sealed */
                                 .sample_one_in = 1,
                                 .by_hand = true};
     return fold_open(&fold, error, &folding->fold);
