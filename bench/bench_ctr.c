@@ -41,6 +41,7 @@ struct stream {
     float *p[PART_COUNT]; /* scored predictions of each part */
     uint8_t *labels;
     uint64_t scored;
+    bool whole_only; /* the parts' own predictions are not kept */
 };
 
 struct setting {
@@ -475,14 +476,16 @@ static double cpu_s(void)
 static void keep(struct stream *stream, const struct model_ctr_answer *answer, bool label)
 {
     uint64_t at = stream->scored++;
+    stream->p[PART_ALL][at] = answer->probability;
+    stream->labels[at] = label;
+    if (stream->whole_only)
+        return;
     stream->p[PART_BASE][at] = base_sigmoidf(answer->base);
     float known = answer->base + answer->user_effect + answer->item_effect;
     stream->p[PART_EFFECTS][at] = base_sigmoidf(known);
     stream->p[PART_FTRL][at] = base_sigmoidf(answer->ftrl);
     stream->p[PART_FFM][at] = base_sigmoidf(known + answer->ffm);
     stream->p[PART_BLEND][at] = base_sigmoidf(answer->blend);
-    stream->p[PART_ALL][at] = answer->probability;
-    stream->labels[at] = label;
 }
 
 static void make_room(struct stream *stream, uint64_t count)
@@ -544,7 +547,7 @@ static void print(struct stream *stream, double seconds, uint64_t count)
 {
     struct base_buf out;
     base_buf_init(&out, 0);
-    for (int i = 0; i < PART_COUNT; i++) {
+    for (int i = stream->whole_only ? PART_ALL : 0; i < PART_COUNT; i++) {
         struct eval_ctr_result result;
         if (eval_ctr_score(stream->p[i], stream->labels, stream->scored, 0, &result) != FR_OK)
             abort();
@@ -564,6 +567,7 @@ int main(int argc, char **argv)
         return 2;
     }
     bool text = strcmp(argv[1], "text") == 0;
+    stream.whole_only = text;
     if (strcmp(argv[1], "ml100k") == 0)
         read_ml100k(&stream, argv[2]);
     else if (strcmp(argv[1], "frappe") == 0)

@@ -77,6 +77,18 @@ def export(kind, path, to):
     return to
 
 
+def with_crosses(text, crossed):
+    """The same lines under a first line that says which kinds are crossed (Vowpal Wabbit's -q)."""
+    if crossed is None:
+        return text
+    with open(text) as source, open(text + ".crossed", "w") as out:
+        kinds = [kind.split(":") for kind in source.readline().split()[2:]]
+        out.write("# kinds " + " ".join(f"{name}:{side}:{int(name in crossed.split())}"
+                                        for name, side, _ in kinds) + "\n")
+        out.writelines(source)
+    return text + ".crossed"
+
+
 def peers_python():
     given = os.environ.get("FRESHET_PEERS_PYTHON")
     if given:

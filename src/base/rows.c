@@ -20,6 +20,7 @@ struct base_rows {
     uint8_t *region;
     size_t region_bytes;
     uint32_t rows_per_block;
+    uint64_t block_factor; /* 2^43 / rows_per_block + 1: see block_of() */
     uint32_t count; /* release by the writer, acquire by readers */
     uint64_t meta[BASE_ROWS_META_WORDS];
 
@@ -134,6 +135,7 @@ enum fr_status base_rows_new(const struct base_rows_options *options, struct fr_
         return base_fail(error, FR_MEMORY, "base", "no memory for table %s", options->name);
     rows->options = *options;
     rows->rows_per_block = (uint32_t)(BASE_ROWS_BLOCK_BYTES / options->row_bytes);
+    rows->block_factor = ((uint64_t)1 << 43) / rows->rows_per_block + 1;
     size_t blocks = options->count_max / rows->rows_per_block + 1;
     rows->region_bytes = blocks * BASE_ROWS_BLOCK_BYTES;
     rows->region = mmap(NULL, rows->region_bytes, PROT_READ | PROT_WRITE,
@@ -192,10 +194,19 @@ size_t base_rows_bytes(const struct base_rows *rows)
     return (size_t)blocks_of(rows, base_rows_count(rows)) * BASE_ROWS_BLOCK_BYTES;
 }
 
+/* i / rows_per_block by a multiplication: exact for all i < 2^32, since rows_per_block <= 2^11 and the
+ * factor is too large by less than one in 2^43 / 2^11. */
+static uint32_t block_of(const struct base_rows *rows, uint32_t i)
+{
+    __extension__ unsigned __int128 wide = (unsigned __int128)rows->block_factor * i;
+    return (uint32_t)(wide >> 43);
+}
+
 static uint8_t *row_place(const struct base_rows *rows, uint32_t i)
 {
-    return rows->region + (size_t)(i / rows->rows_per_block) * BASE_ROWS_BLOCK_BYTES +
-           (size_t)(i % rows->rows_per_block) * rows->options.row_bytes;
+    uint32_t b = block_of(rows, i);
+    return rows->region + (size_t)b * BASE_ROWS_BLOCK_BYTES +
+           (size_t)(i - b * rows->rows_per_block) * rows->options.row_bytes;
 }
 
 uint32_t base_rows_add(struct base_rows *rows)
@@ -240,7 +251,7 @@ void *base_rows_write(struct base_rows *rows, uint32_t i)
 {
     FR_ASSERT(i > 0 && i < rows->count);
     struct base_pool *pool = __atomic_load_n(&rows->pool, __ATOMIC_ACQUIRE);
-    uint32_t b = i / rows->rows_per_block;
+    uint32_t b = block_of(rows, i);
     if (__builtin_expect(pool != NULL, 0) && b < rows->frozen_blocks) {
         uint8_t mark = __atomic_load_n(&rows->marks[b], __ATOMIC_ACQUIRE);
         if (mark == MARK_PENDING || mark == MARK_BUSY)

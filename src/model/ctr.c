@@ -104,6 +104,7 @@ static enum fr_status open_sparse(struct model_ctr *ctr, struct fr_error *error)
 
 static enum fr_status open_parts(struct model_ctr *ctr, struct fr_error *error)
 {
+    ctr->options.features.descriptors = ctr->options.effects;
     ctr->options.features.dense_only = !ctr->options.ffm && !ctr->options.ftrl;
     FR_TRY(model_features_new(&ctr->options.features, error, &ctr->features));
     ctr->dense = model_features_dense_count(ctr->features);

@@ -433,6 +433,8 @@ void model_features_build(struct model_features *features, const struct model_ct
     fill_fixed(&builder, counter_of(&builder, SPARSE_BIAS), counter_of(&builder, SPARSE_USER),
                counter_of(&builder, SPARSE_ITEM));
     fill_groups(&builder);
+    if (!features->options.descriptors)
+        return;
     describe(&builder, MODEL_CTR_ITEM, out_example->of_item);
     describe(&builder, MODEL_CTR_USER, out_example->of_user);
 }

@@ -72,6 +72,7 @@ struct model_features_options {
     uint32_t expire_s;
     float memory;         /* examples after which a counter halves; 0 = never */
     bool repeats;         /* the cross user x item */
+    bool descriptors;     /* of_item and of_user are asked for */
     bool dense_only;      /* facets by themselves are left out: for models without FTRL and factors */
 };
 
