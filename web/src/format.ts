@@ -22,6 +22,7 @@ export function percent(share: number, digits = 0): string {
 
 /** A part of a score: its sign matters more than its last digit. */
 export function signed(n: number): string {
+    if (Math.abs(n) < 0.0005) return "0";
     return `${n < 0 ? "\u2212" : "+"}${Math.abs(n).toFixed(Math.abs(n) < 0.095 ? 3 : 2)}`;
 }
 

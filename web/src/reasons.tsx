@@ -50,7 +50,13 @@ function Sentence({ reason }: { reason: Reason }) {
     );
 }
 
-export function Reasons({ reasons, cause }: { reasons: Reason[]; cause: string }) {
+/** What speaks for the title first, then what speaks against it; the API's order within each. */
+export function ordered(reasons: Reason[]): Reason[] {
+    return [...reasons.filter((r) => r.contribution >= 0), ...reasons.filter((r) => r.contribution < 0)];
+}
+
+export function Reasons({ reasons: given, cause }: { reasons: Reason[]; cause: string }) {
+    const reasons = ordered(given);
     const rest = reasons.slice(SHOWN).reduce((sum, r) => sum + r.share, 0);
     const kind = (r: Reason) => `k-${family(r.kind)}${r.contribution < 0 ? " minus" : ""}`;
     return (

@@ -4,7 +4,7 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import * as api from "./api";
 import { compare, type Diff } from "./diff";
-import { mainReason, SHOWN } from "./reasons";
+import { mainReason, ordered, SHOWN } from "./reasons";
 import type { Ack, EventType, Item, Past, Slate } from "./types";
 
 export const SLATE_SIZE = 12;
@@ -113,7 +113,7 @@ export function useSession() {
     const driven = useMemo(() => {
         const counts = new Map<string, number>();
         for (const r of view.slate?.items ?? []) {
-            for (const id of new Set(r.reasons.slice(0, SHOWN).map((why) => why.item ?? ""))) counts.set(id, (counts.get(id) ?? 0) + 1);
+            for (const id of new Set(ordered(r.reasons).slice(0, SHOWN).map((why) => why.item ?? ""))) counts.set(id, (counts.get(id) ?? 0) + 1);
         }
         return counts;
     }, [view.slate]);
