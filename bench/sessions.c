@@ -196,6 +196,11 @@ static void run(struct bench *bench, const struct data_sequences *data, uint32_t
     for (int e = 0; e < EXPERTS + !blend; e++)
         offline_metrics_print(e < EXPERTS ? names[e] : "BLEND", &metrics[e]);
     printf("%.1f s CPU\n", offline_cpu() - began);
+    if (!blend)
+        printf("{\"p@20\": %.5f, \"mrr@20\": %.5f, \"cases\": %.0f, \"neighbours_p@20\": %.5f}\n",
+               metrics[EXPERTS].hr20 / metrics[EXPERTS].count,
+               metrics[EXPERTS].mrr20 / metrics[EXPERTS].count, metrics[EXPERTS].count,
+               metrics[SKNN].hr20 / metrics[SKNN].count);
 }
 
 static float argument(int argc, char **argv, const char *key, float fallback)

@@ -301,6 +301,9 @@ static void test(struct split *split, uint32_t every)
                split->cut, ranked[e].ndcg / ranked[e].count, split->cut,
                ranked[e].precision / ranked[e].count, ranked[e].count);
     printf("%.1f s CPU\n", offline_cpu() - began);
+    printf("{\"r@%u\": %.5f, \"ndcg@%u\": %.5f, \"users\": %.0f}\n", split->cut,
+           ranked[EXPERTS].recall / ranked[EXPERTS].count, split->cut,
+           ranked[EXPERTS].ndcg / ranked[EXPERTS].count, ranked[EXPERTS].count);
 }
 
 static float argument(int argc, char **argv, const char *key, float fallback)
@@ -342,14 +345,14 @@ static void configure(struct split *split, int argc, char **argv)
     e->rate = argument(argc, argv, "rate", 0.1f);
     e->dimension = (uint32_t)argument(argc, argv, "dimension", 64);
     e->l2 = argument(argc, argv, "l2", 0);
-    split->epochs = (uint32_t)argument(argc, argv, "epochs", 0);
+    split->epochs = (uint32_t)argument(argc, argv, "epochs", 3);
     struct ials_options *a = &split->ials_options;
     a->dimension = (uint32_t)argument(argc, argv, "ials", 64);
     a->epochs = (uint32_t)argument(argc, argv, "ials_epochs", 10);
-    a->alpha = argument(argc, argv, "alpha", gowalla ? 0.1f : 0.3f);
-    a->lambda = argument(argc, argv, "ials_lambda", 0.005f);
+    a->alpha = argument(argc, argv, "alpha", gowalla ? 0.1f : 0.2f);
+    a->lambda = argument(argc, argv, "ials_lambda", gowalla ? 0.005f : 0.02f);
     a->seed = 5;
-    split->tune_users = (uint32_t)argument(argc, argv, "tune", 3000);
+    split->tune_users = (uint32_t)argument(argc, argv, "tune", 2000);
 }
 
 int main(int argc, char **argv)
