@@ -26,8 +26,8 @@ FR_MUST_USE enum fr_status ingest__source_read(struct ingest__source *source, vo
 uint64_t ingest__source_bytes(const struct ingest__source *source, uint64_t *out_total);
 enum ingest__coding ingest__source_coding(const struct ingest__source *source);
 const char *ingest__coding_name(enum ingest__coding coding); /* "plain", "gzip", … */
-/* Of the stored bytes: size and the first and last MiB of a file; the first of a pipe; all of
- * memory. */
+/* Of the stored bytes: size and the first and last MiB of a file; the first 128 KiB of a pipe; all
+ * of memory. */
 struct base_hash128 ingest__source_digest(const struct ingest__source *source);
 
 /* ---- window: records of a source ---------------------------------------------------------- */

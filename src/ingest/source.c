@@ -216,11 +216,12 @@ static enum fr_status digest_file(struct ingest__source *source, struct fr_error
     return FR_OK;
 }
 
-/* A pipe may give its first bytes one by one: the magic needs six. */
-static enum fr_status read_magic(struct ingest__source *source, struct fr_error *error)
+/* A pipe may give its first bytes one by one: the magic needs six, and the digest of a pipe must be
+ * of the same bytes each time. */
+static enum fr_status read_first(struct ingest__source *source, struct fr_error *error)
 {
     size_t have = 0;
-    while (have < 6 && !source->raw_end) {
+    while (have < RAW_BYTES && !source->raw_end) {
         ssize_t count = read(source->fd, source->raw + have, RAW_BYTES - have);
         if (count < 0 && errno == EINTR)
             continue;
@@ -254,7 +255,7 @@ static enum fr_status open_fd(struct ingest__source *source, const char *path,
         source->total = (uint64_t)about.st_size;
         FR_TRY(digest_file(source, error));
     }
-    FR_TRY(read_magic(source, error));
+    FR_TRY(read_first(source, error));
     if (source->total == 0) {
         struct base_digest digest;
         base_digest_init(&digest);

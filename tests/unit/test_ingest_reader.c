@@ -529,6 +529,37 @@ static void test_paths(void **state)
     assert_int_equal(ingest_newest("-", &options, &error, &newest_us), FR_UNSUPPORTED);
 }
 
+static void test_stdin(void **state)
+{
+    (void)state;
+    static const char text[] = "ann,x1,1700000000\nbob,x2,1700000001\n";
+    struct base_hash128 keys[2] = {{0, 0}, {0, 0}};
+    int old = dup(STDIN_FILENO);
+    for (int i = 0; i < 2; i++) {
+        struct ingest_reader_options options = {.types = &types, .columns = "user=1,item=2,time=3"};
+        struct ingest_reader *reader = NULL;
+        struct ingest_record record;
+        uint64_t total = 1;
+        int ends[2];
+        assert_int_equal(pipe(ends), 0);
+        assert_int_equal(write(ends[1], text, sizeof(text) - 1), sizeof(text) - 1);
+        close(ends[1]);
+        assert_true(dup2(ends[0], STDIN_FILENO) >= 0);
+        close(ends[0]);
+        assert_int_equal(ingest_reader_open("-", &options, NULL, &reader), FR_OK);
+        assert_int_equal(ingest_reader_next(reader, &record, NULL), FR_OK);
+        keys[i] = record.event->key;
+        assert_int_equal(ingest_reader_next(reader, &record, NULL), FR_OK);
+        assert_int_equal(ingest_reader_next(reader, &record, NULL), FR_END);
+        assert_int_equal(ingest_reader_bytes(reader, &total), sizeof(text) - 1);
+        assert_int_equal(total, 0);
+        ingest_reader_close(reader);
+    }
+    assert_true(dup2(old, STDIN_FILENO) >= 0);
+    close(old);
+    assert_true(keys[0].lo == keys[1].lo && keys[0].hi == keys[1].hi);
+}
+
 static void test_preview(void **state)
 {
     (void)state;
@@ -583,7 +614,8 @@ int main(void)
         cmocka_unit_test(test_bad_rows),      cmocka_unit_test(test_bad_options),
         cmocka_unit_test(test_shift),         cmocka_unit_test(test_dedupe_keys),
         cmocka_unit_test(test_compression),   cmocka_unit_test(test_long_lines),
-        cmocka_unit_test(test_paths),         cmocka_unit_test(test_preview),
+        cmocka_unit_test(test_stdin),         cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_preview),
     };
     return cmocka_run_group_tests(tests, start, drop_folder);
 }
