@@ -212,7 +212,10 @@ static enum fr_status real_unlink(struct os *os, const char *path, struct fr_err
 static enum fr_status real_sync_dir(struct os *os, const char *path, struct fr_error *error)
 {
     (void)os;
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd;
+    do
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
     if (fd < 0)
         return fail(error, errno, "open directory", path);
     int result;
