@@ -290,9 +290,12 @@ static enum fr_status seal_one(struct journal *journal, uint64_t first, uint64_t
     bool switched = switch_segment(journal, first, bytes);
     journal__name_print(first, !switched, name);
     FR_TRY(journal__path(journal->directory, name, error, path));
-    if (switched)
-        return retire(journal, path, error);
-    return os_unlink(journal->os, path, error); /* a cursor came: another time */
+    /* a cursor came: the compressed file goes, another time */
+    enum fr_status status =
+        switched ? retire(journal, path, error) : os_unlink(journal->os, path, error);
+    if (status != FR_OK)
+        journal->drop_failed = true; /* both files stay, so nothing newer may go until an open */
+    return status;
 }
 
 /* The first segment at or after `from` that may be sealed; 0: none. */
