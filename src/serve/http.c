@@ -13,6 +13,7 @@
 #include "serve/http.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -300,12 +301,23 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     inner_give(thread, inner);
 }
 
+/* The library starts the thread; this is the first of its calls. */
+static void name_thread(struct http_thread *thread)
+{
+    char name[16];
+    snprintf(name, sizeof name, "fr-http-%u", thread->index);
+    pthread_setname_np(pthread_self(), name);
+    thread->named = true;
+}
+
 static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
                           enum MHD_ConnectionNotificationCode what)
 {
     struct http_thread *thread = context;
     struct http *http = thread->http;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        if (!thread->named)
+            name_thread(thread);
         const union MHD_ConnectionInfo *info =
             MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
         *socket_context = &http->slot[info->connect_fd];

@@ -301,6 +301,7 @@ enum fr_status http__acceptor_start(struct http *http, struct fr_error *error)
         return base_fail(error, FR_IO, "serve", "cannot start the accepting thread: %s",
                          strerror(errno));
     }
+    pthread_setname_np(http->acceptor, "fr-accept");
     return FR_OK;
 }
 

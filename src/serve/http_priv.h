@@ -50,6 +50,7 @@ struct http_thread {
     struct MHD_Daemon *daemon;
     struct http_inner *pool; /* this thread only */
     uint32_t pool_count;
+    bool named;
     _Atomic uint32_t connections;
 };
 

@@ -175,6 +175,8 @@ enum fr_status serve_slates_open(struct os *os, const char *directory, uint64_t 
     if (status == FR_OK && pthread_create(&slates->thread, NULL, writer_main, slates) != 0)
         status = base_fail(error, FR_IO, "serve", "cannot start the slate writer");
     slates->runs = status == FR_OK;
+    if (slates->runs)
+        pthread_setname_np(slates->thread, "fr-slates");
     if (status != FR_OK) {
         serve_slates_close(slates);
         return status;
