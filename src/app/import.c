@@ -3,7 +3,7 @@
  * freshet import: files of events, items and users into a data directory, through the same journal
  * and fold as everything else. Rows that break a rule are told and kept in the dead-letter store.
  *
- * Sampling: a small file is scored whole; of a large one about 100,000 events are (one in up to
+ * Sampling: a small file is scored whole; of a larger one about 25,000 events are (one in up to
  * 32), so that an import is not slower than it need be. --sample says otherwise.
  */
 #include <inttypes.h>
@@ -20,7 +20,7 @@
 enum {
     BATCH_RECORDS = 1000,
     BATCH_BYTES = 1 << 20,
-    SAMPLED_WANTED = 100000,
+    SAMPLED_WANTED = 25000,
     REJECTS_SHOWN = 10,
     PREVIEW_ROWS = 10,
     PATH_BYTES = 1024,
