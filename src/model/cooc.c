@@ -9,13 +9,16 @@
 #include "model/gather.h"
 #include "model/vec.h"
 
-enum { C_SEQ_6, C_SEQ_8, C_FORWARD_LAST, C_FORWARD_8, C_COUNT };
+enum { C_SEQ_6, C_SEQ_8, C_FORWARD_LAST, C_FORWARD_8, C_NEAR_6, C_NEAR_LAST, C_SEQ_95, C_COUNT };
 
 static const struct model_feature features[C_COUNT] = {
     [C_SEQ_6] = {"seq_6", MODEL_REASON_HISTORY, 0.3f, MODEL_SUM_SEQ_6, -1},
     [C_SEQ_8] = {"seq_8", MODEL_REASON_HISTORY, 0.6f, MODEL_SUM_SEQ_8, -1},
     [C_FORWARD_LAST] = {"forward_last", MODEL_REASON_HISTORY, 0.1f, MODEL_SUM_FORWARD_LAST, -1},
     [C_FORWARD_8] = {"forward_8", MODEL_REASON_HISTORY, 0.2f, MODEL_SUM_FORWARD_8, -1},
+    [C_NEAR_6] = {"near_6", MODEL_REASON_HISTORY, 0.2f, MODEL_SUM_NEAR_6, -1},
+    [C_NEAR_LAST] = {"near_last", MODEL_REASON_HISTORY, 0.05f, MODEL_SUM_NEAR_LAST, -1},
+    [C_SEQ_95] = {"seq_95", MODEL_REASON_HISTORY, 0.1f, MODEL_SUM_SEQ_95, -1},
 };
 
 static void score(void *self, const struct model_batch *batch, float *out)

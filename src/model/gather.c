@@ -31,7 +31,7 @@ int32_t model_gather_slot(struct model_gather *gather, uint32_t item)
     gather->item[slot] = item;
     gather->generators[slot] = 0;
     gather->flags[slot] = 0;
-    gather->sum[slot] = (model_sums){0};
+    gather->sum[slot] = (struct model_sums){0};
     return (int32_t)slot;
 }
 
@@ -46,14 +46,15 @@ static bool gather_alloc(struct model_gather *gather, struct base_arena *arena, 
     gather->item = base_arena_alloc(arena, count_max * sizeof(uint32_t));
     gather->generators = base_arena_alloc(arena, count_max * sizeof(uint16_t));
     gather->flags = base_arena_alloc(arena, count_max);
-    gather->sum = base_arena_alloc(arena, FR_MAX(count_max * sizeof(model_sums), (size_t)1024));
+    gather->sum = base_arena_alloc(arena, FR_MAX(count_max * sizeof(struct model_sums), (size_t)1024));
     return !base_arena_overflowed(arena);
 }
 
 /* Weights of one visit. `step` counts visits back from now, `session_step` within the session. */
 static void weigh(struct model_visit_row *visit, const struct model_recent *recent, uint32_t step,
-                  float r6, float r8, float norm[MODEL_GATHER_SUMS])
+                  const float r[3], float norm[MODEL_GATHER_SUMS])
 {
+    const float r6 = r[0], r8 = r[1], r95 = r[2];
     const struct state_row *row = &visit->row;
     float (*w)[MODEL_GATHER_SUMS] = visit->weight;
     memset(visit->weight, 0, sizeof(visit->weight));
@@ -84,6 +85,14 @@ static void weigh(struct model_visit_row *visit, const struct model_recent *rece
     norm[MODEL_SUM_SEQ_8] += r8 * v * both;
     norm[MODEL_SUM_FORWARD_8] += r8 * v * row->total[STATE_PAIR_FORWARD];
     norm[MODEL_SUM_FORWARD_LAST] += step == 0 ? row->total[STATE_PAIR_FORWARD] : 0.0f;
+    float near = row->total[STATE_PAIR_NEAR], vr = r6 / __builtin_sqrtf(near + 1.0f);
+    w[STATE_PAIR_NEAR][MODEL_SUM_NEAR_6] = vr;
+    w[STATE_PAIR_NEAR][MODEL_SUM_NEAR_LAST] = step == 0 ? 1.0f : 0.0f;
+    w[STATE_PAIR_FORWARD][MODEL_SUM_SEQ_95] = r95 * v;
+    w[STATE_PAIR_BACKWARD][MODEL_SUM_SEQ_95] = r95 * v * backward_share;
+    norm[MODEL_SUM_NEAR_6] += vr * near;
+    norm[MODEL_SUM_NEAR_LAST] += step == 0 ? near : 0.0f;
+    norm[MODEL_SUM_SEQ_95] += r95 * v * both;
     for (uint32_t c = 0; c < STATE_ROW_COUNTERS; c++)
         for (uint32_t s = 0; s < MODEL_GATHER_SUMS; s++)
             w[c][s] *= row->scale[c];
@@ -91,7 +100,8 @@ static void weigh(struct model_visit_row *visit, const struct model_recent *rece
 
 static void scan(struct model_gather *gather, const struct model_visit_row *visit)
 {
-    model_sums w[STATE_ROW_COUNTERS];
+    enum { FOURS = MODEL_GATHER_SUMS / 4 };
+    model_four w[STATE_ROW_COUNTERS][FOURS];
     memcpy(w, visit->weight, sizeof(w));
     for (uint32_t e = 0; e < visit->row.count; e++) {
         uint32_t item = visit->row.item[e];
@@ -101,9 +111,12 @@ static void scan(struct model_gather *gather, const struct model_visit_row *visi
         if (slot < 0)
             continue;
         const uint32_t *c = visit->row.counter[e];
-        model_sums more = w[0] * (float)(int32_t)c[0] + w[1] * (float)(int32_t)c[1];
-        more += w[2] * (float)(int32_t)c[2] + w[3] * (float)(int32_t)c[3];
-        gather->sum[slot] += more;
+        model_four *sum = gather->sum[slot].four;
+        for (uint32_t i = 0; i < STATE_ROW_COUNTERS; i++) {
+            float value = (float)(int32_t)c[i];
+            for (uint32_t s = 0; s < FOURS; s++)
+                sum[s] += w[i][s] * value;
+        }
     }
 }
 
@@ -120,16 +133,17 @@ struct model_gather *model_gather_run(const struct state *state, const struct mo
     for (uint32_t v = 0; v < visits; v++)
         state_row_prefetch(state, STATE_ROW_ITEM, query->history[v].item);
     uint32_t entries = 0;
-    float r6 = 1.0f, r8 = 1.0f;
+    float recency[3] = {1.0f, 1.0f, 1.0f};
     for (uint32_t v = 0; v < visits && entries < SCAN_ENTRIES_MAX; v++) {
         visit[v].any = state_row_get(state, STATE_ROW_ITEM, query->history[v].item, query->clock_s,
                                      arena, in_place, &visit[v].row);
         if (visit[v].any) {
-            weigh(&visit[v], &query->history[v], v, r6, r8, gather->norm);
+            weigh(&visit[v], &query->history[v], v, recency, gather->norm);
             entries += visit[v].row.count;
         }
-        r6 *= 0.6f;
-        r8 *= 0.85f;
+        recency[0] *= 0.6f;
+        recency[1] *= 0.85f;
+        recency[2] *= 0.95f;
         gather->visit_count = v + 1;
     }
     if (!gather_alloc(gather, arena, query->seen_count + entries + 1024))
@@ -174,7 +188,7 @@ static uint32_t wanted_bucket(uint32_t item)
 }
 
 static void parts_of_row(const struct model_visit_row *visit, const struct wanted *wanted,
-                         const uint32_t *item, uint32_t stride, model_sums *out)
+                         const uint32_t *item, uint32_t stride, struct model_sums *out)
 {
     for (uint32_t e = 0; e < visit->row.count; e++) {
         uint32_t x = visit->row.item[e];
@@ -191,13 +205,13 @@ static void parts_of_row(const struct model_visit_row *visit, const struct wante
     }
 }
 
-model_sums *model_gather_parts(const struct model_gather *gather, const uint32_t *item,
+struct model_sums *model_gather_parts(const struct model_gather *gather, const uint32_t *item,
                                uint32_t count, struct base_arena *arena)
 {
     FR_ASSERT(count <= MODEL_PARTS_MAX);
     uint32_t stride = gather->visit_count;
-    size_t bytes = ((size_t)count * stride + 32) * sizeof(model_sums); /* 1 KiB: 64-aligned */
-    model_sums *out = base_arena_zalloc(arena, bytes);
+    size_t bytes = ((size_t)count * stride + 32) * sizeof(struct model_sums); /* 1 KiB: 64-aligned */
+    struct model_sums *out = base_arena_zalloc(arena, bytes);
     struct wanted *wanted = base_arena_zalloc(arena, sizeof(*wanted));
     if (!out || !wanted)
         return NULL;

@@ -12,10 +12,16 @@
 
 #include "model/model.h"
 
-enum { MODEL_GATHER_SUMS = 8, MODEL_SCAN_VISITS = 24 };
+enum { MODEL_GATHER_SUMS = 12, MODEL_SCAN_VISITS = 24 };
 enum { MODEL_SLOT_SEEN = 1 };
 
-typedef float model_sums __attribute__((vector_size(32), aligned(32)));
+typedef float model_four __attribute__((vector_size(16)));
+struct model_sums {
+    union {
+        model_four four[MODEL_GATHER_SUMS / 4];
+        float at[MODEL_GATHER_SUMS];
+    };
+};
 
 struct model_visit_row {
     bool any;
@@ -30,7 +36,7 @@ struct model_gather {
     uint32_t *item;       /* [slot] */
     uint16_t *generators; /* [slot] */
     uint8_t *flags;       /* [slot] MODEL_SLOT_* */
-    model_sums *sum;      /* [slot] */
+    struct model_sums *sum;      /* [slot] */
     float norm[MODEL_GATHER_SUMS];
     uint32_t visit_count;
     struct model_visit_row *visit; /* [visit_count] */
@@ -63,7 +69,7 @@ float model_gather_part(const struct model_gather *gather, uint32_t visit, uint3
  * visit v puts into the sums of item[i], zero where it says nothing. At most MODEL_PARTS_MAX items,
  * no item twice. NULL: the arena overflowed. */
 enum { MODEL_PARTS_MAX = 128 };
-model_sums *model_gather_parts(const struct model_gather *gather, const uint32_t *item,
+struct model_sums *model_gather_parts(const struct model_gather *gather, const uint32_t *item,
                                uint32_t count, struct base_arena *arena);
 
 /* Fills sums of contexts (MODEL_SUM_DEVICE and on) for the candidates: out[sum][stride]. */

@@ -86,6 +86,10 @@ enum model_sum {
     MODEL_SUM_SEQ_8,        /* ... recency .8 */
     MODEL_SUM_FORWARD_LAST, /* forward only, from the last item */
     MODEL_SUM_FORWARD_8,    /* forward only, recency .8 */
+    MODEL_SUM_NEAR_6,       /* near by, slow, recency .6 */
+    MODEL_SUM_NEAR_LAST,    /* ... of the last item */
+    MODEL_SUM_SEQ_95,       /* windowed co-counts, recency .95: the long taste */
+    MODEL_SUM_SPARE,
     MODEL_SUM_DEVICE, MODEL_SUM_REGION, MODEL_SUM_COUNTRY, MODEL_SUM_REFERRER, MODEL_SUM_CITY,
     MODEL_SUM_LANGUAGE,     /* share among the context's recent events, half-life 17 min */
     MODEL_SUM_REGION_2H, MODEL_SUM_REFERRER_2H,

@@ -24,7 +24,7 @@
 #include "rank/rank_priv.h"
 #include "simd/simd.h"
 
-enum { H1 = 64, H2 = 32, CONTEXT = 32, BATCH = 4, PUBLISH = 64 };
+enum { H1 = 64, H2 = 32, CONTEXT = 36, BATCH = 4, PUBLISH = 64 };
 enum { PART_WEIGHTS, PART_MEAN, PART_SQUARE, PART_GRADIENT, PART_COUNT };
 enum { ROW_FLOATS = BASE_ROWS_BLOCK_BYTES / sizeof(float) };
 
@@ -148,13 +148,13 @@ static void context_fill(const struct rank_scoring *scoring, float c[CONTEXT])
     for (uint32_t s = 0; s < MODEL_GATHER_SUMS; s++)
         c[7 + s] = log1_of(scoring->gather->norm[s]);
     for (uint32_t h = 0; h < STATE_HALF_COUNT; h++)
-        c[15 + h] = log1_of(scoring->batch.total[h]) * 0.5f;
-    c[20 + query->clock_s / 14400 % 6] = 1.0f; /* part of the day */
+        c[19 + h] = log1_of(scoring->batch.total[h]) * 0.5f;
+    c[24 + query->clock_s / 14400 % 6] = 1.0f; /* part of the day */
     uint32_t referrer = query->context[STATE_REFERRER], device = query->context[STATE_DEVICE];
     if (referrer)
-        c[26 + base_mix64(referrer) % 3] = 1.0f;
+        c[30 + base_mix64(referrer) % 3] = 1.0f;
     if (device)
-        c[29 + base_mix64(device) % 3] = 1.0f;
+        c[33 + base_mix64(device) % 3] = 1.0f;
 }
 
 static const float *weights_for(const struct rank *rank, const struct layout *l,

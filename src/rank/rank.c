@@ -371,7 +371,7 @@ enum fr_status rank_history_parts(const struct rank_result *result, const uint32
     FR_ASSERT(count <= RANK_PARTS_MAX);
     for (uint32_t i = 0; i < count; i++)
         item[i] = result->item[r[i]];
-    const model_sums *sums = model_gather_parts(result->gather, item, count, arena);
+    const struct model_sums *sums = model_gather_parts(result->gather, item, count, arena);
     if (!sums)
         return FR_FULL;
     FR_ASSERT(result->gather->visit_count <= result->query->history_count);

@@ -110,7 +110,7 @@ bool rank_history_shares(const struct rank_result *result, uint32_t r, uint32_t 
  * [s] is what visit h puts into the shared sum s of result r[i]; the sum that a feature is made of is
  * rank_feature_sum() (-1: none). The shares of a feature are contribution * part[h][sum] / (sum of
  * part[h][sum] over h). In the arena. FR_FULL: it is too small. */
-enum { RANK_SUMS = 8, RANK_PARTS_MAX = 128 };
+enum { RANK_SUMS = 12, RANK_PARTS_MAX = 128 };
 struct rank_parts {
     const float (*part)[RANK_SUMS];
     uint32_t visits;

@@ -28,7 +28,7 @@ static bool batch_fill(const struct rank *rank, struct rank_scoring *scoring, bo
         FR_ASSERT(slot >= 0);
         of_slot[slot] = (int32_t)i;
         for (uint32_t s = 0; s < MODEL_GATHER_SUMS; s++)
-            sum[s * stride + i] = gather->sum[slot][s];
+            sum[s * stride + i] = gather->sum[slot].at[s];
         float decayed[STATE_HALF_COUNT];
         state_item_popularity(rank->state, batch->item[i], batch->query->clock_s, decayed);
         for (uint32_t h = 0; h < STATE_HALF_COUNT; h++)

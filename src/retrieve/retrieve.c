@@ -76,7 +76,7 @@ static void best_of_sum(struct run *run, enum model_sum sum, uint32_t quota,
     float value[256];
     uint32_t slot[256], count = 0;
     for (uint32_t s = 0; s < gather->count; s++) {
-        float v = gather->sum[s][sum];
+        float v = gather->sum[s].at[sum];
         if (v <= 0.0f || gather->flags[s] & MODEL_SLOT_SEEN || (count == quota && v <= value[0]))
             continue;
         uint32_t at;
@@ -109,6 +109,7 @@ static void from_history(struct run *run)
     best_of_sum(run, MODEL_SUM_NEXT_LAST, 32, RETRIEVE_NEXT);
     best_of_sum(run, MODEL_SUM_NEXT_SESSION, 16, RETRIEVE_NEXT);
     best_of_sum(run, MODEL_SUM_SESSION, 32, RETRIEVE_NEXT);
+    best_of_sum(run, MODEL_SUM_NEAR_6, 32, RETRIEVE_HISTORY);
     best_of_sum(run, MODEL_SUM_SEQ_8, 64, RETRIEVE_HISTORY);
     best_of_sum(run, MODEL_SUM_SEQ_6, 32, RETRIEVE_HISTORY);
     best_of_sum(run, MODEL_SUM_FORWARD_8, 32, RETRIEVE_HISTORY);

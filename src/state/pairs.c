@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Neighbour rows: what goes with an item (co-counts, transitions) or what is liked in a context, as
- * up to 768 entries {item, four decayed counters}. A row is set-associative: the item's hash names
+ * up to 640 entries {item, five decayed counters}. A row is set-associative: the item's hash names
  * a set of 16 places (one cache line of ids), so finding costs one line and a full set gives up its
- * least useful entry. A row grows through eight lengths; long ones are for popular items only.
+ * least useful entry. A row grows through seven lengths; long ones are for popular items only.
  *
- *     struct pair_head (64 bytes), u32 ids[slots], u32 counters[slots][4]
+ *     struct pair_head (64 bytes), u32 ids[slots], u32 counters[slots][5]
  *
  * P1: an id occurs at most once in a row.  P2: ids of a set are filled from its start.
  * P3: all counters stand on the scale of touch_s.  P4: a ref is class << 28 | index; a reader checks
@@ -17,24 +17,25 @@
 
 #include "state/state_priv.h"
 
-static const uint32_t class_slots[PAIR_CLASSES] = {8, 16, 32, 64, 128, 256, 384, 768};
+static const uint32_t class_slots[PAIR_CLASSES] = {8, 16, 32, 64, 128, 320, 640};
 static const char *const class_names[PAIR_CLASSES] = {
-    "pairs-8", "pairs-16", "pairs-32", "pairs-64", "pairs-128", "pairs-256", "pairs-384", "pairs-768",
+    "pairs-8", "pairs-16", "pairs-32", "pairs-64", "pairs-128", "pairs-320", "pairs-640",
 };
+enum { C = STATE_ROW_COUNTERS, ENTRY_BYTES = 4 + 4 * C };
 
 /* Half-lives, log2 of seconds; 0 stands for the slow one of the options. */
 static const uint8_t half_lives[STATE_ROW_KIND_COUNT][STATE_ROW_COUNTERS] = {
-    [STATE_ROW_ITEM] = {0, 0, 13, 10},
-    [STATE_ROW_EVERYONE] = {8, 10, 13, 0},
-    [STATE_ROW_CONTEXT] = {8, 10, 13, 0},
-    [STATE_ROW_CATEGORY] = {8, 10, 13, 0},
+    [STATE_ROW_ITEM] = {0, 0, 0, 13, 10},
+    [STATE_ROW_EVERYONE] = {8, 10, 13, 16, 0},
+    [STATE_ROW_CONTEXT] = {8, 10, 13, 16, 0},
+    [STATE_ROW_CATEGORY] = {8, 10, 13, 16, 0},
 };
 /* What an entry is worth when one has to go: fresh counts first, so that what is new gets in. */
 static const float worth[STATE_ROW_KIND_COUNT][STATE_ROW_COUNTERS] = {
-    [STATE_ROW_ITEM] = {1.0f, 0.5f, 2.0f, 8.0f},
-    [STATE_ROW_EVERYONE] = {8.0f, 4.0f, 2.0f, 0.05f},
-    [STATE_ROW_CONTEXT] = {8.0f, 4.0f, 2.0f, 0.05f},
-    [STATE_ROW_CATEGORY] = {8.0f, 4.0f, 2.0f, 0.05f},
+    [STATE_ROW_ITEM] = {1.0f, 0.5f, 1.0f, 2.0f, 8.0f},
+    [STATE_ROW_EVERYONE] = {8.0f, 4.0f, 2.0f, 0.5f, 0.05f},
+    [STATE_ROW_CONTEXT] = {8.0f, 4.0f, 2.0f, 0.5f, 0.05f},
+    [STATE_ROW_CATEGORY] = {8.0f, 4.0f, 2.0f, 0.5f, 0.05f},
 };
 
 static inline uint32_t class_of(uint32_t ref)
@@ -57,9 +58,9 @@ static inline uint32_t *ids_of(const struct pair_head *head)
 {
     return (uint32_t *)(uintptr_t)(head + 1);
 }
-static inline uint32_t (*counters_of(const struct pair_head *head, uint32_t slots))[4]
+static inline uint32_t (*counters_of(const struct pair_head *head, uint32_t slots))[C]
 {
-    return (uint32_t(*)[4])(uintptr_t)(ids_of(head) + slots);
+    return (uint32_t(*)[C])(uintptr_t)(ids_of(head) + slots);
 }
 
 enum fr_status state__pairs_new(struct pairs *pairs, const struct state_options *options,
@@ -68,7 +69,7 @@ enum fr_status state__pairs_new(struct pairs *pairs, const struct state_options 
     pairs->bytes_max = options->pair_bytes_max;
     pairs->slow = options->slow_half_life_log2_s;
     for (uint32_t class = 0; class < PAIR_CLASSES; class++) {
-        uint32_t row_bytes = (uint32_t)sizeof(struct pair_head) + class_slots[class] * 20;
+        uint32_t row_bytes = (uint32_t)sizeof(struct pair_head) + class_slots[class] * ENTRY_BYTES;
         struct base_rows_options table = {
             .name = class_names[class],
             .row_bytes = row_bytes,
@@ -92,7 +93,7 @@ size_t state__pairs_bytes(const struct pairs *pairs)
 uint32_t state__pairs_slots_max(const struct pairs *pairs, uint32_t item_count)
 {
     uint32_t class = PAIR_CLASSES - 1;
-    while (class > 2 && (uint64_t)item_count * (class_slots[class] * 20 + 64) > pairs->bytes_max)
+    while (class > 2 && (uint64_t)item_count * (class_slots[class] * ENTRY_BYTES + 64) > pairs->bytes_max)
         class--;
     return class_slots[class];
 }
@@ -194,8 +195,8 @@ static uint32_t row_grow(struct pairs *pairs, uint32_t ref, const struct pair_ow
     struct pair_head *to = base_rows_write(pairs->tables[class], index_of(bigger));
     const struct pair_head *from = base_rows_at(pairs->tables[class - 1], index_of(ref));
     uint32_t old_slots = class_slots[class - 1], *ids = ids_of(to);
-    const uint32_t(*old_counters)[4] = (const uint32_t(*)[4])counters_of(from, old_slots);
-    uint32_t(*counters)[4] = counters_of(to, slots);
+    const uint32_t(*old_counters)[C] = (const uint32_t(*)[C])counters_of(from, old_slots);
+    uint32_t(*counters)[C] = counters_of(to, slots);
     base_row_change(&to->version);
     FR_STORE(to->touch_s, from->touch_s);
     base_rows_put(to->total, from->total, sizeof(to->total));
@@ -220,30 +221,30 @@ static uint32_t row_grow(struct pairs *pairs, uint32_t ref, const struct pair_ow
 static void row_age(struct pairs *pairs, struct pair_head *head, uint32_t slots, uint32_t t)
 {
     enum state_row_kind kind = (enum state_row_kind)(head->owner >> 28);
-    uint32_t shift[4], any = 0;
-    for (uint32_t c = 0; c < 4; c++) {
+    uint32_t shift[C], any = 0;
+    for (uint32_t c = 0; c < C; c++) {
         shift[c] = state__shift(head->touch_s, t, half_life(pairs, kind, c));
         any |= shift[c];
     }
     FR_STORE(head->touch_s, t);
     if (!any)
         return;
-    uint32_t(*counters)[4] = counters_of(head, slots);
+    uint32_t(*counters)[C] = counters_of(head, slots);
     for (uint32_t s = 0; s < slots; s++)
-        for (uint32_t c = 0; c < 4; c++)
+        for (uint32_t c = 0; c < C; c++)
             FR_STORE(counters[s][c], counters[s][c] >> shift[c]);
-    for (uint32_t c = 0; c < 4; c++)
+    for (uint32_t c = 0; c < C; c++)
         FR_STORE(head->total[c], head->total[c] >> shift[c]);
 }
 
 /* ---- adding --------------------------------------------------------------------------------- */
 
-static uint32_t least_useful(const struct pairs *pairs, const uint32_t (*counters)[4],
+static uint32_t least_useful(const struct pairs *pairs, const uint32_t (*counters)[C],
                              uint32_t ways, const struct pair_owner *owner)
 {
-    float weight[4], least = 3e38f;
+    float weight[C], least = 3e38f;
     uint32_t at = 0;
-    for (uint32_t c = 0; c < 4; c++) {
+    for (uint32_t c = 0; c < C; c++) {
         uint32_t step = state__step(owner->clock_s, half_life(pairs, owner->kind, c));
         weight[c] = worth[owner->kind][c] * state__shrink[step];
     }
@@ -252,6 +253,7 @@ static uint32_t least_useful(const struct pairs *pairs, const uint32_t (*counter
         value += (float)(int32_t)counters[w][1] * weight[1];
         value += (float)(int32_t)counters[w][2] * weight[2];
         value += (float)(int32_t)counters[w][3] * weight[3];
+        value += (float)(int32_t)counters[w][4] * weight[4];
         if (value < least) {
             least = value;
             at = w;
@@ -272,15 +274,15 @@ static int place_for(const struct pairs *pairs, struct pair_head *head, uint32_t
     w = empty_in_set(ids + set, ways);
     if (w < 0 && slots < owner->slots_max && head->used * 2 >= slots)
         return -1;
-    uint32_t(*counters)[4] = counters_of(head, slots);
+    uint32_t(*counters)[C] = counters_of(head, slots);
     if (w < 0) {
-        w = (int)least_useful(pairs, (const uint32_t(*)[4])counters + set, ways, owner);
+        w = (int)least_useful(pairs, (const uint32_t(*)[C])counters + set, ways, owner);
         FR_STORE(head->evicted, head->evicted + 1);
     } else {
         FR_STORE(head->used, head->used + 1);
     }
     FR_STORE(ids[set + (uint32_t)w], item);
-    for (uint32_t c = 0; c < 4; c++)
+    for (uint32_t c = 0; c < C; c++)
         FR_STORE(counters[set + (uint32_t)w][c], 0);
     return (int)set + w;
 }
@@ -292,7 +294,7 @@ static void top_make(struct pairs *pairs, struct pair_head *head, uint32_t slots
     if (!head->top)
         return;
     struct top_row *top = base_rows_write(pairs->tops, head->top);
-    const uint32_t *ids = ids_of(head), (*counters)[4] = (const uint32_t(*)[4])counters_of(head, slots);
+    const uint32_t *ids = ids_of(head), (*counters)[C] = (const uint32_t(*)[C])counters_of(head, slots);
     base_row_change(&top->version);
     for (uint32_t c = 0; c < STATE_ROW_COUNTERS; c++) {
         uint32_t best[TOP_ITEMS], value[TOP_ITEMS], count = 0;
@@ -330,8 +332,8 @@ uint32_t state__pairs_add(struct pairs *pairs, uint32_t ref, const struct pair_o
         ref = row_new(pairs, owner, class_for(count));
     if (!ref)
         return 0;
-    uint32_t t = owner->clock_s, k[4];
-    for (uint32_t c = 0; c < 4; c++)
+    uint32_t t = owner->clock_s, k[C];
+    for (uint32_t c = 0; c < C; c++)
         k[c] = half_life(pairs, owner->kind, c);
     struct pair_head *head = base_rows_write(pairs->tables[class_of(ref)], index_of(ref));
     uint32_t slots = class_slots[class_of(ref)];
@@ -349,7 +351,7 @@ uint32_t state__pairs_add(struct pairs *pairs, uint32_t ref, const struct pair_o
             return state__pairs_add(pairs, grown, &fixed, adds + i, count - i);
         }
         uint32_t *counter = counters_of(head, slots)[at];
-        for (uint32_t c = 0; c < 4; c++) {
+        for (uint32_t c = 0; c < C; c++) {
             uint32_t more = state__scaled(adds[i].weight[c], t, k[c]);
             FR_STORE(counter[c], state__plus(counter[c], more));
             FR_STORE(head->total[c], state__plus(head->total[c], more));
@@ -376,7 +378,7 @@ bool state__pairs_read(const struct pairs *pairs, uint32_t ref, const struct pai
     const struct pair_head *head = base_rows_at(pairs->tables[class_of(ref)], index_of(ref));
     const struct pair_head *seen = head;
     if (arena) { /* a copy: the writer goes on meanwhile */
-        size_t bytes = sizeof(*head) + (size_t)slots * 20;
+        size_t bytes = sizeof(*head) + (size_t)slots * ENTRY_BYTES;
         struct pair_head *copy = base_arena_alloc(arena, bytes);
         bool whole = false;
         for (int i = 0; copy && i < READ_TRIES && !whole; i++) {
@@ -393,7 +395,7 @@ bool state__pairs_read(const struct pairs *pairs, uint32_t ref, const struct pai
     uint32_t t = FR_MAX(owner->clock_s, seen->touch_s);
     out_row->count = slots;
     out_row->item = ids_of(seen);
-    out_row->counter = (const uint32_t(*)[4])counters_of(seen, slots);
+    out_row->counter = (const uint32_t(*)[C])counters_of(seen, slots);
     for (uint32_t c = 0; c < STATE_ROW_COUNTERS; c++) {
         out_row->scale[c] = state__scale(seen->touch_s, t, half_life(pairs, owner->kind, c));
         out_row->total[c] = (float)(int32_t)seen->total[c] * out_row->scale[c];

@@ -31,6 +31,7 @@ static void options_fill(struct state_options *options)
     options->token_count_max = or_default(options->token_count_max, 1u << 20);
     options->dedupe_count_max = or_default(options->dedupe_count_max, 10000000);
     options->history_max = or_default(options->history_max, STATE_HISTORY_MAX);
+    options->session_gap_s = or_default(options->session_gap_s, STATE_SESSION_GAP_S);
     options->slow_half_life_log2_s = or_default(options->slow_half_life_log2_s, 22);
     if (!options->text_bytes_max)
         options->text_bytes_max = (uint64_t)4 << 30;
@@ -158,9 +159,14 @@ static void cut_session(const struct state *state, struct fr_slice session,
             !state__history_has_tag(state, event->user, event->session_tag);
         return;
     }
-    bool runs = user->visit_count > 0 && event->clock_s - user->last_s < STATE_SESSION_GAP_S;
+    bool runs = user->visit_count > 0 && event->clock_s - user->last_s < state->options.session_gap_s;
     event->is_first_of_session = !runs;
     event->session_tag = runs ? user->last_tag : event->clock_s << 1;
+}
+
+uint32_t state_session_gap_s(const struct state *state)
+{
+    return state->options.session_gap_s;
 }
 
 static int64_t clock_move(struct state *state, int64_t time_us)
@@ -250,11 +256,11 @@ static void count_contexts(struct state *state, const struct state_event *event,
 {
     static const uint8_t fields[] = {STATE_DEVICE, STATE_COUNTRY, STATE_REGION, STATE_CITY,
                                      STATE_REFERRER, STATE_LANGUAGE};
-    const struct pair_add add = {event->item, {weight, weight, weight, weight}};
+    const struct pair_add add = {event->item, {weight, weight, weight, weight, weight}};
     struct pair_owner owner = {STATE_ROW_EVERYONE, 0, event->clock_s, STATE_ROW_ENTRIES_MAX};
     struct total_row *total = base_rows_write(state->total, 1);
     FR_STORE(total->everyone, state__pairs_add(&state->pairs, total->everyone, &owner, &add, 1));
-    owner.slots_max = 384;
+    owner.slots_max = 320;
     owner.kind = STATE_ROW_CONTEXT;
     for (uint32_t f = 0; f < FR_COUNT_OF(fields); f++) {
         uint32_t value = event->context[fields[f]];
@@ -296,9 +302,10 @@ static void count_pairs(struct state *state, const struct state_event *event, fl
     for (uint32_t i = 0; i < count; i++) {
         bool same = window[i].session_tag == event->session_tag;
         uint32_t far = weighted(window_weight[i + 1], signal);
-        uint32_t near = same ? weighted(STATE_UNIT / (i + 1), signal) : 0;
-        struct pair_add add = {event->item, {far, 0, near, same && i == 0 ? weighted(STATE_UNIT, signal) : 0}};
-        back[i] = (struct pair_add){window[i].item, {0, far, near, 0}};
+        uint32_t near = weighted(STATE_UNIT / (i + 1), signal), session = same ? near : 0;
+        uint32_t next = same && i == 0 ? near : 0;
+        struct pair_add add = {event->item, {far, 0, near, session, next}};
+        back[i] = (struct pair_add){window[i].item, {0, far, near, session, 0}};
         struct item_row *row = base_rows_write(state->items, window[i].item);
         owner.key = window[i].item;
         FR_STORE(row->pairs, state__pairs_add(&state->pairs, row->pairs, &owner, &add, 1));

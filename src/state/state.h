@@ -49,6 +49,7 @@ struct state_options {
     uint32_t dedupe_count_max;  /* 0 = 10 M ids */
     int64_t dedupe_us;          /* 0 = 24 h */
     uint32_t history_max;       /* events a user; 0 = STATE_HISTORY_MAX */
+    uint32_t session_gap_s;     /* inactivity that cuts a session; 0 = STATE_SESSION_GAP_S */
     uint32_t slow_half_life_log2_s; /* 0 = 22 (48.5 days): of long-term counts */
 };
 
@@ -137,6 +138,7 @@ uint32_t state_session_tag(struct fr_slice session_id); /* of an explicit sessio
 uint32_t state_item_count(const struct state *state);  /* one past the largest index */
 uint32_t state_user_count(const struct state *state);
 int64_t state_clock_us(const struct state *state);      /* the fold clock; R */
+uint32_t state_session_gap_s(const struct state *state); /* as configured; any thread */
 bool state_source_offset(const struct state *state, struct fr_slice name, int32_t partition,
                          int64_t *out_next); /* R */
 
@@ -195,10 +197,12 @@ enum state_row_kind {
     STATE_ROW_CATEGORY, /* key = token */
     STATE_ROW_KIND_COUNT
 };
-/* The four decayed counters of an entry: half-lives in seconds as powers of two. */
-enum { STATE_PAIR_FORWARD, STATE_PAIR_BACKWARD, STATE_PAIR_SESSION, STATE_PAIR_NEXT };
-enum { STATE_POP_4MIN, STATE_POP_17MIN, STATE_POP_2H, STATE_POP_SLOW };
-enum { STATE_ROW_COUNTERS = 4, STATE_ROW_ENTRIES_MAX = 768 };
+/* The five decayed counters of an entry. Of an item's row: how often the other came later and
+ * earlier in a history (windowed, d^-0.4, slow), near by on either side (1/d, slow), in one session
+ * (1/d, half-life 2.3 h), and just after it in the session (17 min). */
+enum { STATE_PAIR_FORWARD, STATE_PAIR_BACKWARD, STATE_PAIR_NEAR, STATE_PAIR_SESSION, STATE_PAIR_NEXT };
+enum { STATE_POP_4MIN, STATE_POP_17MIN, STATE_POP_2H, STATE_POP_18H, STATE_POP_SLOW };
+enum { STATE_ROW_COUNTERS = 5, STATE_ROW_ENTRIES_MAX = 640 };
 
 /* A row as readers see it: copied into the arena (or in place on the fold thread). counter values
  * are to be multiplied by scale[c] to be "events as of now". */

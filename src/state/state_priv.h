@@ -146,8 +146,8 @@ struct total_row {
 
 /* ---- neighbour rows (pairs.c) --------------------------------------------------------------- */
 
-enum { PAIR_CLASSES = 8, PAIR_WAYS = 16, TOP_ITEMS = 48 };
-struct pair_head { /* 64 bytes, then ids[slots], then counters[slots][4] */
+enum { PAIR_CLASSES = 7, PAIR_WAYS = 16, TOP_ITEMS = 48 };
+struct pair_head { /* 64 bytes, then ids[slots], then counters[slots][5] */
     uint32_t version;
     uint32_t owner;      /* kind << 28 | key */
     uint32_t used;
@@ -157,11 +157,11 @@ struct pair_head { /* 64 bytes, then ids[slots], then counters[slots][4] */
     uint32_t touches;    /* since the tops were made */
     uint32_t evicted;
     uint32_t next_free;
-    uint32_t spare[4];
-};
-struct top_row { /* 800 bytes: the leaders by each counter, best first */
-    uint32_t version;
     uint32_t spare[3];
+};
+struct top_row { /* 1,000 bytes: the leaders by each counter, best first */
+    uint32_t version;
+    uint32_t spare[4];
     uint32_t count[STATE_ROW_COUNTERS];
     uint32_t items[STATE_ROW_COUNTERS][TOP_ITEMS];
 };
