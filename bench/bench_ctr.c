@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The click model on public streams, one pass, every example predicted before it is learnt:
- *   bench_ctr ml100k DIR [name=value ...]     DIR holds u.data, u.user, u.item, u.occupation (plain)
- *   bench_ctr frappe FILE [name=value ...]    frappe.csv; learns 7 tenths, scores the validation
- *                                             (score=1) or the test part (score=2)
- *   bench_ctr text FILE [name=value ...]      lines in Vowpal Wabbit's format, as export=1 writes them
- * Settings: from, to (scored examples) and the model's options (see `settings`). Prints metrics, the
- * parts' own scores and CPU time; `text` counts reading and parsing, as Vowpal Wabbit does.
+ *   bench_ctr ml100k DIR [name=value ...]     DIR holds u.data, u.user, u.item, u.occupation
+ * (plain) bench_ctr frappe FILE [name=value ...]    frappe.csv; learns 7 tenths, scores the
+ * validation (score=1) or the test part (score=2) bench_ctr text FILE [name=value ...]      lines
+ * in Vowpal Wabbit's format, as export=1 writes them Settings: from, to (scored examples) and the
+ * model's options (see `settings`). Prints metrics, the parts' own scores and CPU time; `text`
+ * counts reading and parsing, as Vowpal Wabbit does.
  */
 #include "base/buf.h"
 #include "base/fmath.h"
@@ -30,7 +30,7 @@ struct example {
 };
 
 enum part { PART_BASE, PART_EFFECTS, PART_FTRL, PART_FFM, PART_BLEND, PART_ALL, PART_COUNT };
-static const char *const part_names[PART_COUNT] = {"base",  "base+effects", "ftrl",
+static const char *const part_names[PART_COUNT] = {"base",        "base+effects", "ftrl",
                                                    "effects+ffm", "blend",        "calibrated"};
 
 struct stream {
@@ -49,10 +49,12 @@ struct setting {
     double value; /* -1: the model's default */
 };
 static struct setting settings[] = {
-    {"from", 10000}, {"to", 0}, {"alpha", -1}, {"l2", -1}, {"ffm_rate", -1}, {"ffm_lambda", -1},
-    {"base_drift", -1}, {"blend_drift", -1}, {"effect", -1}, {"effect_bias", -1}, {"ffm", -1}, {"ffm_normalise", -1},
-    {"effects", -1}, {"ftrl", -1}, {"blend", -1}, {"memory", -1}, {"repeats", -1},
-    {"admit", -1}, {"id_max", -1}, {"export", 0}, {"score", 2},
+    {"from", 10000},  {"to", 0},           {"alpha", -1},      {"l2", -1},
+    {"ffm_rate", -1}, {"ffm_lambda", -1},  {"base_drift", -1}, {"blend_drift", -1},
+    {"effect", -1},   {"effect_bias", -1}, {"ffm", -1},        {"ffm_normalise", -1},
+    {"effects", -1},  {"ftrl", -1},        {"blend", -1},      {"memory", -1},
+    {"repeats", -1},  {"admit", -1},       {"id_max", -1},     {"export", 0},
+    {"score", 2},
 };
 
 static double setting(const char *name)
@@ -99,8 +101,7 @@ static struct example *add_example(struct stream *stream)
 {
     if (stream->count == stream->capacity) {
         stream->capacity = stream->capacity ? stream->capacity * 2 : 65536;
-        stream->examples =
-            realloc(stream->examples, stream->capacity * sizeof(*stream->examples));
+        stream->examples = realloc(stream->examples, stream->capacity * sizeof(*stream->examples));
         if (!stream->examples)
             abort();
     }
@@ -118,12 +119,21 @@ static void add_facet(struct example *example, uint32_t kind, uint64_t value, do
 
 /* ---- ML-100K ------------------------------------------------------------------------------ */
 
-enum ml_kind { ML_AGE, ML_GENDER, ML_JOB, ML_AGE_NUMBER, ML_YEAR, ML_GENRE, ML_YEAR_NUMBER, ML_HOUR,
-               ML_DAY };
+enum ml_kind {
+    ML_AGE,
+    ML_GENDER,
+    ML_JOB,
+    ML_AGE_NUMBER,
+    ML_YEAR,
+    ML_GENRE,
+    ML_YEAR_NUMBER,
+    ML_HOUR,
+    ML_DAY
+};
 static const struct model_ctr_kind ml_kinds[] = {
-    {"age", MODEL_CTR_USER, true, false},      {"gender", MODEL_CTR_USER, true, false},
-    {"occupation", MODEL_CTR_USER, true, false}, {"age_number", MODEL_CTR_USER, false, true},
-    {"year", MODEL_CTR_ITEM, true, false},     {"genre", MODEL_CTR_ITEM, true, false},
+    {"age", MODEL_CTR_USER, true, false},         {"gender", MODEL_CTR_USER, true, false},
+    {"occupation", MODEL_CTR_USER, true, false},  {"age_number", MODEL_CTR_USER, false, true},
+    {"year", MODEL_CTR_ITEM, true, false},        {"genre", MODEL_CTR_ITEM, true, false},
     {"year_number", MODEL_CTR_ITEM, false, true}, {"hour", MODEL_CTR_CONTEXT, true, false},
     {"weekday", MODEL_CTR_CONTEXT, true, false},
 };
@@ -173,14 +183,14 @@ static void read_items(const char *directory)
     FILE *file = open_in(directory, "u.item");
     char line[LINE];
     while (fgets(line, sizeof(line), file)) {
-        int item = atoi(line), field = 0, year = 0;
+        int item = (int)strtol(line, NULL, 10), field = 0, year = 0;
         if (item <= 0 || item >= ITEMS)
             continue;
         struct example *example = &ml_item[item];
         for (char *at = line, *end; at; at = end ? end + 1 : NULL, field++) {
             end = strpbrk(at, "|\n");
             if (field == 2 && end && end - at >= 4)
-                year = atoi(end - 4);
+                year = (int)strtol(end - 4, NULL, 10);
             if (field >= 5 && field < 24 && *at == '1')
                 add_facet(example, ML_GENRE, (uint64_t)(field - 5), 0);
         }
@@ -230,12 +240,11 @@ static void read_ml100k(struct stream *stream, const char *directory)
 
 enum { FRAPPE_COLUMNS = 11, FRAPPE_APPS = 4082 };
 static const struct model_ctr_kind frappe_kinds[] = {
-    {"daytime", MODEL_CTR_CONTEXT, true, false}, {"weekday", MODEL_CTR_CONTEXT, true, false},
+    {"daytime", MODEL_CTR_CONTEXT, true, false},   {"weekday", MODEL_CTR_CONTEXT, true, false},
     {"isweekend", MODEL_CTR_CONTEXT, true, false}, {"homework", MODEL_CTR_CONTEXT, true, false},
-    {"cost", MODEL_CTR_CONTEXT, true, false},     {"weather", MODEL_CTR_CONTEXT, true, false},
-    {"country", MODEL_CTR_CONTEXT, true, false},  {"city", MODEL_CTR_CONTEXT, true, false},
+    {"cost", MODEL_CTR_CONTEXT, true, false},      {"weather", MODEL_CTR_CONTEXT, true, false},
+    {"country", MODEL_CTR_CONTEXT, true, false},   {"city", MODEL_CTR_CONTEXT, true, false},
 };
-
 
 static uint64_t frappe_key(const struct example *example)
 {
@@ -292,7 +301,8 @@ static int by_order(const void *a, const void *b)
 }
 
 /* Two apps that the user does not use in this context, for every row; parts 7:2:1 and the order of
- * all examples by keyed hash, so that a row's positive and negatives are nowhere near each other. */
+ * all examples by keyed hash, so that a row's positive and negatives are nowhere near each other.
+ */
 static void sample_negatives(struct stream *stream)
 {
     uint64_t rows = stream->count;
@@ -339,7 +349,8 @@ static void read_frappe(struct stream *stream, const char *path)
 
 /* ---- text, in Vowpal Wabbit's format -------------------------------------------------------- */
 
-/* 1 |u 259 |i 255 |a 2 |b 1 ...: user, item, then a namespace a kind from 'a' on (u and i skipped). */
+/* 1 |u 259 |i 255 |a 2 |b 1 ...: user, item, then a namespace a kind from 'a' on (u and i skipped).
+ */
 static char namespace_of(uint32_t kind)
 {
     static const char letters[] = "abcdefghjklmnopqrstvwxyz";
@@ -379,8 +390,10 @@ static int8_t text_kind_of[256];
 static void read_kinds(struct stream *stream, char *line)
 {
     uint32_t count = 0;
-    for (char *at = strtok(line, " \n"); at && count < MODEL_CTR_KINDS_MAX;
-         at = strtok(NULL, " \n")) {
+    for (char *at = line, *end; at && count < MODEL_CTR_KINDS_MAX; at = end) {
+        end = strpbrk(at, " \n");
+        if (end)
+            *end++ = 0;
         int side, crossed;
         if (sscanf(at, "%31[^:]:%d:%d", text_names[count], &side, &crossed) != 3)
             continue;
@@ -498,9 +511,12 @@ static void make_room(struct stream *stream, uint64_t count)
 static void run_one(struct stream *stream, struct model_ctr *ctr, const struct example *example,
                     uint64_t index)
 {
-    struct model_ctr_row row = {.user = example->user, .item = example->item,
-                                .facets = example->facets, .facet_count = example->facet_count,
-                                .now_s = example->time_s, .label = example->label ? 1.0f : 0.0f,
+    struct model_ctr_row row = {.user = example->user,
+                                .item = example->item,
+                                .facets = example->facets,
+                                .facet_count = example->facet_count,
+                                .now_s = example->time_s,
+                                .label = example->label ? 1.0f : 0.0f,
                                 .weight = 1.0f};
     struct model_ctr_answer answer;
     if (example->part == 0)

@@ -2,9 +2,9 @@
  *
  * The neural ranker by itself.
  *   bench_mlp                              speed: forward of 256 candidates, a learnt example
- *   bench_mlp follow WEIGHTS.npz DATA STEPS  the losses of STEPS Adam steps of 32 examples each, from
- *       given weights, one a line; DATA: rows of 64 inputs and a label, float32, used round and round.
- *       bench/peers/mlp_keras.py compares them with Keras's.
+ *   bench_mlp follow WEIGHTS.npz DATA STEPS  the losses of STEPS Adam steps of 32 examples each,
+ * from given weights, one a line; DATA: rows of 64 inputs and a label, float32, used round and
+ * round. bench/peers/mlp_keras.py compares them with Keras's.
  */
 #include "base/hash.h"
 #include "model/mlp.h"
@@ -96,7 +96,8 @@ static int speed(void)
                         (struct model_mlp_target){.label = (float)(i & 1), .weight = 1});
     double learn = (cpu_us() - began) / (ROUNDS * CANDIDATES);
     printf("64-128-64-1: %d candidates forward %.1f CPU us; learning %.2f CPU us an example "
-           "(batches of %d)\n", CANDIDATES, forward, learn, BATCH);
+           "(batches of %d)\n",
+           CANDIDATES, forward, learn, BATCH);
     model_mlp_free(mlp);
     return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Kernels of every set: the ranking network 256 x 64 -> 128 -> 64 -> 1, the int8 scan, one Adam step
- * of the network, 78 pairs of field-aware factors. CPU time, the best of several rounds.
+ * Kernels of every set: the ranking network 256 x 64 -> 128 -> 64 -> 1, the int8 scan, one Adam
+ * step of the network, 78 pairs of field-aware factors. CPU time, the best of several rounds.
  */
 #include "base/hash.h"
 #include "simd/simd.h"
@@ -49,9 +49,17 @@ static void run_scan(struct bench *bench)
 
 static void run_adam(struct bench *bench)
 {
-    struct simd_adam adam = {.w = bench->w, .m = bench->m, .v = bench->v, .g = bench->g,
-                             .n = WEIGHTS, .rate = 1e-6f, .beta1 = 0.9f, .beta2 = 0.999f,
-                             .epsilon = 1e-7f, .l2 = 0, .g_scale = 1};
+    struct simd_adam adam = {.w = bench->w,
+                             .m = bench->m,
+                             .v = bench->v,
+                             .g = bench->g,
+                             .n = WEIGHTS,
+                             .rate = 1e-6f,
+                             .beta1 = 0.9f,
+                             .beta2 = 0.999f,
+                             .epsilon = 1e-7f,
+                             .l2 = 0,
+                             .g_scale = 1};
     bench->ops->adam(&adam);
 }
 
@@ -85,10 +93,14 @@ static float *floats(size_t n, uint64_t id)
 
 int main(void)
 {
-    struct bench bench = {.x = floats(BATCH * IN, 1), .w = floats(WEIGHTS, 2),
-                          .m = floats(WEIGHTS, 3), .v = floats(WEIGHTS, 4),
-                          .g = floats(WEIGHTS, 5), .h1 = floats(BATCH * H1, 6),
-                          .h2 = floats(BATCH * H2, 7), .y = floats(BATCH, 8)};
+    struct bench bench = {.x = floats(BATCH * IN, 1),
+                          .w = floats(WEIGHTS, 2),
+                          .m = floats(WEIGHTS, 3),
+                          .v = floats(WEIGHTS, 4),
+                          .g = floats(WEIGHTS, 5),
+                          .h1 = floats(BATCH * H1, 6),
+                          .h2 = floats(BATCH * H2, 7),
+                          .y = floats(BATCH, 8)};
     float *factors = floats(2 * PAIRS * 2 * SIMD_PAIR_K, 9);
     bench.rows = calloc(SCAN_ROWS, SCAN_N);
     bench.scores = calloc(SCAN_ROWS, sizeof(int32_t));

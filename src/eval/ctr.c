@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * eval/ctr: see the door. Metrics are read by people and compared with thresholds; they are no part of
- * the state, so libm and double serve.
+ * eval/ctr: see the door. Metrics are read by people and compared with thresholds; they are no part
+ * of the state, so libm and double serve.
  */
 #include "eval/ctr.h"
 
@@ -47,8 +47,7 @@ static double auc_of(struct scored *all, uint64_t count, uint64_t positives)
     return (ranks - n * (n + 1) / 2.0) / (n * (double)negatives);
 }
 
-static void calibration_of(const struct scored *all, uint64_t count,
-                           struct eval_ctr_result *result)
+static void calibration_of(const struct scored *all, uint64_t count, struct eval_ctr_result *result)
 {
     double predicted[ECE_BINS] = {0}, labels[ECE_BINS] = {0}, sum = 0;
     for (uint64_t i = 0; i < count; i++) {

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * eval/ctr: progressive validation of a click model: every example is predicted, then learnt, and the
- * predictions of a stated part of the stream are scored.
- *   log loss   predictions clipped to 1e-6 .. 1 - 1e-6
- *   AUC        by ranks, ties averaged
- *   RIG        1 - log loss / log loss of the running base rate of the labels seen so far
- *   ECE        over 20 bins of equal width; PCOC = sum of predictions / sum of labels
- *   blocks     log loss in 10 equal blocks of the scored part
- * Thread: one at a time.
+ * eval/ctr: progressive validation of a click model: every example is predicted, then learnt, and
+ * the predictions of a stated part of the stream are scored. log loss   predictions clipped to 1e-6
+ * .. 1 - 1e-6 AUC        by ranks, ties averaged RIG        1 - log loss / log loss of the running
+ * base rate of the labels seen so far ECE        over 20 bins of equal width; PCOC = sum of
+ * predictions / sum of labels blocks     log loss in 10 equal blocks of the scored part Thread: one
+ * at a time.
  */
 #ifndef EVAL_CTR_H
 #define EVAL_CTR_H
@@ -34,8 +32,8 @@ struct eval_ctr_result {
 FR_MUST_USE enum fr_status eval_ctr_score(const float *p, const uint8_t *label, uint64_t count,
                                           double prior, struct eval_ctr_result *out_result);
 
-/* Runs the stream through the model. `next` gives the next example, false at the end; what it points
- * to lives until the following call. `answered` may be NULL. */
+/* Runs the stream through the model. `next` gives the next example, false at the end; what it
+ * points to lives until the following call. `answered` may be NULL. */
 struct eval_ctr_stream {
     bool (*next)(void *context, struct model_ctr_row *out_row);
     void (*answered)(void *context, const struct model_ctr_row *row,

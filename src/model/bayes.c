@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bayes: see the door. model_bayes keeps one flat array over whole blocks of the row store: the means,
- * then the rows of the covariance, each padded with zeros to a multiple of 16 floats; model_effects
- * keeps { f32 ready, 0, m[d], v[d] } by id.
+ * bayes: see the door. model_bayes keeps one flat array over whole blocks of the row store: the
+ * means, then the rows of the covariance, each padded with zeros to a multiple of 16 floats;
+ * model_effects keeps { f32 ready, 0, m[d], v[d] } by id.
  */
 #include "model/bayes.h"
 
@@ -41,8 +41,10 @@ enum fr_status model_bayes_new(const struct model_bayes_options *options, struct
     bayes->ops = simd_ops();
     bayes->width = (options->n + 15) / 16 * 16;
     uint32_t blocks = (uint32_t)(((size_t)bayes->width * (options->n + 1) * sizeof(float) +
-                                  BASE_ROWS_BLOCK_BYTES - 1) / BASE_ROWS_BLOCK_BYTES);
-    struct base_rows_options table = {.name = options->name, .row_bytes = BASE_ROWS_BLOCK_BYTES,
+                                  BASE_ROWS_BLOCK_BYTES - 1) /
+                                 BASE_ROWS_BLOCK_BYTES);
+    struct base_rows_options table = {.name = options->name,
+                                      .row_bytes = BASE_ROWS_BLOCK_BYTES,
                                       .count_max = blocks + 2};
     enum fr_status status = base_rows_new(&table, error, &bayes->rows);
     if (status != FR_OK) {
@@ -90,9 +92,14 @@ float model_bayes_score(const struct model_bayes *bayes, const float *x)
 static float spread(const struct model_bayes *bayes, const float *x, float *s)
 {
     static const float zeros[MODEL_BAYES_N_MAX];
-    struct simd_dense product = {
-        .x = x, .w = model_bayes_weights(bayes) + bayes->width, .bias = zeros, .y = s,
-        .batch = 1, .in = bayes->options.n, .out = bayes->width, .relu = false};
+    struct simd_dense product = {.x = x,
+                                 .w = model_bayes_weights(bayes) + bayes->width,
+                                 .bias = zeros,
+                                 .y = s,
+                                 .batch = 1,
+                                 .in = bayes->options.n,
+                                 .out = bayes->width,
+                                 .relu = false};
     bayes->ops->dense(&product);
     return bayes->ops->dot(s, x, bayes->options.n);
 }
@@ -119,8 +126,14 @@ void model_bayes_learn(struct model_bayes *bayes, const float *x, struct model_b
     float scaled[MODEL_BAYES_N_MAX], unused[MODEL_BAYES_N_MAX] = {0};
     for (uint32_t i = 0; i < n; i++)
         scaled[i] = -h * gain * s[i];
-    struct simd_dense_grad shrink = {.x = scaled, .w = covariance, .dy = s, .dw = covariance,
-                                     .dbias = unused, .dx = NULL, .batch = 1, .in = n,
+    struct simd_dense_grad shrink = {.x = scaled,
+                                     .w = covariance,
+                                     .dy = s,
+                                     .dw = covariance,
+                                     .dbias = unused,
+                                     .dx = NULL,
+                                     .batch = 1,
+                                     .in = n,
                                      .out = bayes->width};
     bayes->ops->dense_grad(&shrink); /* S += scaled s' */
     for (uint32_t i = 0; i < n; i++) {
@@ -151,10 +164,10 @@ enum fr_status model_effects_new(const struct model_effects_options *options,
     effects->options = *options;
     memcpy(effects->variance, options->variance, options->d * sizeof(float));
     effects->options.variance = effects->variance;
-    struct base_rows_options table = {
-        .name = options->name,
-        .row_bytes = (HEAD + 2 * options->d) * (uint32_t)sizeof(float),
-        .count_max = options->id_max};
+    struct base_rows_options table = {.name = options->name,
+                                      .row_bytes =
+                                          (HEAD + 2 * options->d) * (uint32_t)sizeof(float),
+                                      .count_max = options->id_max};
     enum fr_status status = base_rows_new(&table, error, &effects->rows);
     if (status != FR_OK) {
         free(effects);

@@ -32,8 +32,10 @@ struct model_calibration {
 
 void model_calibration_defaults(struct model_calibration_options *out_options)
 {
-    *out_options = (struct model_calibration_options){.name = "calibration", .segment_max = 1,
-                                                      .half_life = 50000.0f, .prior = 200.0f};
+    *out_options = (struct model_calibration_options){.name = "calibration",
+                                                      .segment_max = 1,
+                                                      .half_life = 50000.0f,
+                                                      .prior = 200.0f};
 }
 
 enum fr_status model_calibration_new(const struct model_calibration_options *options,
@@ -46,7 +48,8 @@ enum fr_status model_calibration_new(const struct model_calibration_options *opt
         return base_fail(error, FR_MEMORY, "model", "no memory for %s", options->name);
     calibration->options = *options;
     calibration->keep = base_exp2f(-(float)MODEL_CALIBRATION_PERIOD / options->half_life);
-    struct base_rows_options table = {.name = options->name, .row_bytes = sizeof(struct row),
+    struct base_rows_options table = {.name = options->name,
+                                      .row_bytes = sizeof(struct row),
                                       .count_max = options->segment_max + 2};
     enum fr_status status = base_rows_new(&table, error, &calibration->rows);
     if (status != FR_OK) {
@@ -113,8 +116,8 @@ static void pool(const struct model_calibration *calibration, struct row *row)
         labels[count] = bin->label - bin->predicted + bin->weight * middle + prior * middle;
         weights[count] = bin->weight + prior + 1e-6f;
         first[count++] = b;
-        while (count > 1 && labels[count - 1] * weights[count - 2] <
-                                labels[count - 2] * weights[count - 1]) {
+        while (count > 1 &&
+               labels[count - 1] * weights[count - 2] < labels[count - 2] * weights[count - 1]) {
             labels[count - 2] += labels[count - 1];
             weights[count - 2] += weights[count - 1];
             count--;

@@ -14,12 +14,20 @@
 
 /* The blend's inputs after the dense features. */
 enum blended {
-    BLEND_BASE, BLEND_USER, BLEND_ITEM, BLEND_USER_SURE, BLEND_ITEM_SURE, BLEND_FTRL,
-    BLEND_FTRL_SURE, BLEND_FFM, BLEND_FFM_SURE, BLEND_COUNT
+    BLEND_BASE,
+    BLEND_USER,
+    BLEND_ITEM,
+    BLEND_USER_SURE,
+    BLEND_ITEM_SURE,
+    BLEND_FTRL,
+    BLEND_FTRL_SURE,
+    BLEND_FFM,
+    BLEND_FFM_SURE,
+    BLEND_COUNT
 };
 static const char *const blend_names[BLEND_COUNT] = {
-    "base", "user_effect", "item_effect", "user_effect_sure", "item_effect_sure", "ftrl",
-    "ftrl_known_user", "ffm", "ffm_known_user",
+    "base", "user_effect",     "item_effect", "user_effect_sure", "item_effect_sure",
+    "ftrl", "ftrl_known_user", "ffm",         "ffm_known_user",
 };
 
 struct model_ctr {
@@ -44,13 +52,26 @@ struct pass {
 void model_ctr_defaults(struct model_ctr_options *out_options)
 {
     *out_options = (struct model_ctr_options){
-        .features = {.id_max = 1u << 20, .main_max = 1u << 17, .admit_after = 1,
-                     .expire_s = 90 * 86400, .memory = 0.0f, .repeats = false},
-        .ftrl_alpha = 0.2f, .ftrl_l2 = 3.0f,
-        .ffm_rate = 0.2f, .ffm_lambda = 2e-5f, .ffm_normalise = false,
-        .base_drift = 1e-6f, .blend_drift = 0.0f,
-        .effect_variance = 0.1f, .effect_bias_variance = 0.05f,
-        .ffm = true, .effects = true, .ftrl = true, .blend = true, .seed = 1,
+        .features = {.id_max = 1u << 20,
+                     .main_max = 1u << 17,
+                     .admit_after = 1,
+                     .expire_s = 90 * 86400,
+                     .memory = 0.0f,
+                     .repeats = false},
+        .ftrl_alpha = 0.2f,
+        .ftrl_l2 = 3.0f,
+        .ffm_rate = 0.2f,
+        .ffm_lambda = 2e-5f,
+        .ffm_normalise = false,
+        .base_drift = 1e-6f,
+        .blend_drift = 0.0f,
+        .effect_variance = 0.1f,
+        .effect_bias_variance = 0.05f,
+        .ffm = true,
+        .effects = true,
+        .ftrl = true,
+        .blend = true,
+        .seed = 1,
     };
 }
 
@@ -62,7 +83,8 @@ static enum fr_status open_effects(struct model_ctr *ctr, struct fr_error *error
     variance[0] = ctr->options.effect_bias_variance;
     struct model_effects_options options = {.name = "ctr_user_effects",
                                             .id_max = ctr->options.features.main_max,
-                                            .d = MODEL_CTR_DESCRIPTOR, .variance = variance};
+                                            .d = MODEL_CTR_DESCRIPTOR,
+                                            .variance = variance};
     FR_TRY(model_effects_new(&options, error, &ctr->user));
     options.name = "ctr_item_effects";
     return model_effects_new(&options, error, &ctr->item);
@@ -72,11 +94,15 @@ static enum fr_status open_linear(struct model_ctr *ctr, struct fr_error *error)
 {
     float initial[MODEL_CTR_DENSE_MAX + BLEND_COUNT] = {0};
     initial[ctr->dense + BLEND_BASE] = 0.6f;
-    struct model_bayes_options options = {.name = "ctr_base", .n = ctr->dense, .variance = 0.5f,
+    struct model_bayes_options options = {.name = "ctr_base",
+                                          .n = ctr->dense,
+                                          .variance = 0.5f,
                                           .drift = ctr->options.base_drift};
     FR_TRY(model_bayes_new(&options, error, &ctr->base));
-    options = (struct model_bayes_options){.name = "ctr_blend", .n = ctr->dense + BLEND_COUNT,
-                                           .variance = 0.1f, .drift = ctr->options.blend_drift,
+    options = (struct model_bayes_options){.name = "ctr_blend",
+                                           .n = ctr->dense + BLEND_COUNT,
+                                           .variance = 0.1f,
+                                           .drift = ctr->options.blend_drift,
                                            .initial = initial};
     return model_bayes_new(&options, error, &ctr->blend);
 }
@@ -200,10 +226,10 @@ static void score_parts(struct model_ctr *ctr, struct pass *pass)
     memset(answer, 0, sizeof(*answer));
     answer->base = model_bayes_score(ctr->base, example->dense);
     if (ctr->options.effects) {
-        answer->user_effect = model_effects_score(ctr->user, example->main[0].id,
-                                                  example->of_item, &user_variance);
-        answer->item_effect = model_effects_score(ctr->item, example->main[1].id,
-                                                  example->of_user, &item_variance);
+        answer->user_effect =
+            model_effects_score(ctr->user, example->main[0].id, example->of_item, &user_variance);
+        answer->item_effect =
+            model_effects_score(ctr->item, example->main[1].id, example->of_user, &item_variance);
     }
     if (ctr->options.ftrl)
         answer->ftrl = model_ftrl_score(ctr->ftrl, example->sparse, example->sparse_count);
@@ -222,9 +248,8 @@ static void score_parts(struct model_ctr *ctr, struct pass *pass)
     x[BLEND_FTRL_SURE] = answer->ftrl * sure;
     x[BLEND_FFM] = answer->ffm;
     x[BLEND_FFM_SURE] = answer->ffm * sure;
-    answer->blend = ctr->options.blend
-                        ? model_bayes_score(ctr->blend, pass->blended)
-                        : answer->base + answer->user_effect + answer->item_effect;
+    answer->blend = ctr->options.blend ? model_bayes_score(ctr->blend, pass->blended)
+                                       : answer->base + answer->user_effect + answer->item_effect;
     answer->probability =
         base_sigmoidf(model_calibration_apply(ctr->calibration, 0, answer->blend));
 }
@@ -298,14 +323,15 @@ uint32_t model_ctr_explain(struct model_ctr *ctr, const struct model_ctr_row *ro
     const float *weights = model_bayes_weights(ctr->blend);
     uint32_t count = 0;
     for (uint32_t i = 0; i < ctr->dense + BLEND_COUNT; i++) {
-        struct model_ctr_part part = {
-            .name = i < ctr->dense ? model_features_dense_name(ctr->features, i)
-                                   : blend_names[i - ctr->dense],
-            .value = pass.blended[i], .weight = weights[i],
-            .contribution = pass.blended[i] * weights[i]};
+        struct model_ctr_part part = {.name = i < ctr->dense
+                                                  ? model_features_dense_name(ctr->features, i)
+                                                  : blend_names[i - ctr->dense],
+                                      .value = pass.blended[i],
+                                      .weight = weights[i],
+                                      .contribution = pass.blended[i] * weights[i]};
         uint32_t at = count;
-        while (at > 0 && __builtin_fabsf(out_parts[at - 1].contribution) <
-                             __builtin_fabsf(part.contribution))
+        while (at > 0 &&
+               __builtin_fabsf(out_parts[at - 1].contribution) < __builtin_fabsf(part.contribution))
             at--;
         if (at >= max)
             continue;

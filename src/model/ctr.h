@@ -3,14 +3,13 @@
  * ctr: the click model: the probability that this user likes (clicks, buys) this item here and now,
  * learnt online from labelled examples. Its parts, in the order of one pass:
  *   base      Bayesian logistic regression on the dense features (full covariance)
- *   effects   of the user over what the item is like, of the item over what the user is like, beyond
- *             the base (random effects, diagonal covariance)
- *   ftrl      logistic regression on all sparse features and crosses
- *   ffm       field-aware factors of user, item and facets, on what base and effects leave over
- *   blend     Bayesian logistic regression on the dense features and the logits of all parts
- *   calibration  decayed bins
- * Each part learns from its own error (the factors from that of base + effects + factors); the blend learns what each is worth where. Every part predicts
- * before it learns, so what the blend sees is honest.
+ *   effects   of the user over what the item is like, of the item over what the user is like,
+ * beyond the base (random effects, diagonal covariance) ftrl      logistic regression on all sparse
+ * features and crosses ffm       field-aware factors of user, item and facets, on what base and
+ * effects leave over blend     Bayesian logistic regression on the dense features and the logits of
+ * all parts calibration  decayed bins Each part learns from its own error (the factors from that of
+ * base + effects + factors); the blend learns what each is worth where. Every part predicts before
+ * it learns, so what the blend sees is honest.
  *
  * Thread: model_ctr_score() any; the rest the writer. Cost: see docs and bench/bench_ctr.c.
  */
@@ -30,9 +29,9 @@ struct model_ctr_options {
     float ffm_rate, ffm_lambda;
     float base_drift, blend_drift;
     float effect_variance, effect_bias_variance; /* of the descriptors' weights before any data */
-    bool ffm_normalise;      /* libffm's instance-wise normalisation */
-    bool ffm, effects, ftrl; /* parts in use; the base and the blend always */
-    bool blend;              /* false: the base and the effects alone answer */
+    bool ffm_normalise;                          /* libffm's instance-wise normalisation */
+    bool ffm, effects, ftrl;                     /* parts in use; the base and the blend always */
+    bool blend;                                  /* false: the base and the effects alone answer */
     uint64_t seed;
 };
 
@@ -70,7 +69,6 @@ struct model_ctr_part {
 uint32_t model_ctr_explain(struct model_ctr *ctr, const struct model_ctr_row *row,
                            struct model_ctr_part *out_parts, uint32_t max,
                            struct model_ctr_answer *out_answer);
-void model_ctr_calibration(const struct model_ctr *ctr,
-                           struct model_calibration_stats *out_stats);
+void model_ctr_calibration(const struct model_ctr *ctr, struct model_calibration_stats *out_stats);
 
 #endif

@@ -17,8 +17,17 @@ enum { SESSION_S = 1800, NAME_BYTES = 48 };
 enum { SPARSE_BIAS, SPARSE_USER, SPARSE_ITEM, SPARSE_FACETS }; /* places in the sparse list */
 
 /* Salts of the keys: what is crossed with what. */
-enum salt { SALT_BIAS = 1, SALT_USER, SALT_ITEM, SALT_FACET, SALT_USER_FACET, SALT_ITEM_FACET,
-            SALT_FACET_FACET, SALT_PAIR, SALT_POPULARITY };
+enum salt {
+    SALT_BIAS = 1,
+    SALT_USER,
+    SALT_ITEM,
+    SALT_FACET,
+    SALT_USER_FACET,
+    SALT_ITEM_FACET,
+    SALT_FACET_FACET,
+    SALT_PAIR,
+    SALT_POPULARITY
+};
 
 struct counter {
     float n, label, residual;
@@ -28,16 +37,31 @@ struct counter {
 
 /* Dense features before the groups. */
 enum dense {
-    DENSE_ONE, DENSE_USER_ODDS, DENSE_ITEM_ODDS, DENSE_USER_5, DENSE_ITEM_5, DENSE_USER_20,
-    DENSE_ITEM_20, DENSE_RECENT_1, DENSE_RECENT_3, DENSE_RECENT_7, DENSE_USER_COUNT,
-    DENSE_ITEM_COUNT, DENSE_GAP, DENSE_SAME_SECOND, DENSE_SESSION, DENSE_ITEM_NEW, DENSE_USER_SURE,
-    DENSE_ITEM_SURE, DENSE_FIXED
+    DENSE_ONE,
+    DENSE_USER_ODDS,
+    DENSE_ITEM_ODDS,
+    DENSE_USER_5,
+    DENSE_ITEM_5,
+    DENSE_USER_20,
+    DENSE_ITEM_20,
+    DENSE_RECENT_1,
+    DENSE_RECENT_3,
+    DENSE_RECENT_7,
+    DENSE_USER_COUNT,
+    DENSE_ITEM_COUNT,
+    DENSE_GAP,
+    DENSE_SAME_SECOND,
+    DENSE_SESSION,
+    DENSE_ITEM_NEW,
+    DENSE_USER_SURE,
+    DENSE_ITEM_SURE,
+    DENSE_FIXED
 };
 static const char *const dense_names[DENSE_FIXED] = {
-    "constant", "user_odds", "item_odds", "user_residual_5", "item_residual_5",
-    "user_residual_20", "item_residual_20", "user_recent_1", "user_recent_3", "user_recent_7",
-    "user_count", "item_count", "user_gap", "same_second", "session_rank", "item_new",
-    "user_sure", "item_sure",
+    "constant",         "user_odds",        "item_odds",     "user_residual_5", "item_residual_5",
+    "user_residual_20", "item_residual_20", "user_recent_1", "user_recent_3",   "user_recent_7",
+    "user_count",       "item_count",       "user_gap",      "same_second",     "session_rank",
+    "item_new",         "user_sure",        "item_sure",
 };
 
 struct model_features {
@@ -116,11 +140,14 @@ enum fr_status model_features_new(const struct model_features_options *options,
     memcpy(features->kinds, options->kinds, options->kind_count * sizeof(*options->kinds));
     features->options.kinds = features->kinds;
     lay_out(features);
-    struct model_ids_options large = {.name = "ctr_ids", .id_max = options->id_max,
+    struct model_ids_options large = {.name = "ctr_ids",
+                                      .id_max = options->id_max,
                                       .admit_after = options->admit_after,
                                       .expire_s = options->expire_s};
-    struct model_ids_options small = {.name = "ctr_main", .id_max = options->main_max,
-                                      .admit_after = 1, .expire_s = options->expire_s};
+    struct model_ids_options small = {.name = "ctr_main",
+                                      .id_max = options->main_max,
+                                      .admit_after = 1,
+                                      .expire_s = options->expire_s};
     struct base_rows_options counters = {.name = "ctr_counters",
                                          .row_bytes = sizeof(struct counter),
                                          .count_max = options->id_max};
@@ -284,8 +311,7 @@ static void add_crosses(struct builder *builder)
     uint32_t fresh = is_fresh(builder->out, SPARSE_ITEM);
     uint32_t popularity = fresh ? 0 : class_of(counter_of(builder, SPARSE_ITEM)->n);
     if (features->popularity)
-        add_sparse(builder, key_of(SALT_POPULARITY, row->user, popularity),
-                   features->popularity);
+        add_sparse(builder, key_of(SALT_POPULARITY, row->user, popularity), features->popularity);
 }
 
 static float odds(float p)
@@ -383,7 +409,8 @@ static void describe(const struct builder *builder, enum model_ctr_side side, fl
     }
 }
 
-/* During a build of the writer the fresh ids hold another key's counters, or none: not yet reset. */
+/* During a build of the writer the fresh ids hold another key's counters, or none: not yet reset.
+ */
 static void reset_fresh(struct builder *builder)
 {
     struct model_example *out = builder->out;

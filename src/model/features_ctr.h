@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * features_ctr: one function from (user, item, context, moment) to the features of the click models,
- * for serving and for learning alike. What it must remember for that (counters, ages, last times) is
- * part of the state.
+ * features_ctr: one function from (user, item, context, moment) to the features of the click
+ * models, for serving and for learning alike. What it must remember for that (counters, ages, last
+ * times) is part of the state.
  *
- * Sparse: a constant, the user, the item, every facet (an attribute value: genre, city, hour ...), and
- * crosses: user x item facet, item x user facet, user facet x item facet, user and item x context
- * facet, and user x item where things repeat. Each is a 64-bit key, interned by model/ids.h.
+ * Sparse: a constant, the user, the item, every facet (an attribute value: genre, city, hour ...),
+ * and crosses: user x item facet, item x user facet, user facet x item facet, user and item x
+ * context facet, and user x item where things repeat. Each is a 64-bit key, interned by
+ * model/ids.h.
  *
  * Dense: from a counter kept with every interned feature, { n, sum of labels, sum of residuals }:
  *   log-odds of the user and of the item against the whole, shrunk by 5 examples; their residuals
@@ -43,8 +44,8 @@ enum model_ctr_side { MODEL_CTR_USER, MODEL_CTR_ITEM, MODEL_CTR_CONTEXT };
 struct model_ctr_kind {
     const char *name; /* static */
     enum model_ctr_side side;
-    bool crossed;     /* with the other side (a context facet: with user and item) */
-    bool numeric;     /* `number` of the facet says something: centred, about -1 .. 1 */
+    bool crossed; /* with the other side (a context facet: with user and item) */
+    bool numeric; /* `number` of the facet says something: centred, about -1 .. 1 */
 };
 
 struct model_ctr_facet {
@@ -70,10 +71,10 @@ struct model_features_options {
     uint32_t main_max;    /* users, items and facets kept for the factors and the effects */
     uint32_t admit_after; /* of crosses; users, items and facets are admitted at once */
     uint32_t expire_s;
-    float memory;         /* examples after which a counter halves; 0 = never */
-    bool repeats;         /* the cross user x item */
-    bool descriptors;     /* of_item and of_user are asked for */
-    bool dense_only;      /* facets by themselves are left out: for models without FTRL and factors */
+    float memory;     /* examples after which a counter halves; 0 = never */
+    bool repeats;     /* the cross user x item */
+    bool descriptors; /* of_item and of_user are asked for */
+    bool dense_only;  /* facets by themselves are left out: for models without FTRL and factors */
 };
 
 struct model_features;
@@ -83,6 +84,7 @@ FR_MUST_USE enum fr_status model_features_new(const struct model_features_option
                                               struct model_features **out_features);
 void model_features_free(struct model_features *features);
 enum { MODEL_FEATURES_TABLES = 3 };
+/* The tables, to be saved and hashed. */
 void model_features_tables(struct model_features *features,
                            struct base_rows *out[MODEL_FEATURES_TABLES]);
 
@@ -109,6 +111,7 @@ void model_features_build(struct model_features *features, const struct model_ct
 void model_features_learn(struct model_features *features, const struct model_ctr_row *row,
                           const struct model_example *example);
 
+/* How many dense features there are, and each one's name; how many fields `main` has. */
 uint32_t model_features_dense_count(const struct model_features *features);
 const char *model_features_dense_name(const struct model_features *features, uint32_t i);
 uint32_t model_features_field_count(const struct model_features *features); /* of main */

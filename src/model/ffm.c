@@ -13,8 +13,8 @@
 #include <stdlib.h>
 
 enum {
-    HEAD = 2,                    /* w, s */
-    VECTOR = 2 * SIMD_PAIR_K,    /* v, s of one field */
+    HEAD = 2,                 /* w, s */
+    VECTOR = 2 * SIMD_PAIR_K, /* v, s of one field */
     PAIRS_MAX = MODEL_FFM_NNZ_MAX * (MODEL_FFM_NNZ_MAX - 1) / 2,
 };
 
@@ -34,10 +34,16 @@ struct gathered {
 
 void model_ffm_defaults(struct model_ffm_options *out_options)
 {
-    *out_options = (struct model_ffm_options){.name = "ffm", .id_max = 1u << 18, .fields = 9,
-                                              .rate = 0.2f, .lambda = 2e-5f, .init = 0.3f,
-                                              .linear_rate = 0.1f, .normalise = true,
-                                              .same_field = true, .seed = 1};
+    *out_options = (struct model_ffm_options){.name = "ffm",
+                                              .id_max = 1u << 18,
+                                              .fields = 9,
+                                              .rate = 0.2f,
+                                              .lambda = 2e-5f,
+                                              .init = 0.3f,
+                                              .linear_rate = 0.1f,
+                                              .normalise = true,
+                                              .same_field = true,
+                                              .seed = 1};
 }
 
 enum fr_status model_ffm_new(const struct model_ffm_options *options, struct fr_error *error,
@@ -49,10 +55,10 @@ enum fr_status model_ffm_new(const struct model_ffm_options *options, struct fr_
         return base_fail(error, FR_MEMORY, "model", "no memory for %s", options->name);
     ffm->options = *options;
     ffm->ops = simd_ops();
-    struct base_rows_options table = {
-        .name = options->name,
-        .row_bytes = (uint32_t)((HEAD + options->fields * VECTOR) * sizeof(float)),
-        .count_max = options->id_max};
+    struct base_rows_options table = {.name = options->name,
+                                      .row_bytes = (uint32_t)((HEAD + options->fields * VECTOR) *
+                                                              sizeof(float)),
+                                      .count_max = options->id_max};
     enum fr_status status = base_rows_new(&table, error, &ffm->rows);
     if (status != FR_OK) {
         free(ffm);
@@ -178,6 +184,7 @@ void model_ffm_step(struct model_ffm *ffm, const struct model_sparse *features, 
     }
     gather_pairs(ffm, &gathered);
     ffm->ops->pairs_step(gathered.pairs, gathered.pair_count,
-                         (struct simd_pair_step){.kappa = kappa, .rate = ffm->options.rate,
+                         (struct simd_pair_step){.kappa = kappa,
+                                                 .rate = ffm->options.rate,
                                                  .l2 = ffm->options.lambda});
 }

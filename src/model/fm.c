@@ -23,8 +23,12 @@ struct model_fm {
 
 void model_fm_defaults(struct model_fm_options *out_options)
 {
-    *out_options = (struct model_fm_options){.name = "fm", .id_max = 1u << 18, .rate = 0.1f,
-                                             .linear_rate = 0.1f, .lambda = 1e-4f, .init = 0.05f,
+    *out_options = (struct model_fm_options){.name = "fm",
+                                             .id_max = 1u << 18,
+                                             .rate = 0.1f,
+                                             .linear_rate = 0.1f,
+                                             .lambda = 1e-4f,
+                                             .init = 0.05f,
                                              .seed = 1};
 }
 
@@ -35,7 +39,8 @@ enum fr_status model_fm_new(const struct model_fm_options *options, struct fr_er
     if (!fm)
         return base_fail(error, FR_MEMORY, "model", "no memory for %s", options->name);
     fm->options = *options;
-    struct base_rows_options table = {.name = options->name, .row_bytes = sizeof(struct row),
+    struct base_rows_options table = {.name = options->name,
+                                      .row_bytes = sizeof(struct row),
                                       .count_max = options->id_max};
     enum fr_status status = base_rows_new(&table, error, &fm->rows);
     if (status != FR_OK) {

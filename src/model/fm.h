@@ -6,8 +6,8 @@
  * Gradients get lambda * parameter added; AdaGrad sums start at 1. No bias: give a feature of
  * value 1 that is always there.
  *
- * Row by id: { f32 w, s, v[16], s[16] }; v normal-like (sum of uniforms) times init, by (seed, key).
- * Cost: nnz * 16. Thread: the writer.
+ * Row by id: { f32 w, s, v[16], s[16] }; v normal-like (sum of uniforms) times init, by (seed,
+ * key). Cost: nnz * 16. Thread: the writer.
  */
 #ifndef MODEL_FM_H
 #define MODEL_FM_H
@@ -31,8 +31,11 @@ void model_fm_defaults(struct model_fm_options *out_options);
 FR_MUST_USE enum fr_status model_fm_new(const struct model_fm_options *options,
                                         struct fr_error *error, struct model_fm **out_fm);
 void model_fm_free(struct model_fm *fm);
+/* The table, to be saved and hashed. */
 struct base_rows *model_fm_table(struct model_fm *fm);
+/* Gives the row of an id just handed out its first weights, drawn by `key`. */
 void model_fm_reset(struct model_fm *fm, uint32_t id, uint64_t key);
+/* The logit; features without a row contribute nothing. */
 float model_fm_score(const struct model_fm *fm, const struct model_sparse *features,
                      uint32_t count);
 /* gradient = weight * (p - y). */

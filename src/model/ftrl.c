@@ -21,8 +21,12 @@ struct model_ftrl {
 
 void model_ftrl_defaults(struct model_ftrl_options *out_options)
 {
-    *out_options = (struct model_ftrl_options){.name = "ftrl", .id_max = 1u << 20, .alpha = 0.2f,
-                                               .beta = 1.0f, .l1 = 0.0f, .l2 = 3.0f};
+    *out_options = (struct model_ftrl_options){.name = "ftrl",
+                                               .id_max = 1u << 20,
+                                               .alpha = 0.2f,
+                                               .beta = 1.0f,
+                                               .l1 = 0.0f,
+                                               .l2 = 3.0f};
 }
 
 enum fr_status model_ftrl_new(const struct model_ftrl_options *options, struct fr_error *error,
@@ -34,7 +38,8 @@ enum fr_status model_ftrl_new(const struct model_ftrl_options *options, struct f
         return base_fail(error, FR_MEMORY, "model", "no memory for %s", options->name);
     ftrl->options = *options;
     ftrl->alpha_inverse = 1.0f / options->alpha;
-    struct base_rows_options table = {.name = options->name, .row_bytes = sizeof(struct row),
+    struct base_rows_options table = {.name = options->name,
+                                      .row_bytes = sizeof(struct row),
                                       .count_max = options->id_max};
     enum fr_status status = base_rows_new(&table, error, &ftrl->rows);
     if (status != FR_OK) {
@@ -84,8 +89,8 @@ static void step_row(const struct model_ftrl *ftrl, struct row *row, float g)
     float shrunk = z > options->l1 ? z - options->l1 : z < -options->l1 ? z + options->l1 : 0.0f;
     row->z = z;
     row->n = n;
-    model_word_store(&row->w, -shrunk / ((options->beta + root) * ftrl->alpha_inverse +
-                                         options->l2));
+    model_word_store(&row->w,
+                     -shrunk / ((options->beta + root) * ftrl->alpha_inverse + options->l2));
 }
 
 void model_ftrl_step(struct model_ftrl *ftrl, const struct model_sparse *features, uint32_t count,

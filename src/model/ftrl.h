@@ -15,8 +15,8 @@
 #include "base/base.h"
 #include "base/rows.h"
 
-/* A feature of one example: the row of its key (model/ids.h; 0 = not admitted, contributes nothing),
- * its field for the field-aware learner, its value. */
+/* A feature of one example: the row of its key (model/ids.h; 0 = not admitted, contributes
+ * nothing), its field for the field-aware learner, its value. */
 struct model_sparse {
     uint32_t id;
     uint32_t field;
@@ -26,7 +26,7 @@ struct model_sparse {
 struct model_ftrl;
 
 struct model_ftrl_options {
-    const char *name;       /* of the table; static */
+    const char *name; /* of the table; static */
     uint32_t id_max;
     float alpha, beta, l1, l2;
 };

@@ -32,6 +32,7 @@ struct model_ids_options {
 FR_MUST_USE enum fr_status model_ids_new(const struct model_ids_options *options,
                                          struct fr_error *error, struct model_ids **out_ids);
 void model_ids_free(struct model_ids *ids);
+/* The table, to be saved and hashed. */
 struct base_rows *model_ids_table(struct model_ids *ids);
 
 /* Asks for the key's set ahead of its use. */
@@ -43,12 +44,13 @@ uint32_t model_ids_find(const struct model_ids *ids, uint64_t key);
 uint32_t model_ids_intern(struct model_ids *ids, uint64_t key, uint32_t now_s, bool *out_fresh);
 
 struct model_ids_stats {
-    uint32_t used;             /* ids handed out */
+    uint32_t used;              /* ids handed out */
     uint64_t replaced, refused; /* expired keys replaced; keys turned away by a full set or table */
 };
 void model_ids_stats_get(const struct model_ids *ids, struct model_ids_stats *out_stats);
 
-/* A learner's table by id: makes sure that row `id` exists; false when the table is full. Writer. */
+/* A learner's table by id: makes sure that row `id` exists; false when the table is full. Writer.
+ */
 bool model_rows_reach(struct base_rows *rows, uint32_t id);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * mlp: state and learning; see the door. Meta words of the weights table: [0] steps, [1] beta1^t and
- * [2] beta2^t as doubles, [3] the last loss as a float, [4] resets. Of the waiting table: [0] how many
- * wait, [1] the span of time they belong to.
+ * mlp: state and learning; see the door. Meta words of the weights table: [0] steps, [1] beta1^t
+ * and [2] beta2^t as doubles, [3] the last loss as a float, [4] resets. Of the waiting table: [0]
+ * how many wait, [1] the span of time they belong to.
  */
 #include "model/mlp_priv.h"
 
@@ -26,8 +26,15 @@ struct waiting {
 void model_mlp_defaults(struct model_mlp_options *out_options)
 {
     *out_options = (struct model_mlp_options){
-        .layers = 3, .width = {128, 64, 1}, .rate = 1e-3f, .beta1 = 0.9f, .beta2 = 0.999f,
-        .epsilon = 1e-7f, .embedding_rate = 0.05f, .batch_count = 32, .seed = 1,
+        .layers = 3,
+        .width = {128, 64, 1},
+        .rate = 1e-3f,
+        .beta1 = 0.9f,
+        .beta2 = 0.999f,
+        .epsilon = 1e-7f,
+        .embedding_rate = 0.05f,
+        .batch_count = 32,
+        .seed = 1,
     };
 }
 
@@ -50,7 +57,8 @@ static enum fr_status open_flat(const struct model_mlp *mlp, const char *name,
                                 struct fr_error *error, struct base_rows **out_rows)
 {
     uint32_t blocks = (mlp->shape.weight_count + FLOATS_A_BLOCK - 1) / FLOATS_A_BLOCK;
-    struct base_rows_options table = {.name = name, .row_bytes = BASE_ROWS_BLOCK_BYTES,
+    struct base_rows_options table = {.name = name,
+                                      .row_bytes = BASE_ROWS_BLOCK_BYTES,
                                       .count_max = blocks + 2};
     struct base_rows *rows;
     FR_TRY(base_rows_new(&table, error, &rows));
@@ -75,8 +83,8 @@ static enum fr_status open_tables(struct model_mlp *mlp, struct fr_error *error)
     FR_TRY(open_flat(mlp, "mlp_weights", error, &mlp->weights));
     FR_TRY(open_flat(mlp, "mlp_first", error, &mlp->first));
     FR_TRY(open_flat(mlp, "mlp_second", error, &mlp->second));
-    size_t bytes = sizeof(struct waiting) + options->slots * sizeof(uint32_t) +
-                   options->dense * sizeof(float);
+    size_t bytes =
+        sizeof(struct waiting) + options->slots * sizeof(uint32_t) + options->dense * sizeof(float);
     struct base_rows_options waiting = {.name = "mlp_waiting",
                                         .row_bytes = (uint32_t)((bytes + 7) / 8 * 8),
                                         .count_max = options->batch_count + 2};
@@ -227,7 +235,8 @@ static void gather_waiting(const struct model_mlp *mlp, uint32_t count)
         const struct waiting *waiting = base_rows_at(mlp->waiting, i + 1);
         const uint32_t *ids = ids_of(waiting);
         struct model_mlp_input input = {.dense = (const float *)(ids + options->slots),
-                                        .ids = ids, .count = 1};
+                                        .ids = ids,
+                                        .count = 1};
         model__mlp_gather(mlp, input, mlp->scratch.x + (size_t)i * mlp->shape.inputs);
     }
 }
@@ -273,8 +282,14 @@ static void forward_dropout(const struct model_mlp *mlp, const float *weights, u
     for (uint32_t l = 0; l < mlp->shape.options.layers; l++) {
         const struct model__mlp_layer *layer = &mlp->shape.layer[l];
         bool hidden = l + 1 < mlp->shape.options.layers;
-        struct simd_dense dense = {x, weights + layer->kernel, weights + layer->bias,
-                                   mlp->scratch.a[l], count, layer->in, layer->out, hidden};
+        struct simd_dense dense = {x,
+                                   weights + layer->kernel,
+                                   weights + layer->bias,
+                                   mlp->scratch.a[l],
+                                   count,
+                                   layer->in,
+                                   layer->out,
+                                   hidden};
         mlp->ops->dense(&dense);
         if (hidden)
             drop_out(mlp, l, count);
@@ -290,16 +305,20 @@ static void backward(struct model_mlp *mlp, const float *weights, uint32_t count
     memset(scratch->gradient, 0, mlp->shape.weight_count * sizeof(float));
     for (uint32_t l = mlp->shape.options.layers; l-- > 0;) {
         const struct model__mlp_layer *layer = &mlp->shape.layer[l];
-        struct simd_dense_grad grad = {
-            .x = l ? scratch->a[l - 1] : scratch->x, .w = weights + layer->kernel,
-            .dy = scratch->da[l], .dw = scratch->gradient + layer->kernel,
-            .dbias = scratch->gradient + layer->bias,
-            .dx = l ? scratch->da[l - 1] : mlp->embeddings ? scratch->dx : NULL,
-            .batch = count, .in = layer->in, .out = layer->out};
+        struct simd_dense_grad grad = {.x = l ? scratch->a[l - 1] : scratch->x,
+                                       .w = weights + layer->kernel,
+                                       .dy = scratch->da[l],
+                                       .dw = scratch->gradient + layer->kernel,
+                                       .dbias = scratch->gradient + layer->bias,
+                                       .dx = l                 ? scratch->da[l - 1]
+                                             : mlp->embeddings ? scratch->dx
+                                                               : NULL,
+                                       .batch = count,
+                                       .in = layer->in,
+                                       .out = layer->out};
         mlp->ops->dense_grad(&grad);
         for (uint32_t i = 0; l && i < count * layer->in; i++)
-            scratch->da[l - 1][i] =
-                scratch->a[l - 1][i] > 0 ? scratch->da[l - 1][i] * scale : 0.0f;
+            scratch->da[l - 1][i] = scratch->a[l - 1][i] > 0 ? scratch->da[l - 1][i] * scale : 0.0f;
     }
 }
 
@@ -331,10 +350,12 @@ static void step_weights(struct model_mlp *mlp, float scale)
     put_double(mlp->weights, META_BETA2, beta2);
     float *w = write_flat(mlp->weights), *m = write_flat(mlp->first);
     float *v = write_flat(mlp->second);
-    struct simd_adam adam = {
-        .rate = (float)((double)options->rate * __builtin_sqrt(1.0 - beta2) / (1.0 - beta1)),
-        .beta1 = options->beta1, .beta2 = options->beta2, .epsilon = options->epsilon,
-        .g_scale = scale};
+    struct simd_adam adam = {.rate = (float)((double)options->rate * __builtin_sqrt(1.0 - beta2) /
+                                             (1.0 - beta1)),
+                             .beta1 = options->beta1,
+                             .beta2 = options->beta2,
+                             .epsilon = options->epsilon,
+                             .g_scale = scale};
     for (uint32_t l = 0; l < options->layers; l++) {
         const struct model__mlp_layer *layer = &mlp->shape.layer[l];
         const uint32_t at[2] = {layer->kernel, layer->bias};

@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * mlp: the neural ranker. Dense layers (128, 64, 1 by default), ReLU between, a sigmoid at the end,
- * over dense inputs and the embeddings of a few ids; log loss; Adam (Kingma and Ba 2015; defaults of
- * Keras: rate .001, beta .9 and .999, epsilon 1e-7), embeddings by AdaGrad.
+ * over dense inputs and the embeddings of a few ids; log loss; Adam (Kingma and Ba 2015; defaults
+ * of Keras: rate .001, beta .9 and .999, epsilon 1e-7), embeddings by AdaGrad.
  *
  *   loss of a batch = 1/n * sum of weight_i * logloss_i;  + l2 * |kernel|^2 / 2 for each kernel
- *   gradient clipped to global norm `clip`; inverted dropout on the hidden layers, its masks a function
- *   of (seed, step, place); kernels Glorot uniform, biases 0, embeddings uniform +- .05, by key.
+ *   gradient clipped to global norm `clip`; inverted dropout on the hidden layers, its masks a
+ * function of (seed, step, place); kernels Glorot uniform, biases 0, embeddings uniform +- .05, by
+ * key.
  *
- * Examples wait until `batch_count` are there or, with batch_s > 0, until the event time enters the next
- * span of batch_s seconds; then one step is taken. What waits is part of the state.
+ * Examples wait until `batch_count` are there or, with batch_s > 0, until the event time enters the
+ * next span of batch_s seconds; then one step is taken. What waits is part of the state.
  *
  * State: weights, first and second moments in whole blocks of the row store (contiguous: MLP1); the
- * waiting examples; the embeddings { v[dim], s[dim] } by id. Step count and powers of beta in the meta
- * words.
- * Readers use a published copy (model_mlp_publish, acquire, drop): at most MODEL_MLP_VIEWS of them.
+ * waiting examples; the embeddings { v[dim], s[dim] } by id. Step count and powers of beta in the
+ * meta words. Readers use a published copy (model_mlp_publish, acquire, drop): at most
+ * MODEL_MLP_VIEWS of them.
  *
  * Cost: forward 2 * weights flops an example, a step three times that and the Adam pass.
- * Thread: acquire, drop, view_score any; the rest the writer (or the deferred learner that owns it).
+ * Thread: acquire, drop, view_score any; the rest the writer (or the deferred learner that owns
+ * it).
  */
 #ifndef MODEL_MLP_H
 #define MODEL_MLP_H
@@ -38,10 +40,10 @@ struct model_mlp;
 struct model_mlp_view;
 
 struct model_mlp_options {
-    uint32_t dense;       /* numbers of an example */
-    uint32_t slots, dim;  /* ids of an example, numbers of an embedding */
-    uint32_t id_max;      /* embedding rows; 0 with slots 0 */
-    uint32_t layers;      /* the last has width 1 */
+    uint32_t dense;      /* numbers of an example */
+    uint32_t slots, dim; /* ids of an example, numbers of an embedding */
+    uint32_t id_max;     /* embedding rows; 0 with slots 0 */
+    uint32_t layers;     /* the last has width 1 */
     uint32_t width[MODEL_MLP_LAYERS_MAX];
     float rate, beta1, beta2, epsilon;
     float dropout, l2, clip; /* 0: none */
@@ -57,7 +59,8 @@ FR_MUST_USE enum fr_status model_mlp_new(const struct model_mlp_options *options
 void model_mlp_free(struct model_mlp *mlp);
 void model_mlp_tables(struct model_mlp *mlp, struct base_rows *out[MODEL_MLP_TABLES]);
 
-/* `count` examples: dense numbers row after row, then the ids of each (0: an embedding of zeros). */
+/* `count` examples: dense numbers row after row, then the ids of each (0: an embedding of zeros).
+ */
 struct model_mlp_input {
     const float *dense;
     const uint32_t *ids;
@@ -93,13 +96,13 @@ FR_MUST_USE enum fr_status model_mlp_import_layer(struct model_mlp *mlp, uint32_
                                                   const float *kernel, const float *bias,
                                                   struct fr_error *error);
 /* All layers from the bytes of an .npz that numpy.savez(file, *keras_model.get_weights()) wrote
- * (arr_0 = kernel, arr_1 = bias, ...; float32, C order, not compressed). FR_INVALID says what does not
- * fit; nothing is changed then. */
+ * (arr_0 = kernel, arr_1 = bias, ...; float32, C order, not compressed). FR_INVALID says what does
+ * not fit; nothing is changed then. */
 FR_MUST_USE enum fr_status model_mlp_import_npz(struct model_mlp *mlp, struct fr_slice bytes,
                                                 struct fr_error *error);
 
-/* Copies the weights into a free view and makes it the one that readers get; false when all views but
- * the current one are held: readers go on with the older weights. */
+/* Copies the weights into a free view and makes it the one that readers get; false when all views
+ * but the current one are held: readers go on with the older weights. */
 bool model_mlp_publish(struct model_mlp *mlp);
 struct model_mlp_view *model_mlp_acquire(struct model_mlp *mlp);
 void model_mlp_drop(struct model_mlp_view *view);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * mlp: weights from outside. An .npz is a zip of .npy files; numpy.savez stores them uncompressed with
- * sizes in the central directory:
- *   end record    50 4b 05 06 ... u16 count at 10, u32 directory offset at 16
- *   entry         50 4b 01 02 ... u16 method at 10, u32 size at 20, u16 name bytes at 28, u16 extra at
- *                 30, u16 comment at 32, u32 offset of the file's own header at 42, name at 46
+ * mlp: weights from outside. An .npz is a zip of .npy files; numpy.savez stores them uncompressed
+ * with sizes in the central directory: end record    50 4b 05 06 ... u16 count at 10, u32 directory
+ * offset at 16 entry         50 4b 01 02 ... u16 method at 10, u32 size at 20, u16 name bytes at
+ * 28, u16 extra at 30, u16 comment at 32, u32 offset of the file's own header at 42, name at 46
  *   file header   50 4b 03 04 ... u16 name bytes at 26, u16 extra at 28, data after both, from 30
  *   .npy          93 "NUMPY" major minor, u16 header bytes (major 1) or u32, a Python dict as text
  */
@@ -79,8 +78,8 @@ static struct fr_slice member_of(struct fr_slice zip, const char *name)
             continue;
         if (u16_at(entry + 10) != 0 || header + FILE_HEADER > zip.bytes)
             break;
-        size_t data = header + FILE_HEADER + u16_at(bytes + header + 26) +
-                      u16_at(bytes + header + 28);
+        size_t data =
+            header + FILE_HEADER + u16_at(bytes + header + 26) + u16_at(bytes + header + 28);
         if (data > zip.bytes || size > zip.bytes - data)
             break;
         return fr_slice_of(zip.ptr + data, size);

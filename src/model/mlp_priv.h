@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * mlp, inside: what learning (mlp.c), scoring and views (mlp_view.c) and import (mlp_import.c) share.
- *   MLP1: the blocks of a table of whole blocks lie one after the other, so that `flat` arrays of
- *         weights may run across them (checked when the table is made).
+ * mlp, inside: what learning (mlp.c), scoring and views (mlp_view.c) and import (mlp_import.c)
+ * share. MLP1: the blocks of a table of whole blocks lie one after the other, so that `flat` arrays
+ * of weights may run across them (checked when the table is made).
  */
 #ifndef MODEL_MLP_PRIV_H
 #define MODEL_MLP_PRIV_H

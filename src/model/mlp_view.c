@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * mlp: gathering inputs, the forward pass, and the published copies of the weights that readers use.
- * A view is rewritten only while nobody holds it and it is not the current one; a reader that took the
- * current one just as it stopped being so counts itself in first and then looks again.
+ * mlp: gathering inputs, the forward pass, and the published copies of the weights that readers
+ * use. A view is rewritten only while nobody holds it and it is not the current one; a reader that
+ * took the current one just as it stopped being so counts itself in first and then looks again.
  */
 #include "model/mlp_priv.h"
 
@@ -50,8 +50,7 @@ void model__mlp_gather(const struct model_mlp *mlp, struct model_mlp_input input
         for (uint32_t s = 0; s < options->slots; s++, x += options->dim) {
             uint32_t id = input.ids[i * options->slots + s];
             if (id != 0 && id < base_rows_count(mlp->embeddings))
-                base_rows_copy(x, base_rows_at(mlp->embeddings, id),
-                               options->dim * sizeof(float));
+                base_rows_copy(x, base_rows_at(mlp->embeddings, id), options->dim * sizeof(float));
             else
                 memset(x, 0, options->dim * sizeof(float));
         }
@@ -64,8 +63,13 @@ void model__mlp_forward(const struct model_mlp *mlp, const float *weights, uint3
     const float *x = scratch->x;
     for (uint32_t l = 0; l < mlp->shape.options.layers; l++) {
         const struct model__mlp_layer *layer = &mlp->shape.layer[l];
-        struct simd_dense dense = {x, weights + layer->kernel, weights + layer->bias,
-                                   scratch->a[l], count, layer->in, layer->out,
+        struct simd_dense dense = {x,
+                                   weights + layer->kernel,
+                                   weights + layer->bias,
+                                   scratch->a[l],
+                                   count,
+                                   layer->in,
+                                   layer->out,
                                    l + 1 < mlp->shape.options.layers};
         mlp->ops->dense(&dense);
         x = scratch->a[l];
@@ -84,10 +88,10 @@ static void score(const struct model_mlp *mlp, const float *weights, struct mode
     for (uint32_t l = 0; l < options->layers; l++)
         scratch.a[l] = a[l];
     for (uint32_t at = 0; at < input.count; at += PART) {
-        struct model_mlp_input part = {
-            .dense = input.dense + (size_t)at * options->dense,
-            .ids = input.ids ? input.ids + (size_t)at * options->slots : NULL,
-            .count = FR_MIN(input.count - at, (uint32_t)PART)};
+        struct model_mlp_input part = {.dense = input.dense + (size_t)at * options->dense,
+                                       .ids = input.ids ? input.ids + (size_t)at * options->slots
+                                                        : NULL,
+                                       .count = FR_MIN(input.count - at, (uint32_t)PART)};
         model__mlp_gather(mlp, part, x);
         model__mlp_forward(mlp, weights, part.count, &scratch);
         memcpy(out_logits + at, a[options->layers - 1], part.count * sizeof(float));

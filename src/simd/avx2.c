@@ -41,7 +41,7 @@ static inline int32_t dot_i8(const int8_t *a, const int8_t *b, size_t n)
     return total;
 }
 
-#include "simd/kernels.h"
+#include "simd/kernels_priv.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -9,8 +9,9 @@
 #include <string.h>
 
 #if defined(__clang__)
-#pragma clang attribute push(                                                                      \
-    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))), apply_to = function)
+#pragma clang attribute push(__attribute__((                                                       \
+                                 target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))),        \
+                             apply_to = function)
 #else
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
@@ -41,7 +42,7 @@ static inline int32_t dot_i8(const int8_t *a, const int8_t *b, size_t n)
     return _mm512_reduce_add_epi32(_mm512_sub_epi32(sum, _mm512_slli_epi32(bias, 7)));
 }
 
-#include "simd/kernels.h"
+#include "simd/kernels_priv.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * simd, four lanes: SSE2 on x86-64, NEON on arm64, whatever the compiler has elsewhere. Always there.
+ * simd, four lanes: SSE2 on x86-64, NEON on arm64, whatever the compiler has elsewhere. Always
+ * there.
  */
 #include "simd/simd_priv.h"
 
@@ -22,10 +23,10 @@ static inline int32_t dot_i8(const int8_t *a, const int8_t *b, size_t n)
         __m128i va = _mm_loadu_si128((const __m128i *)(a + i));
         __m128i vb = _mm_loadu_si128((const __m128i *)(b + i));
         __m128i sa = _mm_cmpgt_epi8(zero, va), sb = _mm_cmpgt_epi8(zero, vb);
-        sum = _mm_add_epi32(
-            sum, _mm_madd_epi16(_mm_unpacklo_epi8(va, sa), _mm_unpacklo_epi8(vb, sb)));
-        sum = _mm_add_epi32(
-            sum, _mm_madd_epi16(_mm_unpackhi_epi8(va, sa), _mm_unpackhi_epi8(vb, sb)));
+        sum = _mm_add_epi32(sum,
+                            _mm_madd_epi16(_mm_unpacklo_epi8(va, sa), _mm_unpacklo_epi8(vb, sb)));
+        sum = _mm_add_epi32(sum,
+                            _mm_madd_epi16(_mm_unpackhi_epi8(va, sa), _mm_unpackhi_epi8(vb, sb)));
     }
     int32_t s[4];
     _mm_storeu_si128((__m128i *)s, sum);
@@ -73,7 +74,7 @@ static inline int32_t dot_i8(const int8_t *a, const int8_t *b, size_t n)
 #define pair_sqrt(v) lanes_sqrt(v)
 #define SET_DOT_I8 dot_i8
 
-#include "simd/kernels.h"
+#include "simd/kernels_priv.h"
 
 const struct simd_ops *simd__baseline(void)
 {

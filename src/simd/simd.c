@@ -21,11 +21,19 @@ const char *const *simd_names(void)
 {
     static const char *const names[] = {
 #if defined(__x86_64__)
-        "scalar", "baseline", "avx2", "avx512", NULL,
+        "scalar",
+        "baseline",
+        "avx2",
+        "avx512",
+        NULL,
 #elif defined(__aarch64__)
-        "scalar", "neon", NULL,
+        "scalar",
+        "neon",
+        NULL,
 #else
-        "scalar", "baseline", NULL,
+        "scalar",
+        "baseline",
+        NULL,
 #endif
     };
     return names;

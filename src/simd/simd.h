@@ -78,7 +78,7 @@ enum { SIMD_I8_COUNT_MAX = 65536 };
 struct simd_ops {
     const char *name;
     float (*dot)(const float *a, const float *b, size_t n);
-    float (*l2)(const float *a, const float *b, size_t n); /* sum of (a - b)^2 */
+    float (*l2)(const float *a, const float *b, size_t n);     /* sum of (a - b)^2 */
     void (*axpy)(float *y, float a, const float *x, size_t n); /* y += a * x */
     int32_t (*dot_i8)(const int8_t *a, const int8_t *b, size_t n);
     void (*scan_i8)(const struct simd_scan_i8 *scan, int32_t *out);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The click model on made-up people with planted tastes: predicting without learning gives the bits of
- * the prediction made while learning; the same stream gives the same digest; it beats the base rate and
- * its own base; the explanation adds up; metrics are right on a small case by hand.
+ * The click model on made-up people with planted tastes: predicting without learning gives the bits
+ * of the prediction made while learning; the same stream gives the same digest; it beats the base
+ * rate and its own base; the explanation adds up; metrics are right on a small case by hand.
  */
 #include "base/hash.h"
 #include "base/rows.h"
@@ -45,9 +45,13 @@ static bool next(void *context, struct model_ctr_row *out_row)
     double taste = (base_random_u64(2, user, topic) & 1) ? 1.4 : -1.4;
     double truth = taste + 1.5 * (base_random_unit(4, item, 0) - 0.5) - (city == topic ? 1 : 0);
     bool label = base_random_unit(1, i, 2) < 1 / (1 + exp(-truth));
-    *out_row = (struct model_ctr_row){.user = user + 1, .item = item + 1, .facets = world->facets,
-                                      .facet_count = 4, .now_s = (uint32_t)(1000 + i * 40),
-                                      .label = label ? 1.0f : 0.0f, .weight = 1.0f};
+    *out_row = (struct model_ctr_row){.user = user + 1,
+                                      .item = item + 1,
+                                      .facets = world->facets,
+                                      .facet_count = 4,
+                                      .now_s = (uint32_t)(1000 + i * 40),
+                                      .label = label ? 1.0f : 0.0f,
+                                      .weight = 1.0f};
     return true;
 }
 

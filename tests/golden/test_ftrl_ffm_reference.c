@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * FTRL-proximal, FM and FFM against independent references written here in double precision straight
- * from the papers' formulas, on the same stream of examples: predictions within 1e-4 at every step.
- * The gradients of FM and FFM also against finite differences of the loss.
+ * FTRL-proximal, FM and FFM against independent references written here in double precision
+ * straight from the papers' formulas, on the same stream of examples: predictions within 1e-4 at
+ * every step. The gradients of FM and FFM also against finite differences of the loss.
  */
 #include "base/fmath.h"
 #include "base/hash.h"
@@ -43,8 +43,8 @@ static double sigmoid(double x)
 static void ftrl_follows_the_paper(void **state)
 {
     (void)state;
-    struct model_ftrl_options options = {.name = "t", .id_max = IDS, .alpha = 0.1f, .beta = 1.0f,
-                                         .l1 = 0.3f, .l2 = 1.0f};
+    struct model_ftrl_options options =
+        {.name = "t", .id_max = IDS, .alpha = 0.1f, .beta = 1.0f, .l1 = 0.3f, .l2 = 1.0f};
     struct model_ftrl *ftrl;
     assert_int_equal(model_ftrl_new(&options, NULL, &ftrl), FR_OK);
     double z[IDS] = {0}, n[IDS] = {0};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The neural ranker: gradients against finite differences, one Adam step against the formula, every set
- * of kernels the same bits, learning what no line can, batches by count and by time, layers anew, weights
- * from outside, views.
+ * The neural ranker: gradients against finite differences, one Adam step against the formula, every
+ * set of kernels the same bits, learning what no line can, batches by count and by time, layers
+ * anew, weights from outside, views.
  */
 #include "base/fmath.h"
 #include "base/hash.h"

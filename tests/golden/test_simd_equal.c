@@ -166,9 +166,17 @@ static void optimise(const struct simd_ops *ops, struct steps *steps, size_t n)
     memset(steps->v, 0, sizeof(steps->v));
     for (uint64_t t = 0; t < 5; t++) {
         fill(g, n, 20 + t);
-        struct simd_adam adam = {.w = steps->w, .m = steps->m, .v = steps->v, .g = g, .n = n,
-                                 .rate = 1e-3f, .beta1 = 0.9f, .beta2 = 0.999f,
-                                 .epsilon = 1e-7f, .l2 = 1e-4f, .g_scale = 0.125f};
+        struct simd_adam adam = {.w = steps->w,
+                                 .m = steps->m,
+                                 .v = steps->v,
+                                 .g = g,
+                                 .n = n,
+                                 .rate = 1e-3f,
+                                 .beta1 = 0.9f,
+                                 .beta2 = 0.999f,
+                                 .epsilon = 1e-7f,
+                                 .l2 = 1e-4f,
+                                 .g_scale = 0.125f};
         ops->adam(&adam);
     }
     for (size_t i = 0; i < n; i++)
