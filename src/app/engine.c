@@ -34,6 +34,7 @@ static enum fr_status open_state(const struct app *app, struct fr_error *error,
         .dedupe_count_max = (uint32_t)conf->dedupe_ids_max,
         .dedupe_us = conf->dedupe_window,
         .history_max = (uint32_t)conf->history_max,
+        .session_gap_s = (uint32_t)(conf->session_gap / 1000000),
     };
     share_out_memory(conf, &options);
     return state_new(&options, error, out_state);

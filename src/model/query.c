@@ -94,7 +94,7 @@ enum fr_status model_query_build(const struct state *state, const struct model_r
     uint32_t count = state_history(state, asked.user, visits, kept);
     if (count > 0) {
         query.last_age_s = query.clock_s - FR_MIN(visits[0].time_s, query.clock_s);
-        if (!asked.session_tag && query.last_age_s < STATE_SESSION_GAP_S)
+        if (!asked.session_tag && query.last_age_s < state_session_gap_s(state))
             asked.session_tag = visits[0].session_tag;
     }
     for (uint32_t i = 0; i < asked.recent_count && i < MODEL_HISTORY_MAX; i++) {
