@@ -107,7 +107,9 @@ static void lines_read(FILE *file, bool named, uint32_t shift, struct loaded *al
         uint32_t owner = user;
         bool first = named;
         int64_t time = 0;
-        for (char *word = strtok(line, " \t\r\n"); word; word = strtok(NULL, " \t\r\n")) {
+        char *rest = NULL;
+        for (char *word = strtok_r(line, " \t\r\n", &rest); word;
+             word = strtok_r(NULL, " \t\r\n", &rest)) {
             uint32_t value = (uint32_t)strtoul(word, NULL, 10);
             if (first)
                 owner = value;
