@@ -172,10 +172,13 @@ static enum fr_status check_older(struct journal *journal, struct fr_error *erro
         struct journal__header header;
         struct journal__source source = {journal->os, journal->directory, segment->first,
                                          segment->compressed, NULL};
-        FR_TRY(journal__reader_open(&source, error, &reader));
+        enum fr_status status = journal__reader_open(&source, error, &reader);
+        if (status == FR_NOT_FOUND && journal->read_only)
+            continue; /* a writer beside has compressed or dropped it since it was listed */
+        FR_TRY(status);
         if (!segment->compressed)
             journal__reader_refresh(&reader, JOURNAL__HEADER_BYTES);
-        enum fr_status status = journal__reader_header(&reader, segment->first, error, &header);
+        status = journal__reader_header(&reader, segment->first, error, &header);
         if (status == FR_OK && header.salt != journal->salt)
             status = journal__corrupt(error, reader.name, 32, "it belongs to another journal");
         journal__reader_close(&reader);

@@ -79,9 +79,15 @@ enum fr_status journal__list_read(struct os *os, const char *directory, struct f
         char name[JOURNAL__NAME_BYTES];
         journal__name_print(list.at[i].first, list.at[i].compressed, name);
         status = measure(os, directory, name, &list.at[i].file_bytes, error);
+        if (status == FR_NOT_FOUND)
+            status = FR_OK; /* a writer beside has renamed it since; who opens it will see */
     }
     if (status == FR_OK && list.has_spare)
         status = measure(os, directory, "spare.seg", &list.spare_bytes, error);
+    if (status == FR_NOT_FOUND) {
+        list.has_spare = false;
+        status = FR_OK;
+    }
     if (status != FR_OK) {
         journal__list_release(&list);
         return status;

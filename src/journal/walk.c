@@ -15,7 +15,23 @@ struct place {
     uint64_t at;
     uint64_t next_first; /* positions of this segment end before it; UINT64_MAX: newest */
     bool in_fault;       /* a run of bad bytes has been reported */
+    bool plain, live;    /* a plain file beside a running writer: its housekeeping may retire it */
+    uint64_t first;
 };
+
+/* Has the file been retired (compressed, zeroed, removed) while it was read? */
+static bool has_gone(const struct place *place)
+{
+    char path[OS_PATH_MAX];
+    struct os_file *file;
+    if (!place->live || !place->plain ||
+        journal__path(place->walk->directory, place->reader->name, NULL, path) != FR_OK)
+        return false;
+    bool gone = os_open(place->walk->os, path, OS_READ, NULL, &file) == FR_NOT_FOUND;
+    if (!gone)
+        os_close(file);
+    return gone;
+}
 
 static void report(struct journal__walk *walk, const char *segment, uint64_t offset,
                    const char *what)
@@ -59,6 +75,10 @@ static enum fr_status walk_group(struct place *place, struct fr_error *error)
         return FR_END;
     walk->promised = FR_MAX(walk->promised, group.first + group.count);
     size_t whole = JOURNAL__GROUP_BYTES + (size_t)group.bytes;
+    if (place->live && group.first + group.count <= walk->next) {
+        place->at += whole; /* given from the file that has gone */
+        return FR_OK;
+    }
     FR_TRY(journal__reader_need(place->reader, place->at, whole, error, &span));
     bool fits = group.first >= walk->next && group.first + group.count <= place->next_first;
     if (span.count < whole || !fits ||
@@ -108,13 +128,16 @@ static enum fr_status walk_record(struct place *place, struct fr_error *error)
     return FR_OK;
 }
 
-/* One step over a damaged place: reports the run once. FR_END at the end of the segment. */
+/* One step over a damaged place: reports the run once. FR_END at the end of the segment; FR_AGAIN:
+ * the file has gone. */
 static enum fr_status step_over(struct place *place, struct fr_error *error)
 {
     struct journal__span span;
     FR_TRY(journal__reader_need(place->reader, place->at, JOURNAL__ALIGN, error, &span));
     if (span.count == 0)
         return FR_END;
+    if (!place->in_fault && has_gone(place))
+        return FR_AGAIN;
     if (!place->in_fault)
         report(place->walk, place->reader->name, place->at, "bytes that are no valid group");
     place->in_fault = true;
@@ -149,6 +172,8 @@ static enum fr_status walk_groups(struct place *place, struct fr_error *error)
         bool zero = false;
         if (status == FR_END && !place->in_fault)
             FR_TRY(rest_is_zero(place, error, &zero));
+        if (zero && place->walk->next < place->next_first && has_gone(place))
+            return FR_AGAIN;
         if (zero)
             break;
         if (status == FR_END && place->in_fault)
@@ -184,14 +209,15 @@ static enum fr_status walk_newest(struct place *place, const struct journal__hea
     return FR_OK;
 }
 
-static enum fr_status walk_opened(struct place *place, uint64_t first, bool live,
-                                  struct fr_error *error)
+static enum fr_status walk_opened(struct place *place, struct fr_error *error)
 {
     struct journal__walk *walk = place->walk;
     struct journal__header header = {0};
-    enum fr_status status = journal__reader_header(place->reader, first, error, &header);
+    enum fr_status status = journal__reader_header(place->reader, place->first, error, &header);
     if (status == FR_OK && walk->has_salt && header.salt != walk->salt)
         status = base_fail(error, FR_CORRUPT, "journal", "it belongs to another journal");
+    if (status == FR_CORRUPT && has_gone(place))
+        return FR_AGAIN;
     if (status == FR_CORRUPT) {
         struct fr_error unnamed = {.message = "its header is damaged"};
         report(walk, place->reader->name, 0, error ? error->message : unnamed.message);
@@ -205,7 +231,7 @@ static enum fr_status walk_opened(struct place *place, uint64_t first, bool live
     if (!walk->has_salt)
         return FR_OK; /* nothing can be checked without it */
     if (place->next_first == UINT64_MAX && status == FR_OK) {
-        status = walk_newest(place, &header, live, error);
+        status = walk_newest(place, &header, place->live, error);
         if (status != FR_CORRUPT)
             return status;
         if (error)
@@ -214,40 +240,67 @@ static enum fr_status walk_opened(struct place *place, uint64_t first, bool live
     return walk_groups(place, error);
 }
 
+/* The file of a segment; beside a running writer it may have changed its name since it was listed.
+ * FR_NOT_FOUND: gone for good. */
+static enum fr_status open_segment(const struct journal__walk *walk,
+                                   const struct journal__segment *segment, bool live,
+                                   struct fr_error *error, struct journal__reader *out_reader)
+{
+    struct journal__source source = {walk->os, walk->directory, segment->first, segment->compressed,
+                                     NULL};
+    enum fr_status status = journal__reader_open(&source, error, out_reader);
+    source.compressed = !source.compressed;
+    return status == FR_NOT_FOUND && live ? journal__reader_open(&source, error, out_reader)
+                                          : status;
+}
+
+static enum fr_status walk_file(struct place *place, struct fr_error *error)
+{
+    struct journal__walk *walk = place->walk;
+    if (walk->next < place->first) {
+        if (walk->first > 0)
+            report_missing(walk, place->reader->name, 0, place->first);
+        walk->next = place->first;
+    }
+    enum fr_status status = walk_opened(place, error);
+    if (status != FR_CORRUPT && status != FR_IO)
+        return status;
+    report(walk, place->reader->name, place->at, error->message);
+    return FR_OK;
+}
+
 static enum fr_status walk_segment(struct journal__walk *walk, const struct journal__list *list,
                                    uint32_t i, bool live, struct fr_error *error)
 {
     const struct journal__segment *segment = &list->at[i];
     struct journal__reader reader;
-    bool compressed = segment->compressed;
     struct fr_error local = {0};
-    struct journal__source source = {walk->os, walk->directory, segment->first, compressed, NULL};
-    enum fr_status status = journal__reader_open(&source, &local, &reader);
-    if (status != FR_OK) {
-        char name[JOURNAL__NAME_BYTES];
-        journal__name_print(segment->first, compressed, name);
-        report(walk, name, 0, local.message);
-        return FR_OK;
-    }
-    if (walk->next < segment->first) {
-        if (i > 0)
-            report_missing(walk, reader.name, 0, segment->first);
-        walk->next = segment->first;
-    }
-    struct place place = {.walk = walk,
-                          .reader = &reader,
-                          .at = JOURNAL__HEADER_BYTES,
-                          .next_first = i + 1 < list->count ? list->at[i + 1].first : UINT64_MAX};
+    enum fr_status status;
+    do {
+        status = open_segment(walk, segment, live, &local, &reader);
+        if (status == FR_NOT_FOUND && live && walk->first == 0)
+            return FR_OK; /* retention has taken the oldest */
+        if (status != FR_OK) {
+            char name[JOURNAL__NAME_BYTES];
+            journal__name_print(segment->first, segment->compressed, name);
+            report(walk, name, 0, local.message);
+            return FR_OK;
+        }
+        struct place place = {.walk = walk,
+                              .reader = &reader,
+                              .at = JOURNAL__HEADER_BYTES,
+                              .next_first =
+                                  i + 1 < list->count ? list->at[i + 1].first : UINT64_MAX,
+                              .plain = !reader.zstd,
+                              .live = live,
+                              .first = segment->first};
+        status = walk_file(&place, &local);
+        journal__reader_close(&reader);
+    } while (status == FR_AGAIN); /* ends: a segment is compressed once */
     walk->segments++;
     walk->bytes += segment->file_bytes;
-    status = walk_opened(&place, segment->first, live, &local);
-    if (status == FR_CORRUPT || status == FR_IO) {
-        report(walk, reader.name, place.at, local.message);
-        status = FR_OK;
-    }
     if (status != FR_OK && error)
         *error = local;
-    journal__reader_close(&reader);
     return status;
 }
 

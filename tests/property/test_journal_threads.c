@@ -116,7 +116,6 @@ static void *jump(void *context)
 static void *keep_house(void *context)
 {
     struct shared *shared = context;
-    struct journal_report report;
     for (uint64_t i = 0; !__atomic_load_n(&shared->done, __ATOMIC_ACQUIRE); i++) {
         struct fr_error error = {0};
         uint64_t durable = journal_durable(shared->journal);
@@ -127,10 +126,32 @@ static void *keep_house(void *context)
             status = journal_drop(shared->journal, durable / 4 + 1, &error);
         if (status != FR_OK)
             note_fault(shared, error.message);
-        if (i % 8 == 7 && journal_verify(os_real(), root, NULL, NULL, &report, &error) != FR_OK &&
-            error.status != FR_CORRUPT && error.status != FR_NOT_FOUND)
-            note_fault(shared, error.message);
         sched_yield();
+    }
+    return NULL;
+}
+
+static void say_fault(void *context, const char *segment, uint64_t offset, const char *what)
+{
+    (void)context;
+    fprintf(stderr, "%s at %llu: %s\n", segment, (unsigned long long)offset, what);
+}
+
+/* As another process would: verify, and a reader without the lock. */
+static void *look_on(void *context)
+{
+    struct shared *shared = context;
+    while (!__atomic_load_n(&shared->done, __ATOMIC_ACQUIRE)) {
+        struct journal_report report;
+        struct fr_error error = {0};
+        if (journal_verify(os_real(), root, say_fault, NULL, &report, &error) != FR_OK)
+            note_fault(shared, error.message);
+        struct journal *journal;
+        struct journal_options options = {.directory = root, .read_only = true};
+        if (journal_open(os_real(), &options, &error, &journal) != FR_OK)
+            note_fault(shared, error.message);
+        else
+            journal_close(journal);
     }
     return NULL;
 }
@@ -159,7 +180,7 @@ static void everybody_at_once(void **state)
     (void)state;
     struct shared shared = {0};
     struct fr_error error = {0};
-    pthread_t followers[FOLLOWERS], jumper, keeper;
+    pthread_t followers[FOLLOWERS], jumper, keeper, looker;
     snprintf(root, sizeof(root), "/tmp/freshet-threads-XXXXXX");
     assert_non_null(mkdtemp(root));
     struct journal_options options = {.directory = root, .segment_bytes = 64 << 10};
@@ -168,12 +189,14 @@ static void everybody_at_once(void **state)
         assert_int_equal(pthread_create(&followers[i], NULL, follow, &shared), 0);
     assert_int_equal(pthread_create(&jumper, NULL, jump, &shared), 0);
     assert_int_equal(pthread_create(&keeper, NULL, keep_house, &shared), 0);
+    assert_int_equal(pthread_create(&looker, NULL, look_on, &shared), 0);
     write_all(&shared);
     __atomic_store_n(&shared.done, 1, __ATOMIC_RELEASE);
     for (int i = 0; i < FOLLOWERS; i++)
         pthread_join(followers[i], NULL);
     pthread_join(jumper, NULL);
     pthread_join(keeper, NULL);
+    pthread_join(looker, NULL);
     assert_int_equal(shared.faults, 0);
     uint64_t durable = journal_durable(shared.journal);
     journal_close(shared.journal);
