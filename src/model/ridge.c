@@ -175,22 +175,23 @@ static void mass_add(struct model_ridge *ridge, uint32_t item, uint32_t amount, 
         queue_add(ridge, item);
 }
 
-static void pair_add(struct model_ridge *ridge, uint32_t from, uint32_t to, uint32_t distance)
+/* Gives what D gained towards `to`, for its mass: added once an event. */
+static uint32_t pair_add(struct model_ridge *ridge, uint32_t from, uint32_t to, uint32_t distance)
 {
     uint32_t i = model__ridge_pair_make(ridge, from, to);
     if (!i) {
         meta_of(ridge)[RIDGE_META_REFUSED]++;
-        return;
+        return 0;
     }
     struct model__ridge_pair *pair = base_rows_write(ridge->tables[RIDGE_PAIR], i);
     pair->both++;
     if (distance > ridge->options.window)
-        return;
+        return 0;
     uint32_t ahead = ridge->step[distance], back = ridge->step_back[distance];
     pair->ab += pair->a == from ? ahead : back;
     pair->ba += pair->a == from ? back : ahead;
-    mass_add(ridge, to, ahead, false);
     mass_add(ridge, from, back, false);
+    return ahead;
 }
 
 /* A pair that was refused, or never counted, is left alone. */
@@ -211,6 +212,19 @@ static void pair_remove(struct model_ridge *ridge, uint32_t from, uint32_t to, u
     mass_add(ridge, from, back, true);
 }
 
+/* The pairs of a count lie anywhere in memory; asked for ahead, their latencies overlap. */
+static void pairs_prefetch(struct model_ridge *ridge, uint32_t item, const uint32_t *history,
+                           uint32_t count)
+{
+    if (base_rows_count(ridge->tables[RIDGE_BUCKET]) < 2)
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        model__ridge_pair_prefetch(ridge, item, history[i]);
+    for (uint32_t i = 0; i < count; i++)
+        base_rows_prefetch(ridge->tables[RIDGE_PAIR],
+                           model__ridge_pair_first(ridge, item, history[i]));
+}
+
 void model_ridge_count(struct model_ridge *ridge, uint32_t item, const uint32_t *history,
                        uint32_t count)
 {
@@ -220,9 +234,14 @@ void model_ridge_count(struct model_ridge *ridge, uint32_t item, const uint32_t 
     if (!row->users)
         meta_of(ridge)[RIDGE_META_ITEMS]++;
     row->users++;
-    for (uint32_t i = 0; i < FR_MIN(count, ridge->options.history_max); i++)
+    count = FR_MIN(count, ridge->options.history_max);
+    pairs_prefetch(ridge, item, history, count);
+    uint32_t mass = 0;
+    for (uint32_t i = 0; i < count; i++)
         if (history[i] != item && item_make(ridge, history[i]))
-            pair_add(ridge, history[i], item, i + 1);
+            mass += pair_add(ridge, history[i], item, i + 1);
+    if (mass)
+        mass_add(ridge, item, mass, false);
 }
 
 void model_ridge_forget(struct model_ridge *ridge, uint32_t item, const uint32_t *history,

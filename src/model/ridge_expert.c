@@ -83,31 +83,24 @@ static void expert_score(void *self, const struct model_batch *batch, float *out
     model_deep_shares(out, batch->count, batch->stride);
 }
 
-/* The user's items before this one: newest first, each once, dislikes left out. */
-static uint32_t items_before(const struct state *state, const struct state_event *event,
-                             uint32_t out[COUNTED])
+/* The user's items before this one: newest first, each once, dislikes left out. False when the item
+ * is among them: a repeat is no new pair. */
+static bool items_before(const struct state *state, const struct state_event *event,
+                         uint32_t out[COUNTED], uint32_t *out_count)
 {
     struct state_visit visits[COUNTED + 8];
     uint32_t n = 0, count = state_history(state, event->user, visits, COUNTED + 8);
-    for (uint32_t i = 1; i < count && n < COUNTED; i++) { /* 0 is this event */
-        bool skip = visits[i].signal <= 0.0f || visits[i].item == event->item;
+    for (uint32_t i = 1; i < count; i++) { /* 0 is this event */
+        if (visits[i].item == event->item)
+            return false;
+        bool skip = visits[i].signal <= 0.0f || n == COUNTED;
         for (uint32_t k = 0; k < n && !skip; k++)
             skip = out[k] == visits[i].item;
         if (!skip)
             out[n++] = visits[i].item;
     }
-    return n;
-}
-
-/* Has the user had the item before, as far as the counted history goes? Then it is no new pair. */
-static bool is_repeat(const struct state *state, const struct state_event *event)
-{
-    struct state_visit visits[COUNTED + 8];
-    uint32_t count = state_history(state, event->user, visits, COUNTED + 8);
-    for (uint32_t i = 1; i < count; i++)
-        if (visits[i].item == event->item)
-            return true;
-    return false;
+    *out_count = n;
+    return true;
 }
 
 static void expert_apply(void *self, const struct state_event *event)
@@ -115,10 +108,9 @@ static void expert_apply(void *self, const struct state_event *event)
     struct expert *expert = self;
     if (event->position % EVENTS_A_ROW == 0)
         model_ridge_solve(expert->ridge, 1);
-    if (!(event->signal > 0.0f) || !event->user || is_repeat(expert->state, event))
-        return;
-    uint32_t items[COUNTED], n = items_before(expert->state, event, items);
-    model_ridge_count(expert->ridge, event->item, items, n);
+    uint32_t items[COUNTED], n;
+    if (event->signal > 0.0f && event->user && items_before(expert->state, event, items, &n))
+        model_ridge_count(expert->ridge, event->item, items, n);
 }
 
 const struct model_expert model_ridge_expert = {
