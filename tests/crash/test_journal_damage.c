@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * journal, damaged: truncated at every byte, every byte flipped (FRESHET_LONG=1: every bit),
- * segments missing, swapped, foreign, newer. Each is refused, or cut where it may be a torn tail; a
- * wrong record never comes out. Then salvage gets all the rest.
+ * journal, damaged: truncated at every byte, every byte flipped (in the long form,
+ * FRESHET_FORM=long, every bit), segments missing, swapped, foreign, newer. Each is refused, or cut
+ * where it may be a torn tail; a wrong record never comes out. Then salvage gets all the rest.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -204,7 +204,8 @@ static void every_flip_is_noticed(void **state)
     (void)state;
     struct fixture fixture;
     make(&fixture, true);
-    int bits = getenv("FRESHET_LONG") ? 8 : 1;
+    const char *form = getenv("FRESHET_FORM");
+    int bits = form && strcmp(form, "long") == 0 ? 8 : 1;
     for (uint32_t f = 0; f < fixture.file_count; f++) {
         const struct image *image = &fixture.files[f];
         if (!is_segment(image))

@@ -2,8 +2,8 @@
  *
  * journal under real kills: a child appends and tells through a pipe what was acknowledged; it is
  * killed (SIGKILL) at random moments, housekeeping thread and sealing included. Then everything
- * acknowledged is there, once. FRESHET_KILLS: how many (default 30). FRESHET_SEED: of the moments,
- * printed.
+ * acknowledged is there, once. FRESHET_KILLS: how many (default 30; in the long form 200).
+ * FRESHET_SEED: of the moments, printed.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -126,7 +126,9 @@ static void killed_again_and_again(void **state)
 {
     (void)state;
     const char *kills = getenv("FRESHET_KILLS"), *seed = getenv("FRESHET_SEED");
-    uint64_t count = kills ? strtoull(kills, NULL, 10) : 30;
+    const char *form = getenv("FRESHET_FORM");
+    uint64_t otherwise = form && strcmp(form, "long") == 0 ? 200 : 30;
+    uint64_t count = kills ? strtoull(kills, NULL, 10) : otherwise;
     uint64_t key = seed ? strtoull(seed, NULL, 10) : (uint64_t)os_wall_us(os_real());
     print_message("seed %llu\n", (unsigned long long)key);
     for (uint64_t i = 0; i < count; i++)

@@ -20,6 +20,7 @@
 #include "journal/journal.h"
 
 static const char root[] = "/tmp";
+static uint64_t segment_bytes = 256 << 10;
 enum { SKIPPED = 77 };
 
 static void expect(bool good, const char *what)
@@ -60,7 +61,7 @@ static struct journal *open_journal(bool read_only, enum fr_status *out_status,
 {
     struct journal *journal = NULL;
     struct journal_options options = {.directory = "/tmp/journal",
-                                      .segment_bytes = 256 << 10,
+                                      .segment_bytes = segment_bytes,
                                       .read_only = read_only,
                                       .no_thread = true};
     *out_status = journal_open(os_real(), &options, error, &journal);
@@ -154,6 +155,57 @@ static void read_only(void)
     EXPECT(report.records == acked);
 }
 
+static bool command(const char *text)
+{
+    return system(text) == 0;
+}
+
+static void sync_fails(void)
+{
+    enter_world();
+    if (getuid() != 0 || !command("command -v losetup mkfs.ext4 >/dev/null 2>&1"))
+        _exit(SKIPPED);
+    if (!command("truncate -s 32m /tmp/image && "
+                 "mkfs.ext4 -q -F -O ^has_journal /tmp/image && mkdir /tmp/journal && "
+                 "mount -o loop /tmp/image /tmp/journal 2>/dev/null"))
+        _exit(SKIPPED);
+    struct fr_error error = {0};
+    enum fr_status status;
+    uint64_t acked = 0;
+    segment_bytes = 64 << 20; /* no new file: the sync that fails is a group's */
+    struct journal *journal = open_journal(false, &status, &error);
+    EXPECT(status == FR_OK);
+    static char payload[3000];
+    for (uint64_t position = 0; status == FR_OK;) {
+        for (int i = 0; i < 10; i++) {
+            memset(payload, 'x', sizeof(payload));
+            snprintf(payload, sizeof(payload), "%llu", (unsigned long long)position + 1);
+            EXPECT(journal_append(journal, 1, 1, fr_slice_of(payload, sizeof(payload)), &error,
+                                  &position) == FR_OK);
+        }
+        status = journal_sync(journal, &error);
+        acked = status == FR_OK ? position : acked;
+    }
+    /* ext4 saw no want of space: the medium failed, and that is final (J8). */
+    EXPECT(status == FR_IO && error.fatal && journal_failed(journal) && acked > 100);
+    uint64_t position;
+    EXPECT(journal_append(journal, 1, 1, FR_SLICE("x"), &error, &position) == FR_IO);
+    EXPECT(journal_durable(journal) == acked);
+    journal_close(journal);
+    /* The operator gives the medium room, and mounts it again: the page cache is gone. */
+    EXPECT(mount("tmpfs", root, "tmpfs", MS_REMOUNT, "size=64m") == 0);
+    EXPECT(command("umount /tmp/journal && mount -o loop /tmp/image /tmp/journal"));
+    journal = open_journal(false, &status, &error);
+    if (status != FR_OK)
+        fprintf(stderr, "%s\n", error.message);
+    EXPECT(status == FR_OK);
+    uint64_t durable = journal_durable(journal);
+    EXPECT(durable == acked || durable == acked + 10);
+    journal_close(journal);
+    check(durable);
+    EXPECT(command("umount /tmp/journal"));
+}
+
 static void run(void (*test)(void))
 {
     pid_t child = fork();
@@ -183,11 +235,18 @@ static void a_file_system_is_read_only(void **state)
     run(read_only);
 }
 
+static void a_sync_fails(void **state)
+{
+    (void)state;
+    run(sync_fails);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_system_fills_up),
         cmocka_unit_test(a_file_system_is_read_only),
+        cmocka_unit_test(a_sync_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,8 +5,8 @@
  *   - every acknowledged record is there, once, in order, with its bytes (J1, J4, J7);
  *   - of the group in flight at the crash there is all or nothing (J2);
  *   - a refused group never comes back (J7), and nothing is acknowledged after a failed sync (J8).
- * FRESHET_SEEDS=N seeds (default 64), FRESHET_SEED=N just that one. Each seed reruns to the same
- * step.
+ * FRESHET_SEEDS=N seeds (default 64; in the long form 1,000), FRESHET_SEED=N just that one. Each
+ * seed reruns to the same step.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -275,7 +275,10 @@ static void every_seed_keeps_what_was_acknowledged(void **state)
 {
     (void)state;
     struct world totals = {0};
-    uint64_t one = environment("FRESHET_SEED", 0), count = environment("FRESHET_SEEDS", 64);
+    const char *form = getenv("FRESHET_FORM");
+    uint64_t otherwise = form && strcmp(form, "long") == 0 ? 1000 : 64;
+    uint64_t one = environment("FRESHET_SEED", 0);
+    uint64_t count = environment("FRESHET_SEEDS", otherwise);
     for (uint64_t seed = 1; seed <= count && !one; seed++)
         run_seed(seed, &totals);
     if (one)
