@@ -9,12 +9,15 @@
 #include "eval/ctr.h"
 #include "model/bayes.h"
 #include "model/ctr.h"
+#include "simd/simd.h"
 
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -58,7 +61,7 @@ static bool next(void *context, struct model_ctr_row *out_row)
 static struct model_ctr *open_model(uint32_t admit_after)
 {
     struct model_ctr_options options;
-    struct model_ctr *ctr;
+    struct model_ctr *ctr = NULL;
     model_ctr_defaults(&options);
     options.features.kinds = kinds;
     options.features.kind_count = FR_COUNT_OF(kinds);
@@ -79,6 +82,47 @@ static struct base_hash128 digest_of(struct model_ctr *ctr)
     for (uint32_t i = 0; i < count; i++)
         base_rows_digest(tables[i], &digest);
     return base_digest_end(&digest);
+}
+
+/* The digest after a stream in a child whose kernels are forced; stdout of the child is its pipe.
+ */
+static struct base_hash128 digest_under(const char *set)
+{
+    struct base_hash128 digest = {0};
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        setenv("FRESHET_SIMD", set, 1);
+        struct model_ctr *ctr = open_model(1);
+        struct world world = {.count = 1500};
+        struct model_ctr_row row;
+        struct model_ctr_answer answer;
+        while (next(&world, &row))
+            model_ctr_learn(ctr, &row, &answer);
+        digest = digest_of(ctr);
+        _exit(write(ends[1], &digest, sizeof(digest)) == (ssize_t)sizeof(digest) ? 0 : 1);
+    }
+    close(ends[1]);
+    assert_int_equal(read(ends[0], &digest, sizeof(digest)), sizeof(digest));
+    close(ends[0]);
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return digest;
+}
+
+/* First of all: the choice of kernels is made once a process. */
+static void every_set_of_kernels_gives_the_same_state(void **state)
+{
+    (void)state;
+    struct base_hash128 want = digest_under("scalar");
+    for (const char *const *name = simd_names(); *name; name++) {
+        struct base_hash128 got = digest_under(*name);
+        assert_memory_equal(&want, &got, sizeof(want));
+    }
+    print_message("state %016llx%016llx\n", (unsigned long long)want.hi,
+                  (unsigned long long)want.lo);
 }
 
 static void serving_gives_the_bits_of_learning(void **state)
@@ -195,6 +239,7 @@ static void bayes_finds_the_batch_solution(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_set_of_kernels_gives_the_same_state),
         cmocka_unit_test(serving_gives_the_bits_of_learning),
         cmocka_unit_test(planted_tastes_are_found),
         cmocka_unit_test(an_explanation_adds_up),
