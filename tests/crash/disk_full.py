@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A disk that fills up under the real process, while it takes in events and while it writes a snapshot.
+
+The data directory lies on a small tmpfs. Full: events are refused with 507 and a hint, recommendations go on;
+after space is freed ingestion resumes by itself within five seconds; nothing acknowledged is lost or doubled.
+Needs a mount namespace (root, or user namespaces); skipped, and said so, where the kernel grants none. Prints TAP."""
+import ctypes
+import os
+import subprocess
+import sys
+import time
+
+import faults_lib as lib
+
+RESUMES_SECONDS = 5
+
+
+def enter_namespace():
+    """Runs this script again in a mount namespace of its own, so that the mount goes with it."""
+    if os.environ.get("FRESHET_IN_NAMESPACE"):
+        return
+    flags = "-m" if os.geteuid() == 0 else "-Urm"
+    if subprocess.run(["unshare", flags, "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        lib.skip("no mount namespace to be had here: the full disk is not tested")
+    os.execvpe("unshare", ["unshare", flags, sys.executable, os.path.abspath(__file__)],
+               {**os.environ, "FRESHET_IN_NAMESPACE": "1"})
+
+
+def mount(path, size):
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mount(b"none", b"/", None, 0x4000 | 0x40000, None)  # MS_REC | MS_PRIVATE
+    if libc.mount(b"tmpfs", path.encode(), b"tmpfs", 0, f"size={size}".encode()) != 0:
+        lib.skip(f"mount is refused here ({os.strerror(ctypes.get_errno())}): the full disk is not tested")
+
+
+class Ballast:
+    """A file beside the data directory that takes what space there is, but for `leave` bytes."""
+
+    def __init__(self, disk):
+        self.disk, self.path = disk, os.path.join(disk, "ballast")
+
+    def fill(self, leave):
+        free = os.statvfs(self.disk)
+        bytes_more = free.f_bavail * free.f_bsize - leave
+        with open(self.path, "wb") as out:
+            os.posix_fallocate(out.fileno(), 0, max(bytes_more, 4096))
+
+    def drop(self):
+        os.unlink(self.path)
+
+
+def recommends(server, times=20):
+    return [server.call("GET", f"/v1/recommend?user=u{i}&n=5")[0] for i in range(times)]
+
+
+def fill_up(client):
+    """Posts until the disk is full: the last answer."""
+    for _ in range(4000):
+        status, body = client.post()
+        if status != 200:
+            return status, body
+    return 200, {}
+
+
+def check_full(client, server):
+    status, body = fill_up(client)
+    lib.check("a full disk refuses events with 507", status == 507, f"{status}: {body}")
+    lib.check("and says what to do", status == 507 and "free space" in body.get("hint", ""), str(body))
+    lib.check("recommendations go on", set(recommends(server)) == {200})
+    again = [client.post()[0] for _ in range(10)]
+    lib.check("further events are refused alike, and the process lives",
+              set(again) == {507} and server.process.poll() is None, str(again))
+    lib.check("recommendations still go on", set(recommends(server)) == {200})
+
+
+def check_resumes(client):
+    began = time.monotonic()
+    status = lib.until(lambda: client.post()[0] == 200, RESUMES_SECONDS + 5)
+    taken = time.monotonic() - began
+    lib.check("ingestion resumes by itself within 5 s of free space", status and taken <= RESUMES_SECONDS,
+              f"{taken:.1f} s")
+    lib.check("and goes on", all(client.post()[0] == 200 for _ in range(20)))
+
+
+def check_whole(client, server, data, log):
+    lost, doubled, invented = client.count_of_faults()
+    lib.check("nothing acknowledged is lost, nothing doubled or invented", (lost, doubled, invented) == (0, 0, 0),
+              f"{lost} lost, {doubled} doubled, {invented} invented")
+    server.kill()
+    server = lib.Server(data, log, "--segment-bytes", "1MiB").start()
+    client.server = server
+    lost, doubled, invented = client.count_of_faults()
+    lib.check("nor after kill -9 and a restart", (lost, doubled, invented) == (0, 0, 0),
+              f"{lost} lost, {doubled} doubled, {invented} invented")
+    lib.check("verify finds no damage", lib.run("verify", "--data-dir", data)[0] == 0)
+    lib.check("a clean stop ends with 0", server.stop() == 0)
+
+
+def events_fill_the_disk(disk, data, log):
+    ballast = Ballast(disk)
+    server = lib.Server(data, log, "--segment-bytes", "1MiB", "--snapshot-records", "1000000000").start()
+    client = lib.Client(server, users=600, padding=200)
+    lib.check("events are taken while there is space", client.post()[0] == 200)
+    ballast.fill(300 << 10)
+    check_full(client, server)
+    ballast.drop()
+    check_resumes(client)
+    check_whole(client, server, data, log)
+
+
+def snapshots_fill_the_disk(disk, data, log):
+    """Space for the journal's preallocated segment, none for a snapshot: the snapshot is given up and its half
+    removed, events go on; with space again the next one is whole."""
+    ballast = Ballast(disk)
+    server = lib.Server(data, log, "--segment-bytes", "8MiB", "--snapshot-records", "1000").start()
+    client = lib.Client(server, padding=200)
+    lib.check("a first snapshot", client.post()[0] == 200)
+    lib.until(lambda: client.post()[0] == 200 and names(data), 30)
+    before = names(data)
+    room = os.path.getsize(os.path.join(data, "snapshot", before[0])) // 2
+    print(f"# a snapshot takes {2 * room >> 10} KiB; left free: {room >> 10} KiB")
+    ballast.fill(room)
+    statuses = [client.post()[0] for _ in range(60)]
+    lib.check("a snapshot without room leaves events alone", set(statuses) == {200}, str(set(statuses)))
+    lib.check("recommendations go on meanwhile", set(recommends(server)) == {200})
+    lib.check("the snapshots from before are still there", set(before) <= set(names(data)), f"{before} {names(data)}")
+    lib.check("nothing half-written is left", lib.until(lambda: not names(data, ".tmp"), 10), str(names(data, ".tmp")))
+    ballast.drop()
+    lib.check("with space again the next snapshot is whole",
+              lib.until(lambda: client.post()[0] == 200 and set(names(data)) - set(before), 30))
+    check_whole(client, server, data, log)
+    hash_with = lib.state_hash(data)
+    for name in names(data):
+        os.unlink(os.path.join(data, "snapshot", name))
+    lib.check("snapshot and journal alone give the same state hash", hash_with and hash_with == lib.state_hash(data))
+
+
+def names(data, tail=".snap"):
+    return [name for name in os.listdir(os.path.join(data, "snapshot")) if name.endswith(tail)]
+
+
+def main():
+    enter_namespace()
+    folder = lib.folder("disk-full")
+    for name, scene in (("events", events_fill_the_disk), ("snapshots", snapshots_fill_the_disk)):
+        disk = os.path.join(folder, name)
+        os.mkdir(disk)
+        mount(disk, "48m")
+        data = os.path.join(disk, "data")
+        os.mkdir(data)
+        print(f"# {name} fill the disk", flush=True)
+        scene(disk, data, os.path.join(folder, "log"))
+    lib.end(folder)
+
+
+if __name__ == "__main__":
+    main()
