@@ -15,7 +15,7 @@ import zipfile
 
 import harness as lib
 
-PROGRAM = os.environ.get("FRESHET_BENCH_CTR", os.path.join(lib.BUILD, "bench_ctr"))
+PROGRAM = os.environ.get("FRESHET_BENCH_CTR", os.path.join(lib.BUILD, "bench", "bench_ctr"))
 PEERS = ["vowpalwabbit==9.11.9", "river==0.26.1", "numpy"]
 
 

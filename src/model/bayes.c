@@ -116,7 +116,8 @@ void model_bayes_learn(struct model_bayes *bayes, const float *x, struct model_b
 {
     float s[MODEL_BAYES_N_MAX];
     uint32_t n = bayes->options.n;
-    float p = base_sigmoidf(model_bayes_score(bayes, x) + target.offset);
+    float score = target.score ? *target.score : model_bayes_score(bayes, x);
+    float p = base_sigmoidf(score + target.offset);
     float h = target.weight * p * (1.0f - p), v = FR_MAX(spread(bayes, x, s), 0.0f);
     float gain = 1.0f / (1.0f + h * v);
     float *mean = write_flat(bayes), *covariance = mean + bayes->width;
@@ -233,7 +234,8 @@ enum fr_status model_effects_learn(struct model_effects *effects, uint32_t id, c
         model_effects_reset(effects, id);
     uint32_t d = effects->options.d;
     float *m = row + HEAD, *v = m + d, variance;
-    float p = base_sigmoidf(model_effects_score(effects, id, x, &variance) + target.offset);
+    float score = model_effects_score(effects, id, x, &variance);
+    float p = base_sigmoidf(score + target.offset);
     float h = target.weight * p * (1.0f - p), gain = 1.0f / (1.0f + h * variance);
     float step = target.weight * (target.label - p) * gain;
     for (uint32_t i = 0; i < d; i++) {

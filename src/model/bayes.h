@@ -46,7 +46,8 @@ float model_bayes_score_variance(const struct model_bayes *bayes, const float *x
 struct model_bayes_target {
     float label; /* 0 or 1, or between */
     float weight;
-    float offset; /* added to the logit, not learnt here */
+    float offset;       /* added to the logit, not learnt here */
+    const float *score; /* the logit that _score() gave for this x just before; NULL: not known */
 };
 void model_bayes_learn(struct model_bayes *bayes, const float *x, struct model_bayes_target target);
 const float *model_bayes_weights(const struct model_bayes *bayes); /* the n means. Writer */

@@ -286,10 +286,12 @@ static void learn_parts(struct model_ctr *ctr, const struct model_ctr_row *row,
     struct model_bayes_target target = {.label = row->label, .weight = row->weight};
     float known = answer->base + answer->user_effect + answer->item_effect;
     model_calibration_learn(ctr->calibration, 0, answer->blend, row->label, row->weight);
-    if (ctr->options.blend)
-        model_bayes_learn(ctr->blend, pass->blended, target);
     if (ctr->options.effects)
         learn_effects(ctr, pass, target);
+    target.score = &answer->blend;
+    if (ctr->options.blend)
+        model_bayes_learn(ctr->blend, pass->blended, target);
+    target.score = &answer->base;
     model_bayes_learn(ctr->base, example->dense, target);
     if (ctr->options.ftrl)
         model_ftrl_step(ctr->ftrl, example->sparse, example->sparse_count,

@@ -215,7 +215,8 @@ static void bayes_finds_the_batch_solution(void **state)
         y[i] = base_random_unit(1, (uint64_t)i, 2) < 1 / (1 + exp(-truth));
         for (int k = 0; k < 3; k++)
             xs[k] = (float)x[i][k];
-        model_bayes_learn(bayes, xs, (struct model_bayes_target){(float)y[i], 1, 0});
+        model_bayes_learn(bayes, xs,
+                          (struct model_bayes_target){.label = (float)y[i], .weight = 1});
     }
     double w[3] = {0};
     for (int round = 0; round < 2000; round++) { /* plain gradient ascent */
