@@ -92,6 +92,7 @@ static enum fr_status open_fold(const struct app *app, const struct app_engine_o
         .rank = engine->rank,
         .snapshot_records = (uint64_t)conf->snapshot_records,
         .segment_bytes = conf->segment_bytes,
+        .retention_us = conf->retention,
         .sample_one_in = options->sample_one_in ? options->sample_one_in : (uint32_t)conf->sample,
         .read_only = options->read_only,
         .by_hand = options->by_hand,

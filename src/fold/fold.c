@@ -166,6 +166,11 @@ enum fr_status fold_open(const struct fold_options *options, struct fr_error *er
         fold_close(fold);
         return status;
     }
+    if (!options->read_only && options->retention_us > 0)
+        obs_log(OBS_WARN, "fold",
+                "retention is on: erasure, back-tests and why reach back to position %" PRIu64
+                " only",
+                journal_first(fold->journal));
     if (!options->read_only && !options->by_hand)
         fold__threads_start(fold);
     *out_fold = fold;
@@ -262,10 +267,23 @@ static void seal(struct fold *fold, uint64_t position)
         obs_log(OBS_WARN, "fold", "%s; tried again after the next snapshot", error.message);
 }
 
+/* Where the operator has switched it on: what is older, and below the older of the two snapshots
+ * kept, so that either can be recovered from. */
+static void retain(struct fold *fold)
+{
+    struct fr_error error = {0};
+    int64_t oldest_us = os_wall_us(fold->options.os) - fold->options.retention_us;
+    uint64_t position = journal_position_before(fold->journal, oldest_us);
+    if (journal_drop(fold->journal, FR_MIN(position, fold->snapshot_position + 1), &error) != FR_OK)
+        obs_log(OBS_WARN, "fold", "%s; tried again after the next snapshot", error.message);
+}
+
 static void snapshot_ended(struct fold *fold, enum fr_status status, const struct fr_error *error,
                            uint64_t position)
 {
     int64_t took_ns = os_mono_ns(fold->options.os) - fold->snapshot_began_ns;
+    if (status == FR_OK && fold->options.retention_us > 0)
+        retain(fold);
     if (status == FR_OK)
         seal(fold, position);
     else

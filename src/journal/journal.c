@@ -153,6 +153,7 @@ static enum fr_status open_newest(struct journal *journal, struct fr_error *erro
     FR_TRY(status);
     journal->salt = header.salt;
     journal->floor = header.floor;
+    newest->created_us = header.created_us;
     journal->durable = end.next - 1;
     journal->offset = end.offset;
     journal->file_bytes = end.file_bytes;
@@ -167,9 +168,9 @@ static enum fr_status open_newest(struct journal *journal, struct fr_error *erro
 static enum fr_status check_older(struct journal *journal, struct fr_error *error)
 {
     for (uint32_t i = 0; i + 1 < journal->list.count; i++) {
-        const struct journal__segment *segment = &journal->list.at[i];
+        struct journal__segment *segment = &journal->list.at[i];
         struct journal__reader reader;
-        struct journal__header header;
+        struct journal__header header = {0};
         struct journal__source source = {journal->os, journal->directory, segment->first,
                                          segment->compressed, NULL};
         enum fr_status status = journal__reader_open(&source, error, &reader);
@@ -183,6 +184,7 @@ static enum fr_status check_older(struct journal *journal, struct fr_error *erro
             status = journal__corrupt(error, reader.name, 32, "it belongs to another journal");
         journal__reader_close(&reader);
         FR_TRY(status);
+        segment->created_us = header.created_us;
     }
     return FR_OK;
 }
@@ -341,6 +343,7 @@ static enum fr_status roll_locked(struct journal *journal, struct fr_error *erro
         return status;
     }
     journal->list.at[journal->list.count - 1].file_bytes = file_bytes;
+    journal->list.at[journal->list.count - 1].created_us = os_wall_us(journal->os);
     os_close(journal->file);
     journal->file = file;
     journal->file_bytes = file_bytes;
@@ -498,6 +501,18 @@ uint64_t journal_first(struct journal *journal)
     uint64_t first = journal->list.at[0].first;
     pthread_mutex_unlock(&journal->mutex);
     return first;
+}
+
+uint64_t journal_position_before(struct journal *journal, int64_t time_us)
+{
+    uint64_t position = 1;
+    pthread_mutex_lock(&journal->mutex);
+    for (uint32_t i = 0; i < journal->list.count; i++) {
+        if (journal->list.at[i].created_us < time_us)
+            position = journal->list.at[i].first;
+    }
+    pthread_mutex_unlock(&journal->mutex);
+    return position;
 }
 
 uint64_t journal_bytes(struct journal *journal)

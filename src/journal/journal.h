@@ -94,6 +94,9 @@ FR_MUST_USE enum fr_status journal_prepare(struct journal *journal, struct fr_er
  * one and those under a cursor. They stay readable. */
 FR_MUST_USE enum fr_status journal_seal(struct journal *journal, uint64_t position,
                                         struct fr_error *error);
+/* The newest position below which everything was taken in before `time_us`, as far as whole
+ * segments tell; 1 when nothing was. */
+uint64_t journal_position_before(struct journal *journal, int64_t time_us);
 /* Retention: removes the segments whose records all lie below `position`, oldest first, up to the
  * first one under a cursor. Only where the operator has switched it on. */
 FR_MUST_USE enum fr_status journal_drop(struct journal *journal, uint64_t position,

@@ -116,6 +116,7 @@ FR_MUST_USE enum fr_status journal__path(const char *directory, const char *name
 
 struct journal__segment {
     uint64_t first;
+    int64_t created_us;
     uint64_t file_bytes;
     uint32_t pins; /* cursors on it: not compressed, recycled or dropped meanwhile */
     bool compressed;

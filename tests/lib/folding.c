@@ -29,6 +29,7 @@ static enum fr_status open_parts(struct folding *folding, struct fr_error *error
                                 .state = folding->state,
                                 .rank = folding->rank,
                                 .snapshot_records = folding->snapshot_records,
+                                .retention_us = folding->retention_us,
                                 .segment_bytes = 1 << 14, /* several in a run: rolled, sealed */
                                 .sample_one_in = 1,
                                 .by_hand = true};
@@ -50,7 +51,16 @@ static void release_parts(struct folding *folding)
 enum fr_status folding_open(struct folding *folding, struct os_sim *sim, uint64_t snapshot_records,
                             struct fr_error *error)
 {
-    *folding = (struct folding){.sim = sim, .snapshot_records = snapshot_records};
+    return folding_open_retaining(folding, sim, snapshot_records, 0, error);
+}
+
+enum fr_status folding_open_retaining(struct folding *folding, struct os_sim *sim,
+                                      uint64_t snapshot_records, int64_t retention_us,
+                                      struct fr_error *error)
+{
+    *folding = (struct folding){.sim = sim,
+                                .snapshot_records = snapshot_records,
+                                .retention_us = retention_us};
     fold_batch_init(&folding->batch);
     base_buf_init(&folding->payload, 0);
     enum fr_status status = open_parts(folding, error);

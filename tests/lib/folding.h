@@ -19,6 +19,7 @@ struct folding {
     struct fold_batch batch;
     struct base_buf payload;
     uint64_t snapshot_records;
+    int64_t retention_us;
 };
 
 enum { FOLDING_USERS = 40, FOLDING_ITEMS = 120 };
@@ -26,6 +27,10 @@ enum { FOLDING_USERS = 40, FOLDING_ITEMS = 120 };
 /* Opens (recovers) on the machine. The status of fold_open(). */
 enum fr_status folding_open(struct folding *folding, struct os_sim *sim, uint64_t snapshot_records,
                             struct fr_error *error);
+/* The same with journal segments removed at that age. */
+enum fr_status folding_open_retaining(struct folding *folding, struct os_sim *sim,
+                                      uint64_t snapshot_records, int64_t retention_us,
+                                      struct fr_error *error);
 /* Ordinary stop, with its snapshot. */
 void folding_close(struct folding *folding);
 /* Kills the process (power: cuts the power too); the fold is left as a dead process leaves it. */

@@ -234,6 +234,25 @@ static void seal_compresses_and_drop_removes(void **state)
     journal_close(journal);
 }
 
+static void age_is_told_by_segments(void **state)
+{
+    (void)state;
+    int64_t before = os_wall_us(os_real());
+    struct journal *journal = open_with(32 << 10, false);
+    for (uint32_t group = 0; group < 30; group++)
+        append_group(journal, 20);
+    int64_t after = os_wall_us(os_real()) + 1;
+    for (int life = 0; life < 2; life++) {
+        assert_int_equal(journal_position_before(journal, before), 1);
+        uint64_t newest = journal_position_before(journal, after);
+        assert_true(newest > 500 && newest <= 601);
+        check_records(journal, newest, 600); /* it is where a segment begins */
+        journal_close(journal);
+        journal = open_with(32 << 10, false);
+    }
+    journal_close(journal);
+}
+
 static void a_second_writer_is_refused(void **state)
 {
     (void)state;
@@ -293,6 +312,7 @@ int main(void)
         JOURNAL_TEST(a_cursor_follows_the_writer),
         JOURNAL_TEST(large_groups_get_their_own_segment),
         JOURNAL_TEST(seal_compresses_and_drop_removes),
+        JOURNAL_TEST(age_is_told_by_segments),
         JOURNAL_TEST(a_second_writer_is_refused),
         JOURNAL_TEST(read_only_needs_a_journal),
         JOURNAL_TEST(the_thread_makes_spares),
