@@ -65,6 +65,7 @@ enum fr_status journal_prepare(struct journal *journal, struct fr_error *error)
 static void *prepare_thread(void *context)
 {
     struct journal *journal = context;
+    pthread_setname_np(pthread_self(), "fr-spare");
     pthread_mutex_lock(&journal->mutex);
     while (!journal->stop) {
         if (!journal->list.has_spare) {
