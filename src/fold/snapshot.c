@@ -417,6 +417,84 @@ static enum fr_status load_one(struct fold *fold, const char *path, struct fr_er
     return status;
 }
 
+/* The tables as they were made (rooms put first rows into them), for when a snapshot turns out bad
+ * half-way through its loading. */
+struct beginnings {
+    struct beginning {
+        uint32_t count, blocks;
+        uint64_t meta[BASE_ROWS_META_WORDS];
+        uint8_t *bytes; /* blocks, each with room for BASE_ROWS_BLOCK_BYTES */
+    } table[FOLD__TABLES_MAX];
+};
+
+static uint32_t rows_per_block(const struct base_rows *rows)
+{
+    return (uint32_t)(BASE_ROWS_BLOCK_BYTES / base_rows_row_bytes(rows));
+}
+
+/* Bytes of the rows of block b when there are `count` rows. */
+static size_t bytes_of_block(const struct base_rows *rows, uint32_t b, uint32_t count)
+{
+    uint32_t in_block = FR_MIN(count - b * rows_per_block(rows), rows_per_block(rows));
+    return (size_t)in_block * base_rows_row_bytes(rows);
+}
+
+static void beginnings_release(struct beginnings *beginnings)
+{
+    for (size_t t = 0; t < FOLD__TABLES_MAX; t++)
+        free(beginnings->table[t].bytes);
+    free(beginnings);
+}
+
+static struct beginnings *beginnings_take(struct fold *fold)
+{
+    struct beginnings *beginnings = calloc(1, sizeof(*beginnings));
+    FR_ASSERT(beginnings != NULL);
+    for (size_t t = 0; t < fold->table_count; t++) {
+        struct base_rows *rows = fold->tables[t];
+        struct beginning *at = &beginnings->table[t];
+        at->count = base_rows_count(rows);
+        at->blocks = (at->count + rows_per_block(rows) - 1) / rows_per_block(rows);
+        memcpy(at->meta, base_rows_meta(rows), sizeof(at->meta));
+        at->bytes = malloc(at->blocks * BASE_ROWS_BLOCK_BYTES);
+        FR_ASSERT(at->bytes != NULL);
+        for (uint32_t b = 0; b < at->blocks; b++)
+            memcpy(at->bytes + b * BASE_ROWS_BLOCK_BYTES,
+                   base_rows_at(rows, b * rows_per_block(rows)), bytes_of_block(rows, b, at->count));
+    }
+    return beginnings;
+}
+
+static void beginnings_restore(struct fold *fold, const struct beginnings *beginnings)
+{
+    for (size_t t = 0; t < fold->table_count; t++) {
+        struct base_rows *rows = fold->tables[t];
+        const struct beginning *at = &beginnings->table[t];
+        base_rows_clear(rows);
+        FR_ASSERT(base_rows_load_begin(rows, at->count, at->meta) == FR_OK);
+        for (uint32_t b = 0; b < at->blocks; b++)
+            FR_ASSERT(base_rows_load_block(rows, b, at->bytes + b * BASE_ROWS_BLOCK_BYTES,
+                                           bytes_of_block(rows, b, at->count)) == FR_OK);
+    }
+}
+
+static void load_newest_good(struct fold *fold, const struct seen *seen,
+                             const struct beginnings *beginnings, uint64_t *out_position)
+{
+    for (size_t i = 0; i < seen->count; i++) {
+        char path[PATH_BYTES];
+        struct fr_error fault = {0};
+        if (fold->options.until && seen->position[i] > fold->options.until)
+            continue;
+        snapshot_path(fold, seen->position[i], path);
+        if (load_one(fold, path, &fault, out_position) == FR_OK)
+            return;
+        obs_log(OBS_WARN, "fold", "%s; trying an older one", fault.message);
+        beginnings_restore(fold, beginnings);
+        *out_position = 0;
+    }
+}
+
 enum fr_status fold__snapshot_load(struct fold *fold, struct fr_error *error,
                                    uint64_t *out_position)
 {
@@ -426,18 +504,10 @@ enum fr_status fold__snapshot_load(struct fold *fold, struct fr_error *error,
     if (status == FR_NOT_FOUND)
         return FR_OK;
     FR_TRY(status);
-    for (size_t i = 0; i < seen.count; i++) {
-        char path[PATH_BYTES];
-        struct fr_error fault = {0};
-        if (fold->options.until && seen.position[i] > fold->options.until)
-            continue;
-        snapshot_path(fold, seen.position[i], path);
-        if (load_one(fold, path, &fault, out_position) == FR_OK)
-            return FR_OK;
-        obs_log(OBS_WARN, "fold", "%s; trying an older one", fault.message);
-        for (size_t t = 0; t < fold->table_count; t++)
-            base_rows_clear(fold->tables[t]);
-        *out_position = 0;
-    }
+    if (seen.count == 0)
+        return FR_OK;
+    struct beginnings *beginnings = beginnings_take(fold);
+    load_newest_good(fold, &seen, beginnings, out_position);
+    beginnings_release(beginnings);
     return FR_OK;
 }

@@ -23,7 +23,7 @@ def enter_namespace():
     flags = "-m" if os.geteuid() == 0 else "-Urm"
     if subprocess.run(["unshare", flags, "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
         lib.skip("no mount namespace to be had here: the full disk is not tested")
-    os.execvpe("unshare", ["unshare", flags, sys.executable, os.path.abspath(__file__)],
+    os.execvpe("unshare", ["unshare", flags, sys.executable, os.path.abspath(__file__), *sys.argv[1:]],
                {**os.environ, "FRESHET_IN_NAMESPACE": "1"})
 
 
@@ -143,13 +143,13 @@ def names(data, tail=".snap"):
 def main():
     enter_namespace()
     folder = lib.folder("disk-full")
-    for name, scene in (("events", events_fill_the_disk), ("snapshots", snapshots_fill_the_disk)):
-        disk = os.path.join(folder, name)
+    for scene in lib.scenes(events_fill_the_disk, snapshots_fill_the_disk):
+        disk = os.path.join(folder, scene.__name__)
         os.mkdir(disk)
         mount(disk, "48m")
         data = os.path.join(disk, "data")
         os.mkdir(data)
-        print(f"# {name} fill the disk", flush=True)
+        print(f"# {scene.__name__}", flush=True)
         scene(disk, data, os.path.join(folder, "log"))
     lib.end(folder)
 

@@ -194,6 +194,11 @@ class Client:
                 sum(key not in maybe for key in seen))
 
 
+def scenes(*all_of_them):
+    """Those named on the command line; all when none is."""
+    return [scene for scene in all_of_them if not sys.argv[1:] or scene.__name__ in sys.argv[1:]]
+
+
 def run(*arguments, env=None):
     """Runs freshet; exit code, output, error output."""
     done = subprocess.run([BINARY, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -174,7 +174,7 @@ def main():
     if not os.path.exists(lib.PRELOAD):
         lib.skip(f"{lib.PRELOAD} is not built (a build with sanitizers has none)")
     folder = lib.folder("io-faults")
-    for scene in (failed_sync, failed_snapshot_sync, troubled_transfers, no_space, no_descriptors, slow_disk):
+    for scene in lib.scenes(failed_sync, failed_snapshot_sync, troubled_transfers, no_space, no_descriptors, slow_disk):
         print(f"# {scene.__name__}", flush=True)
         scene(os.path.join(folder, scene.__name__))
     lib.end(folder)
