@@ -2,8 +2,8 @@
  *
  * serve/http_accept: one thread that accepts connections, hands each to the serving thread with the
  * fewest, and reaps those past their deadline (H2). Accepting apart from serving spreads the load
- * evenly, keeps one place for the limit on connections, and makes deadlines total: the library's
- * own timeout counts from the last byte, which a slow client can keep moving.
+ * evenly and keeps one place for the limit on connections and for deadlines. Deadlines are total:
+ * one that counted from the last byte could be kept moving by a slow client.
  *
  * Thread: the acceptor's own. Shares the slots with the serving threads (see http_priv.h).
  */
@@ -22,7 +22,13 @@
 
 #include "serve/http_priv.h"
 
-enum { TICK_MS = 250, BACKLOG = 1024, ACCEPTS_A_TURN = 64, BYTES_A_SECOND = 65536 };
+enum {
+    LINGER_MS = 2000,
+    TICK_MS = 250,
+    BACKLOG = 1024,
+    ACCEPTS_A_TURN = 64,
+    BYTES_A_SECOND = 65536
+};
 
 int64_t http__now_ns(void)
 {
@@ -154,6 +160,9 @@ static int64_t deadline_ns(const struct http_options *options, uint32_t phase, u
     case HTTP_PHASE_IDLE:
         ms = options->idle_ms;
         break;
+    case HTTP_PHASE_LINGER:
+        ms = LINGER_MS;
+        break;
     default:
         return INT64_MAX;
     }
@@ -175,9 +184,9 @@ static void reap_one(struct http *http, uint32_t fd, int64_t now_ns)
         atomic_fetch_add_explicit(&http->reaped_answer, 1, memory_order_relaxed);
     else if (phase == HTTP_PHASE_BODY)
         atomic_fetch_add_explicit(&http->reaped_body, 1, memory_order_relaxed);
-    else if (phase != HTTP_PHASE_IDLE)
+    else if (phase == HTTP_PHASE_HEAD || phase == HTTP_PHASE_FIRST)
         atomic_fetch_add_explicit(&http->reaped_head, 1, memory_order_relaxed);
-    (void)shutdown((int)fd, SHUT_RDWR); /* the library sees the end and closes it itself */
+    (void)shutdown((int)fd, SHUT_RDWR); /* its thread sees the end and closes it */
     atomic_store_explicit(&slot->phase, HTTP_PHASE_WORK, memory_order_relaxed); /* once */
 }
 
@@ -220,24 +229,23 @@ static uint32_t thread_with_fewest(const struct http *http)
     return best;
 }
 
-static void hand_over(struct http *http, int fd, const struct sockaddr_storage *from,
-                      socklen_t from_bytes)
+static void hand_over(struct http *http, int fd)
 {
     int on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     uint32_t thread = thread_with_fewest(http);
     struct http_slot *slot = &http->slot[fd];
-    atomic_store_explicit(&slot->thread, thread, memory_order_relaxed);
     http__slot_phase(slot, HTTP_PHASE_FIRST, 0);
     atomic_fetch_add_explicit(&http->connections, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&http->thread[thread].connections, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&http->accepted, 1, memory_order_relaxed);
-    if (MHD_add_connection(http->thread[thread].daemon, fd, (const struct sockaddr *)from,
-                           from_bytes) == MHD_YES)
+    if (http__thread_give(&http->thread[thread], fd))
         return;
-    pthread_mutex_lock(&http->slots_lock); /* the library has closed it */
+    pthread_mutex_lock(&http->slots_lock);
     atomic_store_explicit(&slot->phase, HTTP_PHASE_FREE, memory_order_relaxed);
+    refuse_full(fd);
     pthread_mutex_unlock(&http->slots_lock);
+    atomic_fetch_add_explicit(&http->refused_full, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&http->connections, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&http->thread[thread].connections, 1, memory_order_relaxed);
 }
@@ -246,10 +254,7 @@ static void hand_over(struct http *http, int fd, const struct sockaddr_storage *
 static bool accept_some(struct http *http)
 {
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        struct sockaddr_storage from;
-        socklen_t bytes = sizeof from;
-        int fd = accept4(http->listen_fd, (struct sockaddr *)&from, &bytes,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(http->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0)
             return errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS;
         uint32_t now = atomic_load_explicit(&http->connections, memory_order_relaxed);
@@ -258,7 +263,7 @@ static bool accept_some(struct http *http)
             refuse_full(fd);
             continue;
         }
-        hand_over(http, fd, &from, bytes);
+        hand_over(http, fd);
     }
     return true;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * serve/http_check: the strictness that the library lacks (H1). A message whose end two parsers
- * could see in different places is how a request is smuggled past a proxy (RFC 9112 sections 6.3
- * and 11.2); such a message is refused before its body is read, and the connection ends.
+ * serve/http_check: what must hold between the fields of a head (H1). A message whose end two
+ * parsers could see in different places is how a request is smuggled past a proxy (RFC 9112
+ * sections 6.3 and 11.2); such a message is refused before its body is read, and the connection
+ * ends.
  */
 #include <string.h>
 
@@ -76,16 +77,6 @@ static bool parse_length(struct fr_slice text, uint64_t *out)
     return true;
 }
 
-bool http__has_body(const struct http_request *request, uint64_t *out_length, bool *out_chunked)
-{
-    struct fr_slice length = http_header(request, "content-length");
-    *out_chunked = http_header(request, "transfer-encoding").ptr != NULL;
-    *out_length = 0;
-    if (length.ptr && !parse_length(length, out_length))
-        *out_length = 0;
-    return *out_chunked || *out_length > 0;
-}
-
 static bool host_is_sound(struct fr_slice host)
 {
     for (size_t i = 0; i < host.bytes; i++) {
@@ -97,50 +88,89 @@ static bool host_is_sound(struct fr_slice host)
     return true;
 }
 
-static uint16_t framing_check(const struct http_request *request, const char **out_code,
-                              const char **out_detail)
+static uint16_t framing_check(const struct http_request *request, struct http_head *head)
 {
     uint32_t lengths = header_count(request, "content-length");
     uint32_t codings = header_count(request, "transfer-encoding");
     uint64_t length;
-    *out_code = "bad_framing";
+    head->code = "bad_framing";
     if (lengths > 1)
-        return *out_detail = "more than one Content-Length", 400;
+        return head->detail = "more than one Content-Length", 400;
     if (codings > 1)
-        return *out_detail = "more than one Transfer-Encoding", 400;
+        return head->detail = "more than one Transfer-Encoding", 400;
     if (lengths && codings)
-        return *out_detail = "both Content-Length and Transfer-Encoding", 400;
+        return head->detail = "both Content-Length and Transfer-Encoding", 400;
+    if (codings && head->is_http10)
+        return head->detail = "Transfer-Encoding in HTTP/1.0", 400;
     if (lengths && !parse_length(http_header(request, "content-length"), &length))
-        return *out_detail = "Content-Length is not a plain decimal number", 400;
+        return head->detail = "Content-Length is not a plain decimal number", 400;
     if (codings && !name_is(http_header(request, "transfer-encoding"), "chunked")) {
-        *out_code = "unknown_transfer_encoding";
-        return *out_detail = "the only transfer coding understood is chunked", 501;
+        head->code = "unknown_transfer_encoding";
+        return head->detail = "the only transfer coding understood is chunked", 501;
     }
     return 0;
 }
 
-uint16_t http__head_check(const struct http_request *request, const char **out_code,
-                          const char **out_detail)
+static uint16_t host_check(const struct http_request *request, struct http_head *head)
 {
-    uint16_t status = framing_check(request, out_code, out_detail);
-    if (status)
-        return status;
-    *out_code = "bad_header";
+    uint32_t hosts = header_count(request, "host");
+    head->code = "bad_host";
+    if (hosts > 1)
+        return head->detail = "more than one Host", 400;
+    if (hosts == 0 && !head->is_http10)
+        return head->detail = "HTTP/1.1 asks for a Host", 400;
+    if (!host_is_sound(http_header(request, "host")))
+        return head->detail = "Host is not a host name", 400;
+    return 0;
+}
+
+static bool has_word(struct fr_slice list, const char *word)
+{
+    size_t bytes = strlen(word);
+    for (size_t i = 0; i + bytes <= list.bytes; i++) {
+        bool begins = i == 0 || list.ptr[i - 1] == ',' || list.ptr[i - 1] == ' ';
+        bool ends =
+            i + bytes == list.bytes || list.ptr[i + bytes] == ',' || list.ptr[i + bytes] == ' ';
+        if (begins && ends && name_is(fr_slice_of(list.ptr + i, bytes), word))
+            return true;
+    }
+    return false;
+}
+
+static uint16_t body_kind(const struct http_request *request, struct http_head *head)
+{
+    struct fr_slice length = http_header(request, "content-length");
+    struct fr_slice expect = http_header(request, "expect");
+    head->is_chunked = http_header(request, "transfer-encoding").ptr != NULL;
+    head->length = 0;
+    if (length.ptr && !parse_length(length, &head->length))
+        head->length = 0;
+    head->is_last = head->is_http10 || has_word(http_header(request, "connection"), "close");
+    head->wants_continue = expect.ptr != NULL && !head->is_http10;
+    head->code = "unknown_expectation";
+    if (expect.ptr && !name_is(expect, "100-continue"))
+        return head->detail = "the only expectation understood is 100-continue", 417;
+    return 0;
+}
+
+uint16_t http__head_check(const struct http_request *request, struct http_head *head)
+{
+    head->code = "bad_header";
     for (uint32_t i = 0; i < request->header_count; i++)
         if (!header_is_sound(&request->header[i]))
-            return *out_detail = "a header has a byte that is not allowed in it", 400;
-    if (header_count(request, "host") > 1)
-        return *out_detail = "more than one Host", 400;
-    if (!host_is_sound(http_header(request, "host")))
-        return *out_detail = "Host is not a host name", 400;
-    *out_code = "bad_target";
+            return head->detail = "a header has a byte that is not allowed in it", 400;
+    uint16_t status = framing_check(request, head);
+    if (status == 0)
+        status = host_check(request, head);
+    if (status)
+        return status;
+    head->code = "bad_target";
     if (request->target.bytes == 0 || request->target.ptr[0] != '/')
-        return *out_detail = "the request target must be a path", 400;
+        return head->detail = "the request target must be a path", 400;
     for (size_t i = 0; i < request->target.bytes; i++) {
         unsigned char c = (unsigned char)request->target.ptr[i];
         if (c <= 0x20 || c >= 0x7f || c == '#')
-            return *out_detail = "the request target has a byte that must be percent-encoded", 400;
+            return head->detail = "the request target has a byte that must be percent-encoded", 400;
     }
-    *out_code = NULL;
-    return 0;
+    return body_kind(request, head);
 }
