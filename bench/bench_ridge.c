@@ -77,7 +77,8 @@ static void run(int argc, char **argv, uint32_t neighbours)
     began = offline_cpu();
     for (uint32_t user = 0; user < users; user++) {
         uint32_t n = history_draw(items, user, length, history, 20);
-        model_ridge_query(ridge, history, NULL, n, scores, items);
+        struct model_ridge_query query = {history, NULL, n};
+        model_ridge_query(ridge, &query, scores, items);
     }
     double asking = offline_cpu() - began;
     model_ridge_stats_get(ridge, &stats);

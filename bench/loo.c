@@ -163,16 +163,17 @@ static void score(struct loo *loo, uint32_t user, size_t end)
         loo->features[POP][j] = (float)model_ridge_users(loo->ridge, j);
     float recency = 1;
     for (uint32_t i = 0; i < FR_MIN(n, 64u) && recency > 1e-4f; i++) {
-        struct cooc_query query = {loo, loo->features[COOC],
-                                   recency * loo->users_source[history[i]]};
-        model_ridge_each(loo->ridge, history[i], cooc_visit, &query);
+        struct cooc_query cooc = {loo, loo->features[COOC],
+                                  recency * loo->users_source[history[i]]};
+        model_ridge_each(loo->ridge, history[i], cooc_visit, &cooc);
         recency *= loo->cooc_recency;
     }
     float weight[64];
     recency = 1;
     for (uint32_t i = 0; i < 64; i++, recency *= loo->ridge_recency)
         weight[i] = recency;
-    model_ridge_query(loo->ridge, history, weight, n, loo->features[RIDGE], items);
+    struct model_ridge_query query = {history, weight, FR_MIN(n, 64u)};
+    model_ridge_query(loo->ridge, &query, loo->features[RIDGE], items);
     score_attributes(loo, history, n);
     float vector[MODEL_ENCODER_DIMENSION_MAX];
     if (loo->epochs && model_encoder_vector(loo->encoder, history, n, vector)) {
@@ -221,7 +222,7 @@ static void validate(struct loo *loo)
         printf("weights");
         for (int e = 0; e < EXPERTS; e++)
             printf(" %s %.3f", names[e], (double)loo->weights[e]);
-        printf(", validation N@20 %.4f\n", value);
+        printf(", validation N@20 + HR@20 / 2 %.4f\n", value);
     }
     offline_blend_free(blend);
 }

@@ -149,8 +149,8 @@ static void score(struct bench *bench, const uint32_t *recent, uint32_t n)
         memset(bench->features[e], 0, bench->items * sizeof(float));
     struct model_sknn_query query = {.items = recent, .count = n,
                                      .clock_s = bench->sessions_learnt};
-    uint32_t found = model_sknn_query(bench->sknn, &query, bench->scratch, bench->found,
-                                      bench->found_score, 65536);
+    struct model_sknn_votes votes = {bench->found, bench->found_score, 65536};
+    uint32_t found = model_sknn_query(bench->sknn, &query, bench->scratch, &votes);
     for (uint32_t i = 0; i < found; i++)
         bench->features[SKNN][bench->found[i]] = bench->found_score[i];
     for (size_t k = bench->next.start[recent[0]]; k < bench->next.start[recent[0] + 1]; k++)
@@ -164,7 +164,8 @@ static void score(struct bench *bench, const uint32_t *recent, uint32_t n)
         bench->features[REPEAT][recent[i]] = power(0.7f, i);
         weight[i] = power(bench->ridge_recency, i);
     }
-    model_ridge_query(bench->ridge, recent, weight, n, bench->features[RIDGE], bench->items);
+    struct model_ridge_query rows = {recent, weight, n};
+    model_ridge_query(bench->ridge, &rows, bench->features[RIDGE], bench->items);
     for (int e = 0; e < EXPERTS; e++)
         offline_blend_feature(bench->features[e], bench->items, bench->seen, 1);
 }
@@ -225,18 +226,18 @@ static void configure(struct bench *bench, int argc, char **argv)
     k->distance = argument(argc, argv, "distance", k->distance);
     k->back = argument(argc, argv, "back", k->back);
     k->idf = argument(argc, argv, "idf", k->idf);
-    k->age_half_s = argument(argc, argv, "age", 0.3f) * (float)bench->train.user_count;
+    k->age_half_s = argument(argc, argv, "age", 1) * (float)bench->train.user_count;
     struct model_ridge_options *o = &bench->ridge_options;
     model_ridge_defaults(o);
     o->item_max = bench->items;
     o->growth = 1e9f;
-    o->neighbours = (uint32_t)argument(argc, argv, "neighbours", 100);
+    o->neighbours = (uint32_t)argument(argc, argv, "neighbours", 32);
     o->lambda = argument(argc, argv, "lambda", 30);
     o->diagonal = argument(argc, argv, "diagonal", 10);
     o->popularity = argument(argc, argv, "popularity", 0);
     bench->ridge_recency = argument(argc, argv, "recency", 0.6f);
     bench->cooc_recency = argument(argc, argv, "cooc_recency", 0.6f);
-    bench->tune_max = (uint32_t)argument(argc, argv, "tune", 1500);
+    bench->tune_max = (uint32_t)argument(argc, argv, "tune", 2500);
     bench->test_every = (uint32_t)argument(argc, argv, "every", 1);
 }
 
@@ -271,7 +272,7 @@ int main(int argc, char **argv)
     printf("weights");
     for (int e = 0; e < EXPERTS; e++)
         printf(" %s %.3f", names[e], (double)bench.weights[e]);
-    printf(", N@20 %.4f\n", value);
+    printf(", N@20 + HR@20 / 2 %.4f\n", value);
     offline_blend_free(blend);
     if (argument(argc, argv, "notest", 0) != 0)
         return 0;

@@ -202,7 +202,8 @@ static void score(struct split *split, uint32_t user)
     static float ones[MODEL_RIDGE_QUERY_MAX];
     for (uint32_t i = 0; i < MODEL_RIDGE_QUERY_MAX; i++)
         ones[i] = 1;
-    model_ridge_query(split->ridge, own, ones, size, split->features[RIDGE], split->items);
+    struct model_ridge_query query = {own, ones, size};
+    model_ridge_query(split->ridge, &query, split->features[RIDGE], split->items);
     float vector[MODEL_ENCODER_DIMENSION_MAX];
     if (split->epochs && model_encoder_vector(split->encoder, own, size, vector)) {
         model_encoder_scores(split->encoder, vector, split->all_items, split->items,
@@ -250,7 +251,7 @@ static void tune(struct split *split)
     printf("weights");
     for (int e = 0; e < EXPERTS; e++)
         printf(" %s %.3f", names[e], (double)split->weights[e]);
-    printf(", N@20 %.4f\n", value);
+    printf(", N@20 + HR@20 / 2 %.4f\n", value);
     fflush(stdout);
     offline_blend_free(blend);
 }

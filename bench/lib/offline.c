@@ -93,9 +93,9 @@ void offline_blend_feature(float *scores, uint32_t item_max, const uint32_t *see
         sum += (double)scores[j];
     }
     float scale = sum > 0 ? (float)(1.0 / sum) : 0.0f;
-    float nothing = logf(1e-5f);
+    float nothing = logf(1e-4f);
     for (uint32_t j = 0; j < item_max; j++)
-        scores[j] = scores[j] > 0 ? logf(scores[j] * scale + 1e-5f) : nothing;
+        scores[j] = scores[j] > 0 ? logf(scores[j] * scale + 1e-4f) : nothing;
 }
 
 /* Selection of the best n by a threshold search over a heap of values. */
@@ -189,73 +189,44 @@ static double tune_value(const struct offline_blend *blend, const float *weights
         offline_metrics_add(&metrics, rank);
         ndcg20 += rank < 20 ? 1.0 / log2(rank + 2.0) : 0.0;
     }
-    return metrics.count > 0 ? ndcg20 / metrics.count : 0;
+    return metrics.count > 0 ? (ndcg20 + 0.5 * metrics.hr20) / metrics.count : 0;
 }
 
-/* One case's part of the rank-weighted softmax loss: weight 1 / (1 + rank / 10), gradient and Hessian
- * in double. */
-static void case_part(const struct offline_blend *blend, uint32_t c, const float *weights,
-                      double *gradient, double *hessian)
+/* The best of: each alone, each two alike, all alike. */
+static double tune_start(const struct offline_blend *blend, float *weights)
 {
     uint32_t n = blend->expert_count;
-    size_t from = blend->start[c], to = blend->start[c + 1];
-    double mean[OFFLINE_EXPERTS_MAX] = {0}, square[OFFLINE_EXPERTS_MAX][OFFLINE_EXPERTS_MAX] = {{0}};
-    double sum = 0, rank = 0;
-    float target = row_score(blend->features + from * n, weights, n), largest = target;
-    for (size_t i = from; i < to; i++)
-        largest = fmaxf(largest, row_score(blend->features + i * n, weights, n));
-    for (size_t i = from; i < to; i++) {
-        const float *row = blend->features + i * n;
-        float s = row_score(row, weights, n);
-        double p = (double)expf(s - largest);
-        rank += s > target;
-        sum += p;
-        for (uint32_t e = 0; e < n; e++) {
-            mean[e] += p * (double)row[e];
-            for (uint32_t f = 0; f <= e; f++)
-                square[e][f] += p * (double)row[e] * (double)row[f];
-        }
-    }
-    double by = 1.0 / (1.0 + rank / 10.0);
-    for (uint32_t e = 0; e < n; e++) {
-        gradient[e] += by * ((double)blend->features[from * n + e] - mean[e] / sum);
-        for (uint32_t f = 0; f <= e; f++)
-            hessian[e * n + f] += by * (square[e][f] / sum - mean[e] * mean[f] / (sum * sum));
-    }
-}
-
-/* x of H x = g by elimination; H symmetric, lower triangle given, a ridge added. */
-static void newton_direction(double *hessian, double *gradient, uint32_t n)
-{
+    double best = -1;
     for (uint32_t e = 0; e < n; e++)
-        for (uint32_t f = 0; f <= e; f++)
-            hessian[f * n + e] = hessian[e * n + f] += e == f ? 1.0 : 0.0;
-    for (uint32_t k = 0; k < n; k++)
-        for (uint32_t i = 0; i < n; i++) {
-            double by = i == k ? 0.0 : hessian[i * n + k] / hessian[k * n + k];
-            for (uint32_t j = k; j < n; j++)
-                hessian[i * n + j] -= by * hessian[k * n + j];
-            gradient[i] -= by * gradient[k];
+        for (uint32_t f = e; f <= n; f++) {
+            float start[OFFLINE_EXPERTS_MAX] = {0};
+            for (uint32_t k = 0; k < n; k++)
+                start[k] = k == e || k == f || f == n ? 0.5f : 0.0f;
+            double value = tune_value(blend, start);
+            if (value > best) {
+                best = value;
+                memcpy(weights, start, n * sizeof(*weights));
+            }
         }
-    for (uint32_t k = 0; k < n; k++)
-        gradient[k] /= hessian[k * n + k];
+    return best;
 }
 
 double offline_blend_tune(struct offline_blend *blend, float *weights)
 {
     uint32_t n = blend->expert_count;
-    for (uint32_t e = 0; e < n; e++)
-        weights[e] = 0.3f;
-    for (int round = 0; round < 12; round++) {
-        double gradient[OFFLINE_EXPERTS_MAX] = {0};
-        double hessian[OFFLINE_EXPERTS_MAX * OFFLINE_EXPERTS_MAX] = {0};
-        for (uint32_t c = 0; c < blend->case_count; c++)
-            case_part(blend, c, weights, gradient, hessian);
-        newton_direction(hessian, gradient, n);
-        for (uint32_t e = 0; e < n; e++)
-            weights[e] = fmaxf(weights[e] + 0.8f * (float)gradient[e], 0.0f);
-    }
-    return tune_value(blend, weights);
+    double best = tune_start(blend, weights);
+    for (float step = 0.5f; step > 0.02f; step *= 0.7f)
+        for (uint32_t e = 0; e < 2 * n; e++) {
+            float trial[OFFLINE_EXPERTS_MAX];
+            memcpy(trial, weights, n * sizeof(*weights));
+            trial[e / 2] = FR_MAX(trial[e / 2] + (e % 2 ? step : -step), 0.0f);
+            double value = tune_value(blend, trial);
+            if (value > best) {
+                best = value;
+                memcpy(weights, trial, n * sizeof(*weights));
+            }
+        }
+    return best;
 }
 
 void offline_blend_apply(const float *weights, float *const *features, uint32_t expert_count,

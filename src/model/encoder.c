@@ -57,7 +57,7 @@ void model_encoder_defaults(struct model_encoder_options *out_options)
         .negatives = 128,
         .ring = 65536,
         .rate = 0.1f,
-        .recency = 0.8f,
+        .recency = 0.9f,
         .l2 = 0.0f,
         .seed = 1,
     };

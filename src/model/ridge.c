@@ -387,14 +387,14 @@ uint32_t model_ridge_row(const struct model_ridge *ridge, uint32_t source, uint3
     return count;
 }
 
-void model_ridge_query(const struct model_ridge *ridge, const uint32_t *history,
-                       const float *weight, uint32_t count, float *scores, uint32_t score_count)
+void model_ridge_query(const struct model_ridge *ridge, const struct model_ridge_query *query,
+                       float *scores, uint32_t score_count)
 {
     uint32_t target[1023];
     float value[1023], recency = 1.0f;
-    for (uint32_t i = 0; i < FR_MIN(count, (uint32_t)MODEL_RIDGE_QUERY_MAX); i++) {
-        float w = weight ? weight[i] : recency;
-        uint32_t n = model_ridge_row(ridge, history[i], target, value, 1023);
+    for (uint32_t i = 0; i < FR_MIN(query->count, (uint32_t)MODEL_RIDGE_QUERY_MAX); i++) {
+        float w = query->weight ? query->weight[i] : recency;
+        uint32_t n = model_ridge_row(ridge, query->history[i], target, value, 1023);
         for (uint32_t k = 0; k < n; k++)
             if (target[k] < score_count)
                 scores[target[k]] += w * value[k];

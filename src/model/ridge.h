@@ -76,10 +76,15 @@ uint32_t model_ridge_queued(const struct model_ridge *ridge);
 /* Writer. Queues every item that has been counted: a full refit. */
 void model_ridge_queue_all(struct model_ridge *ridge);
 
-/* Adds weight[i] * b_j[history[i]] to scores[j] for every j below score_count that a row names.
- * `weight` may be NULL: recency^i. Any thread. */
-void model_ridge_query(const struct model_ridge *ridge, const uint32_t *history,
-                       const float *weight, uint32_t count, float *scores, uint32_t score_count);
+struct model_ridge_query {
+    const uint32_t *history; /* newest first */
+    const float *weight;     /* NULL: recency^i */
+    uint32_t count;          /* at most MODEL_RIDGE_QUERY_MAX are used */
+};
+/* Adds weight[i] * b_j[history[i]] to scores[j] for every j below score_count that a row names. Any
+ * thread. */
+void model_ridge_query(const struct model_ridge *ridge, const struct model_ridge_query *query,
+                       float *scores, uint32_t score_count);
 /* A consistent copy of one source row: targets and weights, at most `max`; gives the number. */
 uint32_t model_ridge_row(const struct model_ridge *ridge, uint32_t source, uint32_t *out_target,
                          float *out_weight, uint32_t max);

@@ -52,6 +52,8 @@ struct vote {
 struct model_sknn_scratch {
     uint32_t found_slots, found_count;   /* open addressing, half full at most */
     uint32_t vote_slots, vote_count;
+    uint32_t own;                        /* the asking session's number, or 0 */
+    uint32_t slots_left;                 /* posting entries that this query may still look at */
     struct found *found;
     struct vote *votes;
     uint32_t *heap;                      /* session numbers, the oldest at the root */
@@ -69,8 +71,8 @@ void model_sknn_defaults(struct model_sknn_options *out_options)
         .sessions = 1000,
         .neighbours = 200,
         .step = 0.5f,
-        .distance = 0.5f,
-        .back = 0.6f,
+        .distance = 0.7f,
+        .back = 1.0f,
         .idf = 1.0f,
         .age_half_s = 30.0f * 86400.0f,
     };
@@ -342,7 +344,7 @@ static float idf_of(const struct model_sknn *sknn, uint32_t written)
 /* Walks the posting list of one item, newest first. New slots are bounded (half of the table), or
  * dead ones could fill it. */
 static void collect(const struct model_sknn *sknn, struct model_sknn_scratch *scratch,
-                    uint32_t item, uint32_t at, uint32_t own, uint32_t *slots_left)
+                    uint32_t item, uint32_t at)
 {
     if (!item || item >= base_rows_count(sknn->tables[SKNN_POSTING]))
         return;
@@ -356,9 +358,10 @@ static void collect(const struct model_sknn *sknn, struct model_sknn_scratch *sc
     if (!written)
         return;
     float weight = sknn->step[at] * idf_of(sknn, written);
-    for (uint32_t i = 0; i < FR_MIN(written, postings) && *slots_left; i++, (*slots_left)--) {
+    for (uint32_t i = 0; i < FR_MIN(written, postings) && scratch->slots_left; i++) {
         uint32_t number = scratch->numbers[(written - 1 - i) % postings];
-        if (number != own && !found_add(sknn, scratch, number, item, weight))
+        scratch->slots_left--;
+        if (number != scratch->own && !found_add(sknn, scratch, number, item, weight))
             return; /* all further ones are older still */
     }
 }
@@ -464,28 +467,28 @@ static void votes_of(const struct model_sknn *sknn, struct model_sknn_scratch *s
 }
 
 uint32_t model_sknn_query(const struct model_sknn *sknn, const struct model_sknn_query *query,
-                          struct model_sknn_scratch *scratch, uint32_t *out_items,
-                          float *out_scores, uint32_t max)
+                          struct model_sknn_scratch *scratch,
+                          const struct model_sknn_votes *out_votes)
 {
     memset(scratch->found, 0, scratch->found_slots * sizeof(*scratch->found));
     memset(scratch->votes, 0, scratch->vote_slots * sizeof(*scratch->votes));
     scratch->found_count = scratch->vote_count = 0;
-    uint32_t own = 0;
+    scratch->own = 0;
+    scratch->slots_left = scratch->found_slots / 2;
     if (query->user && query->user < base_rows_count(sknn->tables[SKNN_USER])) {
         const struct user_row *owner = base_rows_at(sknn->tables[SKNN_USER], query->user);
-        own = FR_LOAD(owner->tag) == query->tag ? FR_LOAD(owner->number) : 0;
+        scratch->own = FR_LOAD(owner->tag) == query->tag ? FR_LOAD(owner->number) : 0;
     }
-    uint32_t slots_left = scratch->found_slots / 2;
     for (uint32_t i = 0; i < FR_MIN(query->count, (uint32_t)MODEL_SKNN_QUERY_ITEMS); i++)
-        collect(sknn, scratch, query->items[i], i, own, &slots_left);
+        collect(sknn, scratch, query->items[i], i);
     uint32_t n = choose(sknn, scratch, query->clock_s), count = 0;
     for (uint32_t i = 0; i < n; i++)
         votes_of(sknn, scratch, &scratch->best[i]);
-    for (uint32_t i = 0; i < scratch->vote_slots && count < max; i++) {
+    for (uint32_t i = 0; i < scratch->vote_slots && count < out_votes->max; i++) {
         if (!scratch->votes[i].item)
             continue;
-        out_items[count] = scratch->votes[i].item;
-        out_scores[count++] = scratch->votes[i].score;
+        out_votes->items[count] = scratch->votes[i].item;
+        out_votes->scores[count++] = scratch->votes[i].score;
     }
     return count;
 }

@@ -73,10 +73,16 @@ struct model_sknn_query {
     uint32_t clock_s;
     uint32_t user, tag;    /* its own stored session is left out; user 0: none */
 };
-/* Items and scores of the vote, in no particular order; at most `max`; gives their number. */
+/* Where the items and scores of the vote go. */
+struct model_sknn_votes {
+    uint32_t *items;
+    float *scores;
+    uint32_t max;
+};
+/* Fills out_votes, in no particular order, at most `max`; gives their number. */
 uint32_t model_sknn_query(const struct model_sknn *sknn, const struct model_sknn_query *query,
-                          struct model_sknn_scratch *scratch, uint32_t *out_items,
-                          float *out_scores, uint32_t max);
+                          struct model_sknn_scratch *scratch,
+                          const struct model_sknn_votes *out_votes);
 
 /* The expert "sknn" (model/model.h) over it. */
 struct model_expert;

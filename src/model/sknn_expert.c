@@ -81,7 +81,8 @@ static void expert_score(void *self, const struct model_batch *batch, float *out
         return;
     scratch = model_sknn_scratch_place(expert->sknn, memory);
     struct model_sknn_query query = {.items = items, .count = n, .clock_s = batch->query->clock_s};
-    uint32_t count = model_sknn_query(expert->sknn, &query, scratch, found, score, max);
+    struct model_sknn_votes votes = {found, score, max};
+    uint32_t count = model_sknn_query(expert->sknn, &query, scratch, &votes);
     for (uint32_t i = 0; i < count; i++) {
         int32_t c = model_deep_lookup_find(&lookup, found[i]);
         if (c >= 0)

@@ -116,7 +116,8 @@ static void equals_reference(void **context)
         float score[ITEMS];
         double expected[ITEMS + 1];
         struct model_sknn_query query = {.items = items, .count = 3, .clock_s = SESSIONS};
-        uint32_t n = model_sknn_query(sknn, &query, scratch, found, score, ITEMS);
+        struct model_sknn_votes votes = {found, score, ITEMS};
+        uint32_t n = model_sknn_query(sknn, &query, scratch, &votes);
         reference(&options, items, 3, expected);
         uint32_t positive = 0;
         for (uint32_t j = 1; j <= ITEMS; j++)
@@ -142,9 +143,10 @@ static void own_session_is_left_out(void **context)
     uint32_t item = 3, found[ITEMS];
     float score[ITEMS];
     struct model_sknn_query query = {.items = &item, .count = 1, .user = 1, .tag = 7};
-    assert_int_equal(model_sknn_query(sknn, &query, scratch, found, score, ITEMS), 0);
+    struct model_sknn_votes votes = {found, score, ITEMS};
+    assert_int_equal(model_sknn_query(sknn, &query, scratch, &votes), 0);
     query.user = 2;
-    assert_int_equal(model_sknn_query(sknn, &query, scratch, found, score, ITEMS), 1);
+    assert_int_equal(model_sknn_query(sknn, &query, scratch, &votes), 1);
     assert_int_equal(found[0], 4);
     model_sknn_scratch_free(scratch);
     model_sknn_free(sknn);
@@ -167,7 +169,8 @@ static void rings_are_bounded(void **context)
     uint32_t item = 1, found[ITEMS];
     float score[ITEMS];
     struct model_sknn_query query = {.items = &item, .count = 1, .clock_s = 1000};
-    uint32_t n = model_sknn_query(sknn, &query, scratch, found, score, ITEMS);
+    struct model_sknn_votes votes = {found, score, ITEMS};
+    uint32_t n = model_sknn_query(sknn, &query, scratch, &votes);
     assert_int_equal(n, 10); /* the ten sessions that are left */
     for (uint32_t i = 0; i < n; i++)
         assert_true(found[i] >= 2 + 990 % 50 && found[i] <= 2 + 999 % 50);
