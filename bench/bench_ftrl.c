@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * FTRL on examples as numbers, for tests/golden/ftrl_vw.py: reads lines "LABEL ID:VALUE ..." (label 0 or
- * 1, ids from 1), prints the probability predicted before each is learnt.
- *   bench_ftrl ALPHA BETA L1 L2 < LINES
+ * FTRL on examples as numbers, for tests/golden/ftrl_vw.py: reads lines "LABEL ID:VALUE ..." (label
+ * 0 or 1, ids from 1), prints the probability predicted before each is learnt. bench_ftrl ALPHA
+ * BETA L1 L2 < LINES
  */
 #include "base/fmath.h"
 #include "model/ftrl.h"
