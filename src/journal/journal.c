@@ -235,7 +235,11 @@ enum fr_status journal_open(struct os *os, const struct journal_options *options
     journal->segment_bytes = FR_MAX(journal->segment_bytes, JOURNAL_SEGMENT_BYTES_MIN);
     pthread_mutex_init(&journal->mutex, NULL);
     pthread_mutex_init(&journal->tending, NULL);
-    pthread_cond_init(&journal->wake, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&journal->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     enum fr_status status = journal__path(options->directory, "", error, journal->directory);
     if (status == FR_OK)
         status = open_all(journal, error);

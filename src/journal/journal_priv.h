@@ -274,7 +274,7 @@ struct journal {
 
 FR_MUST_USE enum fr_status journal__corrupt(struct fr_error *error, const char *segment,
                                             uint64_t offset, const char *what);
-/* A file of `bytes` zeros at least, new or what was there before; not synced. */
+/* A file of `bytes` zeros, new or in the place of one; not synced. */
 FR_MUST_USE enum fr_status journal__zero_file(struct os *os, const char *path, uint64_t bytes,
                                               struct fr_error *error, struct os_file **out_file);
 FR_MUST_USE enum fr_status journal__write_zeros(struct os_file *file, uint64_t from, uint64_t to,

@@ -8,12 +8,64 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <zstd.h>
 
-enum { ZSTD_LEVEL = 3 };
+enum { ZSTD_LEVEL = 3, STEP_BYTES = 1 << 20, PAUSE_NS_MAX = 50000000 };
 #define PACKING_NAME "packing.tmp"
 
+/* ---- the pace ---------------------------------------------------------------------------------
+ */
+
+/* The disk is the writer's first: a large piece of housekeeping goes in steps, each synced, with
+ * pauses four times as long, so that a group's sync never waits behind more than one step. None
+ * when the newest segment is three quarters full (the spare is needed soon) or in a simulation. */
+static void pace(struct journal *journal, int64_t step_ns)
+{
+    if (!journal->thread_wanted)
+        return;
+    struct timespec until;
+    int64_t pause_ns = FR_MIN(step_ns * 4, (int64_t)PAUSE_NS_MAX);
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += pause_ns;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&journal->mutex);
+    bool hurry = journal->stop || journal->offset > journal->segment_bytes / 4 * 3;
+    if (!hurry)
+        pthread_cond_timedwait(&journal->wake, &journal->mutex, &until);
+    pthread_mutex_unlock(&journal->mutex);
+}
+
+static bool is_stopping(struct journal *journal)
+{
+    pthread_mutex_lock(&journal->mutex);
+    bool stop = journal->stop;
+    pthread_mutex_unlock(&journal->mutex);
+    return stop;
+}
+
 /* ---- the spare ------------------------------------------------------------------------------- */
+
+/* All of the file is zeroed, what was in it before too: it keeps its blocks, that is the point of
+ * recycling. */
+static enum fr_status zero_in_steps(struct journal *journal, struct os_file *file,
+                                    struct fr_error *error, uint64_t *out_bytes)
+{
+    uint64_t bytes = 0;
+    FR_TRY(os_size(file, &bytes, error));
+    bytes = FR_MAX(bytes, journal->segment_bytes);
+    for (uint64_t at = 0; at < bytes; at += STEP_BYTES) {
+        int64_t began_ns = os_mono_ns(journal->os);
+        FR_TRY(journal__write_zeros(file, at, FR_MIN(at + STEP_BYTES, bytes), error));
+        FR_TRY(os_sync(file, error));
+        pace(journal, os_mono_ns(journal->os) - began_ns);
+        if (is_stopping(journal))
+            return base_fail(error, FR_AGAIN, "journal", "the journal is being closed");
+    }
+    *out_bytes = bytes;
+    return FR_OK;
+}
 
 /* Zeroes spare.tmp (new, or a retired segment under that name, J6) and gives it its final name. */
 static enum fr_status make_spare(struct journal *journal, struct fr_error *error)
@@ -24,11 +76,9 @@ static enum fr_status make_spare(struct journal *journal, struct fr_error *error
     FR_TRY(journal__path(journal->directory, "spare.tmp", error, from));
     FR_TRY(journal__path(journal->directory, "spare.seg", error, to));
     enum fr_status status =
-        journal__zero_file(journal->os, from, journal->segment_bytes, error, &file);
+        os_open(journal->os, from, OS_READ | OS_WRITE | OS_CREATE, error, &file);
     if (status == FR_OK) {
-        status = os_sync(file, error);
-        if (status == FR_OK)
-            status = os_size(file, &bytes, error);
+        status = zero_in_steps(journal, file, error, &bytes);
         os_close(file);
     }
     if (status != FR_OK) {
@@ -106,13 +156,25 @@ void journal__thread_stop(struct journal *journal)
 
 struct packer {
     struct os_file *file;
-    uint64_t written;
+    struct journal *journal;
+    uint64_t written, synced;
     ZSTD_CStream *zstd;
     uint8_t *out;
     uint32_t crc; /* of the content */
     uint32_t packed_crc;
     uint64_t first, next; /* the segment's positions */
 };
+
+static enum fr_status sync_in_steps(struct packer *packer, struct fr_error *error)
+{
+    if (packer->written - packer->synced < STEP_BYTES)
+        return FR_OK;
+    int64_t began_ns = os_mono_ns(packer->journal->os);
+    FR_TRY(os_sync(packer->file, error));
+    packer->synced = packer->written;
+    pace(packer->journal, os_mono_ns(packer->journal->os) - began_ns);
+    return FR_OK;
+}
 
 static enum fr_status pack(struct packer *packer, const uint8_t *bytes, size_t count, bool last,
                            struct fr_error *error)
@@ -128,6 +190,7 @@ static enum fr_status pack(struct packer *packer, const uint8_t *bytes, size_t c
         FR_TRY(os_write_at(packer->file, packer->written, packer->out, out.pos, error));
         packer->written += out.pos;
         packer->packed_crc = base_crc32c(packer->packed_crc, packer->out, out.pos);
+        FR_TRY(sync_in_steps(packer, error));
         if (last ? left == 0 : in.pos == in.size)
             return FR_OK;
     }
@@ -188,15 +251,17 @@ static enum fr_status check_packed(struct journal *journal, uint32_t crc, struct
     return status;
 }
 
-static enum fr_status packer_init(struct packer *packer, struct os *os, const char *path,
+static enum fr_status packer_init(struct packer *packer, struct journal *journal, const char *path,
                                   struct fr_error *error)
 {
-    *packer = (struct packer){.zstd = ZSTD_createCStream(), .out = malloc(JOURNAL__READ_BYTES)};
+    *packer = (struct packer){.journal = journal,
+                              .zstd = ZSTD_createCStream(),
+                              .out = malloc(JOURNAL__READ_BYTES)};
     if (!packer->zstd || !packer->out)
         return base_fail(error, FR_MEMORY, "journal", "no memory to compress");
     ZSTD_CCtx_setParameter(packer->zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL);
     ZSTD_CCtx_setParameter(packer->zstd, ZSTD_c_checksumFlag, 1);
-    return os_open(os, path, OS_WRITE | OS_CREATE | OS_TRUNCATE, error, &packer->file);
+    return os_open(journal->os, path, OS_WRITE | OS_CREATE | OS_TRUNCATE, error, &packer->file);
 }
 
 static void packer_release(struct packer *packer)
@@ -230,7 +295,7 @@ static enum fr_status compress_segment(struct journal *journal, uint64_t first, 
     FR_TRY(journal__path(journal->directory, PACKING_NAME, error, tmp));
     struct journal__source source = {journal->os, journal->directory, first, false, NULL};
     FR_TRY(journal__reader_open(&source, error, &reader));
-    enum fr_status status = packer_init(&packer, journal->os, tmp, error);
+    enum fr_status status = packer_init(&packer, journal, tmp, error);
     packer.first = first;
     packer.next = next;
     if (status == FR_OK)

@@ -118,12 +118,8 @@ enum fr_status journal__zero_file(struct os *os, const char *path, uint64_t byte
                                   struct fr_error *error, struct os_file **out_file)
 {
     struct os_file *file;
-    FR_TRY(os_open(os, path, OS_READ | OS_WRITE | OS_CREATE, error, &file));
-    uint64_t size = 0;
-    enum fr_status status = os_size(file, &size, error);
-    /* An old file keeps its blocks (that is the point of recycling): all of it is zeroed. */
-    if (status == FR_OK)
-        status = journal__write_zeros(file, 0, FR_MAX(bytes, size), error);
+    FR_TRY(os_open(os, path, OS_READ | OS_WRITE | OS_CREATE | OS_TRUNCATE, error, &file));
+    enum fr_status status = journal__write_zeros(file, 0, bytes, error);
     if (status != FR_OK) {
         os_close(file);
         return status;
