@@ -57,7 +57,9 @@ export function ordered(reasons: Reason[]): Reason[] {
 
 export function Reasons({ reasons: given, cause }: { reasons: Reason[]; cause: string }) {
     const reasons = ordered(given);
-    const rest = reasons.slice(SHOWN).reduce((sum, r) => sum + r.share, 0);
+    const hidden = reasons.slice(SHOWN);
+    const rest = hidden.reduce((sum, r) => sum + r.share, 0);
+    const against = hidden.filter((r) => r.contribution < 0).length;
     const kind = (r: Reason) => `k-${family(r.kind)}${r.contribution < 0 ? " minus" : ""}`;
     return (
         <div class="reasons">
@@ -75,7 +77,7 @@ export function Reasons({ reasons: given, cause }: { reasons: Reason[]; cause: s
                 {rest > 0.005 && (
                     <li class="rest">
                         <i class="dot" aria-hidden="true" />
-                        <span>{reasons.length - SHOWN} more</span>
+                        <span>{hidden.length} more{against > 0 && `, ${against} against it`}</span>
                         <b>{percent(rest)}</b>
                     </li>
                 )}
