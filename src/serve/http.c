@@ -31,8 +31,8 @@
 #include "serve/http_priv.h"
 
 enum {
-    POOL_MAX = 64,            /* idle requests kept a thread */
-    KEEP_BYTES_MAX = 4 << 20, /* a larger buffer is given back after use */
+    POOL_MAX = 32,            /* idle requests kept a thread */
+    KEEP_BYTES_MAX = 1 << 20, /* a larger buffer is given back after use */
     CONNECTIONS_DEFAULT = 16384,
     DESCRIPTORS_KEPT = 128, /* for files */
     EVENTS_A_TURN = 64,

@@ -16,7 +16,7 @@
 
 enum {
     REJECTS_LISTED_MAX = 1000, /* the others are counted */
-    JOB_KEEP_BYTES_MAX = 4 << 20,
+    JOB_KEEP_BYTES_MAX = 1 << 20,
     IDEMPOTENCY_KEY_BYTES_MAX = 256,
 };
 
