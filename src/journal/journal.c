@@ -365,13 +365,11 @@ static enum fr_status roll(struct journal *journal, struct fr_error *error)
     return status;
 }
 
-/* Zeros for the groups to come, in steps that grow with the segment; a spare has them already. They
- * become durable with the group. No space for them is no fault of this group. */
+/* Zeros for the groups to come, a step of them; a spare has them already. They become durable with
+ * the group. No space for them is no fault of this group. */
 static void extend(struct journal *journal, uint64_t end)
 {
-    uint64_t step =
-        FR_MIN(FR_MAX(end, (uint64_t)JOURNAL__STAGE_BYTES), (uint64_t)JOURNAL__EXTEND_BYTES);
-    uint64_t to = FR_MIN(end + step, FR_MAX(journal->segment_bytes, end));
+    uint64_t to = FR_MIN(end + JOURNAL__EXTEND_BYTES, FR_MAX(journal->segment_bytes, end));
     enum fr_status status = journal__write_zeros(journal->file, end, to, NULL);
     journal->file_bytes = status == FR_OK ? to : end;
 }

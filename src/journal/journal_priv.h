@@ -42,7 +42,7 @@ enum {
     JOURNAL__ALIGN = 8,
     JOURNAL__READ_BYTES = 1 << 20,
     JOURNAL__STAGE_BYTES = 1 << 20,  /* first size of the staging buffer */
-    JOURNAL__EXTEND_BYTES = 4 << 20, /* largest step of zeroing in the append path */
+    JOURNAL__EXTEND_BYTES = 1 << 20, /* step of zeroing in the append path, without a spare */
     JOURNAL__SEGMENTS_MAX = 1 << 20,
     JOURNAL__NAME_BYTES = 64,
 };
