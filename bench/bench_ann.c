@@ -44,8 +44,8 @@ static void set_draw(struct set *set, uint32_t count)
     set->vectors = malloc((size_t)count * 64 * sizeof(float));
     set->queries = malloc((size_t)QUERIES * 64 * sizeof(float));
     for (uint32_t i = 0; i < count + QUERIES; i++) {
-        float *v = i < count ? set->vectors + (size_t)i * 64
-                             : set->queries + (size_t)(i - count) * 64;
+        float *v =
+            i < count ? set->vectors + (size_t)i * 64 : set->queries + (size_t)(i - count) * 64;
         uint64_t cluster = base_random_u64(3, i, 999) % (count / 50 + 1);
         float norm = 1e-9f;
         for (uint32_t k = 0; k < 64; k++) {
@@ -131,7 +131,8 @@ static void truth_find(const struct set *set, uint32_t *truth)
         for (uint32_t i = 0; i < set->count; i++)
             all[i] = (struct scored){simd_ops()->dot(set->vectors + (size_t)i * set->dimension,
                                                      set->queries + (size_t)q * set->dimension,
-                                                     set->dimension), i};
+                                                     set->dimension),
+                                     i};
         qsort(all, set->count, sizeof(*all), scored_compare);
         for (uint32_t i = 0; i < BEST; i++)
             truth[q * BEST + i] = all[i].item;

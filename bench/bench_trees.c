@@ -76,7 +76,8 @@ int main(int argc, char **argv)
         batch = FR_MIN(batch, offline_cpu() - began);
         began = offline_cpu();
         for (uint32_t i = 0; i < 1000; i++)
-            model_trees_predict(trees, x + (size_t)i * options.features, options.features, 1, own + i);
+            model_trees_predict(trees, x + (size_t)i * options.features, options.features, 1,
+                                own + i);
         one = FR_MIN(one, offline_cpu() - began);
     }
     struct model_gbt_data data = {x, NULL, NULL, count};

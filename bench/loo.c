@@ -5,8 +5,8 @@
  * the test query, as everywhere); online: it is learnt before the test. Prints every expert alone
  * and the blend, whose weights are tuned on the validation item.
  *
- *   loo NAME [key=value ...]   NAME: ml100k, ml1m, beauty, toys; tie=KEY: ml1m's events of one second
- *                              in keyed order instead of the file's
+ *   loo NAME [key=value ...]   NAME: ml100k, ml1m, beauty, toys; tie=KEY: ml1m's events of one
+ * second in keyed order instead of the file's
  */
 #include "base/fmath.h"
 #include "base/hash.h"
@@ -88,8 +88,8 @@ static void encoder_epoch(struct loo *loo, uint32_t epoch, size_t back)
     uint32_t history[MODEL_ENCODER_HISTORY_MAX], count;
     for (size_t i = 0; i < n; i++) {
         history_of(loo, places[i].user, places[i].at, history, MODEL_ENCODER_HISTORY_MAX, &count);
-        loss += (double)model_encoder_learn(loo->encoder, history, count,
-                                            data->items[places[i].at]);
+        loss +=
+            (double)model_encoder_learn(loo->encoder, history, count, data->items[places[i].at]);
     }
     free(places);
     printf("encoder epoch %u: loss %.4f, %.1f s CPU, %.1f us a step\n", epoch,
@@ -316,8 +316,8 @@ static void configure(struct loo *loo, int argc, char **argv)
 int main(int argc, char **argv)
 {
     static struct loo loo;
-    if (argc < 2 || data_sequences_load(argv[1], (uint64_t)argument(argc, argv, "tie", 0),
-                                        &loo.data) != FR_OK)
+    if (argc < 2 ||
+        data_sequences_load(argv[1], (uint64_t)argument(argc, argv, "tie", 0), &loo.data) != FR_OK)
         return 0;
     if (data_attributes_load(argv[1], loo.data.item_max, &loo.attributes) != FR_OK)
         return 0;
@@ -371,8 +371,7 @@ int main(int argc, char **argv)
     printf("{\"hr@10\": %.5f, \"ndcg@10\": %.5f, \"strict_hr@10\": %.5f, "
            "\"strict_ndcg@10\": %.5f, \"online_hr@10\": %.5f, \"online_ndcg@10\": %.5f}\n",
            strict.hr10 / strict.count, strict.ndcg10 / strict.count, strict.hr10 / strict.count,
-           strict.ndcg10 / strict.count, online.hr10 / online.count,
-           online.ndcg10 / online.count);
+           strict.ndcg10 / strict.count, online.hr10 / online.count, online.ndcg10 / online.count);
     model_encoder_free(loo.encoder);
     model_ridge_free(loo.ridge);
     return 0;

@@ -2,13 +2,15 @@
  *
  * sessions: the published Diginetica split (SR-GNN's preparation): every prefix of every test
  * session predicts its next click, all items ranked, repeats allowed, learning only on the training
- * sessions. The blend's weights are tuned on the last tenth of the training sessions, after learning
- * the nine before; then all training sessions are learnt.
+ * sessions. The blend's weights are tuned on the last tenth of the training sessions, after
+ * learning the nine before; then all training sessions are learnt.
  *
  *   sessions [key=value ...]
  */
+#include "base/fmath.h"
 #include "bench/lib/data.h"
 #include "bench/lib/offline.h"
+#include "model/encoder.h"
 #include "model/ridge.h"
 #include "model/sknn.h"
 
@@ -16,10 +18,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXPERTS 5
-enum { SKNN, MARKOV, COOC, REPEAT, RIDGE };
-static const char *const names[EXPERTS] = {"session-neighbours", "next-after-last", "seq-cooc",
-                                           "repeat", "seq-ridge"};
+#define EXPERTS 6
+enum { SKNN, MARKOV, COOC, REPEAT, RIDGE, ENCODER };
+static const char *const names[EXPERTS] = {"session-neighbours", "next-after-last",
+                                           "seq-cooc",           "repeat",
+                                           "seq-ridge",          "encoder"};
 
 struct next_counts { /* distinct pairs (last, next), sorted, as CSR */
     size_t *start;
@@ -35,6 +38,9 @@ struct bench {
     struct model_sknn_scratch *scratch;
     struct model_ridge_options ridge_options;
     struct model_ridge *ridge;
+    struct model_encoder_options encoder_options;
+    struct model_encoder *encoder;
+    uint32_t *all_items;
     struct next_counts next;
     uint32_t *seen, *found;
     float *found_score, *features[EXPERTS], *blended, weights[EXPERTS];
@@ -44,8 +50,8 @@ struct bench {
 };
 
 /* The session's items before `end`, newest first, each once. */
-static uint32_t recent_of(const struct data_sequences *data, size_t from, size_t end,
-                          uint32_t *out, uint32_t max)
+static uint32_t recent_of(const struct data_sequences *data, size_t from, size_t end, uint32_t *out,
+                          uint32_t max)
 {
     uint32_t n = 0;
     for (size_t i = end; i-- > from && n < max;) {
@@ -114,10 +120,16 @@ static void learn(struct bench *bench, uint32_t from, uint32_t to)
             bench->users[data->items[i]]++;
         }
     double counted = offline_cpu();
+    for (uint32_t s = from; s < to; s++)
+        for (size_t i = data->start[s] + 1; i < data->start[s + 1]; i++)
+            model_encoder_learn(bench->encoder, recent,
+                                recent_of(data, data->start[s], i, recent, 64), data->items[i]);
+    double encoded = offline_cpu();
     model_ridge_queue_all(bench->ridge);
     model_ridge_solve(bench->ridge, UINT32_MAX);
-    printf("learnt %u sessions: neighbours %.2f, counts %.2f, rows %.2f s CPU\n", to - from,
-           learnt - began, counted - learnt, offline_cpu() - counted);
+    printf("learnt %u sessions: neighbours %.2f, counts %.2f, encoder %.2f, rows %.2f s CPU\n",
+           to - from, learnt - began, counted - learnt, encoded - counted, offline_cpu() - encoded);
+    fflush(stdout);
     next_build(bench, to);
     bench->sessions_learnt = to;
 }
@@ -147,7 +159,8 @@ static void score(struct bench *bench, const uint32_t *recent, uint32_t n)
 {
     for (int e = 0; e < EXPERTS; e++)
         memset(bench->features[e], 0, bench->items * sizeof(float));
-    struct model_sknn_query query = {.items = recent, .count = n,
+    struct model_sknn_query query = {.items = recent,
+                                     .count = n,
                                      .clock_s = bench->sessions_learnt};
     struct model_sknn_votes votes = {bench->found, bench->found_score, 65536};
     uint32_t found = model_sknn_query(bench->sknn, &query, bench->scratch, &votes);
@@ -161,11 +174,18 @@ static void score(struct bench *bench, const uint32_t *recent, uint32_t n)
         struct cooc_query cooc = {bench, bench->features[COOC],
                                   power(bench->cooc_recency, i) / users};
         model_ridge_each(bench->ridge, recent[i], cooc_visit, &cooc);
-        bench->features[REPEAT][recent[i]] = power(0.7f, i);
+        bench->features[REPEAT][recent[i]] = i < 2 ? 1.0f - 0.35f * (float)i : power(0.5f, i + 1);
         weight[i] = power(bench->ridge_recency, i);
     }
     struct model_ridge_query rows = {recent, weight, n};
     model_ridge_query(bench->ridge, &rows, bench->features[RIDGE], bench->items);
+    float vector[MODEL_ENCODER_DIMENSION_MAX];
+    if (model_encoder_vector(bench->encoder, recent, n, vector)) {
+        model_encoder_scores(bench->encoder, vector, bench->all_items, bench->items,
+                             bench->features[ENCODER]);
+        for (uint32_t j = 1; j < bench->items; j++)
+            bench->features[ENCODER][j] = base_expf(bench->features[ENCODER][j]);
+    }
     for (int e = 0; e < EXPERTS; e++)
         offline_blend_feature(bench->features[e], bench->items, bench->seen, 1);
 }
@@ -191,8 +211,8 @@ static void run(struct bench *bench, const struct data_sequences *data, uint32_t
             }
             offline_blend_apply(bench->weights, bench->features, EXPERTS, bench->items,
                                 bench->blended);
-            offline_metrics_add(&metrics[EXPERTS], offline_rank(bench->blended, bench->items,
-                                                                bench->seen, 1, target));
+            offline_metrics_add(&metrics[EXPERTS],
+                                offline_rank(bench->blended, bench->items, bench->seen, 1, target));
         }
     for (int e = 0; e < EXPERTS + !blend; e++)
         offline_metrics_print(e < EXPERTS ? names[e] : "BLEND", &metrics[e]);
@@ -237,6 +257,13 @@ static void configure(struct bench *bench, int argc, char **argv)
     o->popularity = argument(argc, argv, "popularity", 0);
     bench->ridge_recency = argument(argc, argv, "recency", 0.6f);
     bench->cooc_recency = argument(argc, argv, "cooc_recency", 0.6f);
+    struct model_encoder_options *e = &bench->encoder_options;
+    model_encoder_defaults(e);
+    e->item_max = bench->items;
+    e->history = 10;
+    e->recency = 0.8f;
+    e->negatives = (uint32_t)argument(argc, argv, "negatives", 128);
+    e->rate = argument(argc, argv, "rate", 0.1f);
     bench->tune_max = (uint32_t)argument(argc, argv, "tune", 2500);
     bench->test_every = (uint32_t)argument(argc, argv, "every", 1);
 }
@@ -252,10 +279,14 @@ int main(int argc, char **argv)
     struct fr_error error;
     if (model_sknn_new(&bench.sknn_options, &error, &bench.sknn) != FR_OK ||
         model_sknn_scratch_new(bench.sknn, &bench.scratch) != FR_OK ||
+        model_encoder_new(&bench.encoder_options, &error, &bench.encoder) != FR_OK ||
         model_ridge_new(&bench.ridge_options, &error, &bench.ridge) != FR_OK) {
         fprintf(stderr, "%s\n", error.message);
         return 1;
     }
+    bench.all_items = calloc(bench.items, sizeof(uint32_t));
+    for (uint32_t j = 0; j < bench.items; j++)
+        bench.all_items[j] = j;
     bench.seen = calloc(bench.items, sizeof(uint32_t));
     bench.users = calloc(bench.items, sizeof(uint32_t));
     bench.found = calloc(65536, sizeof(uint32_t));
@@ -279,6 +310,7 @@ int main(int argc, char **argv)
     learn(&bench, first, bench.train.user_count);
     printf("test\n");
     run(&bench, &bench.test, 0, bench.test_every, NULL);
+    model_encoder_free(bench.encoder);
     model_ridge_free(bench.ridge);
     model_sknn_scratch_free(bench.scratch);
     model_sknn_free(bench.sknn);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * split: random splits without order. gowalla: LightGCN's split, Recall@20 = hits / |T| and nDCG@20
- * normalised by min(|T|, 20). ml100k: 75/25 of each user's ratings, nDCG@10. A tenth of the training
- * part is withheld to tune the blend's weights, then all of it is learnt.
+ * normalised by min(|T|, 20). ml100k: 75/25 of each user's ratings, nDCG@10. A tenth of the
+ * training part is withheld to tune the blend's weights, then all of it is learnt.
  *
  *   split gowalla|ml100k-split [key=value ...]
  */
@@ -116,7 +116,8 @@ static void encoder_learn(struct split *split, uint32_t epoch)
             owner[i] = user;
     double began = offline_cpu(), loss = 0;
     size_t at = base_random_u64(split->key, 100, epoch) % total;
-    for (size_t i = 0; i < total; i++) { /* a stride coprime with most totals; near enough a shuffle */
+    for (size_t i = 0; i < total;
+         i++) { /* a stride coprime with most totals; near enough a shuffle */
         at = (at + 611953u) % total;
         uint32_t n = others(split, owner[at], at, 1000u + 2u * epoch, history,
                             split->encoder_options.history);
@@ -267,8 +268,8 @@ static void ranked_add(const struct split *split, const float *scores, uint32_t 
     size_t from = split->test.start[user], to = split->test.start[user + 1];
     double hits = 0, gain = 0, ideal = 0;
     for (size_t i = from; i < to; i++) {
-        double rank = offline_rank(scores, split->items, split->seen, split->stamp,
-                                   split->test.items[i]);
+        double rank =
+            offline_rank(scores, split->items, split->seen, split->stamp, split->test.items[i]);
         if (rank < split->cut) {
             hits += 1;
             gain += 1.0 / log2(rank + 2.0);
@@ -290,11 +291,9 @@ static void test(struct split *split, uint32_t every)
         if (split->test.start[user] == split->test.start[user + 1])
             continue;
         score(split, user);
-        offline_blend_apply(split->weights, split->features, EXPERTS, split->items,
-                            split->blended);
+        offline_blend_apply(split->weights, split->features, EXPERTS, split->items, split->blended);
         for (int e = 0; e <= EXPERTS; e++)
-            ranked_add(split, e < EXPERTS ? split->features[e] : split->blended, user,
-                       &ranked[e]);
+            ranked_add(split, e < EXPERTS ? split->features[e] : split->blended, user, &ranked[e]);
     }
     for (int e = 0; e <= EXPERTS; e++)
         printf("test %-16s R@%u %.4f  N@%u %.4f  P@%u %.4f  (%.0f users)\n",

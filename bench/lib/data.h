@@ -8,7 +8,8 @@
 
 #include "base/base.h"
 
-/* Sequences of item ids >= 1, oldest first; user u owns items[start[u]] .. items[start[u + 1] - 1]. */
+/* Sequences of item ids >= 1, oldest first; user u owns items[start[u]] .. items[start[u + 1] - 1].
+ */
 struct data_sequences {
     uint32_t *items;
     size_t *start;

@@ -85,8 +85,8 @@ struct ials *ials_fit(const struct ials_options *options, const struct data_sequ
     ials->users = calloc((size_t)ials->user_count * d, sizeof(float));
     ials->items = calloc((size_t)item_count * d, sizeof(float));
     for (size_t i = 0; i < (size_t)item_count * d; i++)
-        ials->items[i] = ((float)base_random_unit(options->seed, i, 0) - 0.5f) * 0.346f /
-                         sqrtf((float)d);
+        ials->items[i] =
+            ((float)base_random_unit(options->seed, i, 0) - 0.5f) * 0.346f / sqrtf((float)d);
     for (uint32_t epoch = 0; epoch < options->epochs; epoch++) {
         half(options, by_user, ials->user_count, ials->users, ials->items, item_count);
         half(options, by_item, item_count, ials->items, ials->users, ials->user_count);
@@ -109,6 +109,6 @@ void ials_scores(const struct ials *ials, uint32_t user, float *scores)
     const struct simd_ops *simd = simd_ops();
     uint32_t d = ials->options.dimension;
     for (uint32_t j = 1; j < ials->item_count; j++)
-        scores[j] = expf(8.0f * simd->dot(ials->users + (size_t)user * d,
-                                          ials->items + (size_t)j * d, d));
+        scores[j] =
+            expf(8.0f * simd->dot(ials->users + (size_t)user * d, ials->items + (size_t)j * d, d));
 }

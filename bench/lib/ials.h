@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * ials: implicit alternating least squares (Hu ICDM'08) with the settings of Rendle RecSys'22:
- * frequency-scaled regularisation lambda (|u| + alpha I), sigma .1 / sqrt(d). A peer and a member of
- * the offline blends; batch, in floats, not part of the engine.
+ * frequency-scaled regularisation lambda (|u| + alpha I), sigma .1 / sqrt(d). A peer and a member
+ * of the offline blends; batch, in floats, not part of the engine.
  */
 #ifndef BENCH_LIB_IALS_H
 #define BENCH_LIB_IALS_H

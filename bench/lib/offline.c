@@ -15,10 +15,10 @@
 struct offline_blend {
     uint32_t expert_count, item_max;
     uint32_t case_count, case_room;
-    size_t *start;     /* case -> first candidate; the target comes first */
-    float *features;   /* candidate x expert */
+    size_t *start;   /* case -> first candidate; the target comes first */
+    float *features; /* candidate x expert */
     size_t candidate_count, candidate_room;
-    uint32_t *mark;    /* item -> case + 1 */
+    uint32_t *mark; /* item -> case + 1 */
     uint32_t *picked;
 };
 

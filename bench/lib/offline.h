@@ -6,8 +6,8 @@
  * A case is a history and its target; an expert gives one non-negative score an item. The blend is
  * log-linear: sum_e w_e log(s_e / sum(s_e) + 1e-4). Weights >= 0 are found by coordinate search on
  * nDCG@20 + HR@20 / 2 over cached candidates (the union of each expert's best OFFLINE_CANDIDATES
- * and the target). (Newton steps on the softmax loss were tried and rank worse: Diginetica P@20 .524
- * against .539.)
+ * and the target). (Newton steps on the softmax loss were tried and rank worse: Diginetica P@20
+ * .524 against .539.)
  */
 #ifndef BENCH_LIB_OFFLINE_H
 #define BENCH_LIB_OFFLINE_H

@@ -15,7 +15,7 @@
 #define NONE UINT32_MAX
 
 struct block {
-    uint32_t next;  /* in its list; NONE at the end */
+    uint32_t next; /* in its list; NONE at the end */
     uint32_t count;
     uint32_t items[BLOCK_ROWS];
     float scales[BLOCK_ROWS];
@@ -23,15 +23,15 @@ struct block {
 
 struct model_ann {
     struct model_ann_options options;
-    uint32_t width;        /* bytes a row: the dimension rounded up to 16 */
-    uint32_t list_count;   /* at least one */
-    float *centroids;      /* list_count x dimension */
-    uint32_t *heads;       /* first block of each list, NONE when empty */
+    uint32_t width;      /* bytes a row: the dimension rounded up to 16 */
+    uint32_t list_count; /* at least one */
+    float *centroids;    /* list_count x dimension */
+    uint32_t *heads;     /* first block of each list, NONE when empty */
     struct block *blocks;
-    int8_t *rows;          /* block_max x BLOCK_ROWS x width */
+    int8_t *rows;                               /* block_max x BLOCK_ROWS x width */
     uint32_t block_max, block_used, free_block; /* free ones are chained */
-    uint32_t *place;       /* item -> 1 + block * BLOCK_ROWS + slot, 0: none */
-    uint32_t *list_of;     /* item -> list */
+    uint32_t *place;                            /* item -> 1 + block * BLOCK_ROWS + slot, 0: none */
+    uint32_t *list_of;                          /* item -> list */
     uint32_t count;
 };
 
@@ -166,7 +166,8 @@ enum fr_status model_ann_train(struct model_ann *ann, const float *vectors, uint
     return good ? FR_OK : base_fail(error, FR_MEMORY, "model", "no memory for k-means");
 }
 
-/* ---- slots ------------------------------------------------------------------------------------ */
+/* ---- slots ------------------------------------------------------------------------------------
+ */
 
 static uint32_t block_take(struct model_ann *ann)
 {
@@ -208,8 +209,7 @@ void model_ann_remove(struct model_ann *ann, uint32_t item)
     uint32_t last = head->count - 1, moved = head->items[last];
     struct block *block = &ann->blocks[hole / BLOCK_ROWS];
     if (moved != item)
-        memcpy(row_at(ann, hole / BLOCK_ROWS, hole % BLOCK_ROWS), row_at(ann, b, last),
-               ann->width);
+        memcpy(row_at(ann, hole / BLOCK_ROWS, hole % BLOCK_ROWS), row_at(ann, b, last), ann->width);
     __atomic_store(&block->scales[hole % BLOCK_ROWS], &head->scales[last], __ATOMIC_RELAXED);
     FR_STORE(block->items[hole % BLOCK_ROWS], moved);
     ann->place[moved] = hole + 1;
@@ -254,7 +254,8 @@ enum fr_status model_ann_put(struct model_ann *ann, uint32_t item, const float *
     return FR_OK;
 }
 
-/* ---- search ----------------------------------------------------------------------------------- */
+/* ---- search -----------------------------------------------------------------------------------
+ */
 
 /* The best n so far; a heap whose root is the worst. Ties go to the lower id. */
 struct best {

@@ -3,8 +3,8 @@
  * ann: the items whose learnt vectors have the largest inner product with a query. Vectors are kept
  * as int8 with one scale each; the best by that are scored again in floats by their owner, who
  * keeps the exact ones. Up to a few hundred thousand items all rows are scanned (recall is that of
- * the quantisation, measured 1.0 at 4 k to 100 k items); above, rows lie in lists of an inverted file
- * (IVF) and the lists whose centroid has the largest product with the query are scanned.
+ * the quantisation, measured 1.0 at 4 k to 100 k items); above, rows lie in lists of an inverted
+ * file (IVF) and the lists whose centroid has the largest product with the query are scanned.
  *
  * A list is a chain of blocks of 64 rows, so that the scan reads memory in order. Putting a vector
  * updates it in place, or moves it when another centroid is nearest (the last row of the old list
@@ -14,8 +14,8 @@
  *
  * Thread: put, remove, train: one writer. model_ann_search(): any, while the writer goes on.
  * Rows' bytes are read without a version: a row that is being changed, moved or taken over is at
- * worst proposed or left out for one search, or proposed twice; proposals are scored exactly, so that
- * no wrong score comes out. Item ids, scales, counts and links are single atomic words.
+ * worst proposed or left out for one search, or proposed twice; proposals are scored exactly, so
+ * that no wrong score comes out. Item ids, scales, counts and links are single atomic words.
  *
  * Invariants
  *   AN1: an item has one slot, and that slot its id.
@@ -34,10 +34,10 @@ struct model_ann;
 
 struct model_ann_options {
     uint32_t item_max;
-    uint32_t dimension;  /* of the vectors, a bias counted as one of them */
-    uint32_t lists;      /* centroids; 0 = exact scan. Guide: sqrt(items) */
-    uint32_t probes;     /* lists scanned a search */
-    uint32_t rescored;   /* proposals scored exactly, <= MODEL_ANN_FOUND_MAX */
+    uint32_t dimension; /* of the vectors, a bias counted as one of them */
+    uint32_t lists;     /* centroids; 0 = exact scan. Guide: sqrt(items) */
+    uint32_t probes;    /* lists scanned a search */
+    uint32_t rescored;  /* proposals scored exactly, <= MODEL_ANN_FOUND_MAX */
     uint64_t seed;
 };
 
@@ -51,8 +51,7 @@ void model_ann_free(struct model_ann *ann);
 FR_MUST_USE enum fr_status model_ann_train(struct model_ann *ann, const float *vectors,
                                            uint32_t count, struct fr_error *error);
 /* Writer. FR_FULL: an id beyond item_max. */
-FR_MUST_USE enum fr_status model_ann_put(struct model_ann *ann, uint32_t item,
-                                         const float *vector);
+FR_MUST_USE enum fr_status model_ann_put(struct model_ann *ann, uint32_t item, const float *vector);
 void model_ann_remove(struct model_ann *ann, uint32_t item);
 uint32_t model_ann_count(const struct model_ann *ann);
 size_t model_ann_bytes(const struct model_ann *ann);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * deep_lookup: item -> candidate of a batch, for experts whose own rows name items. Open addressing in
- * the arena, a quarter full. Thread: any.
+ * deep_lookup: item -> candidate of a batch, for experts whose own rows name items. Open addressing
+ * in the arena, a quarter full. Thread: any.
  */
 #ifndef MODEL_DEEP_LOOKUP_H
 #define MODEL_DEEP_LOOKUP_H

@@ -6,8 +6,8 @@
  *   gate  float weights[d], sums[d]                        one a place of the history
  *   layer float weights[w], sums[w]                        rows of W1 (hidden x (d + 1)) then W2'
  *   ring  u32 target, spare
- * The last but one holds W1's rows with their bias at the end and W2's columns, both by hidden unit.
- * The writer changes a row in scratch and puts the words that readers see; sums are its own.
+ * The last but one holds W1's rows with their bias at the end and W2's columns, both by hidden
+ * unit. The writer changes a row in scratch and puts the words that readers see; sums are its own.
  */
 #include "model/encoder.h"
 
@@ -23,7 +23,7 @@ enum { META_STEPS, META_RING_NEXT, META_KNOWN }; /* of the out table */
 
 #define SUM_FIRST 0.1f /* AdaGrad's sums begin here */
 #define DRAWS_MAX 1024
-#define TILE 16        /* out rows pad their bias to a vector, so that one step covers both */
+#define TILE 16 /* out rows pad their bias to a vector, so that one step covers both */
 
 struct out_tail {
     uint32_t drawn, known;
@@ -32,11 +32,11 @@ struct out_tail {
 struct model_encoder {
     struct model_encoder_options options;
     struct base_rows *tables[MODEL_ENCODER_TABLES];
-    uint32_t width;      /* of an out row's weights: dimension + TILE */
+    uint32_t width; /* of an out row's weights: dimension + TILE */
     float scale[MODEL_ENCODER_HISTORY_MAX + 1];
-    float *row;          /* scratch: one row's weights and sums */
-    float *gradient;     /* scratch: one row's gradient */
-    uint32_t *draws;     /* items of a step; full softmax: all */
+    float *row;      /* scratch: one row's weights and sums */
+    float *gradient; /* scratch: one row's gradient */
+    uint32_t *draws; /* items of a step; full softmax: all */
     float *logits;
 };
 
@@ -70,8 +70,8 @@ static enum fr_status options_check(const struct model_encoder_options *o, struc
         o->history > MODEL_ENCODER_HISTORY_MAX || o->negatives >= DRAWS_MAX || !o->ring ||
         o->item_max < 2)
         return base_fail(error, FR_INVALID, "model",
-                         "encoder: dimension %u, hidden %u, history %u, negatives %u",
-                         o->dimension, o->hidden, o->history, o->negatives);
+                         "encoder: dimension %u, hidden %u, history %u, negatives %u", o->dimension,
+                         o->hidden, o->history, o->negatives);
     return FR_OK;
 }
 
@@ -110,16 +110,16 @@ static void constant_rows(struct model_encoder *encoder)
     uint32_t d = o->dimension, w = d + TILE;
     float recency = 1.0f;
     for (uint32_t i = 1; i <= o->history; i++, recency *= o->recency) {
-        float *row = base_rows_write(encoder->tables[ENC_GATE],
-                                     base_rows_add(encoder->tables[ENC_GATE]));
+        float *row =
+            base_rows_write(encoder->tables[ENC_GATE], base_rows_add(encoder->tables[ENC_GATE]));
         for (uint32_t k = 0; k < d; k++) {
             row[k] = recency;
             row[d + k] = SUM_FIRST;
         }
     }
     for (uint32_t h = 1; h <= o->hidden; h++) {
-        float *row = base_rows_write(encoder->tables[ENC_LAYER],
-                                     base_rows_add(encoder->tables[ENC_LAYER]));
+        float *row =
+            base_rows_write(encoder->tables[ENC_LAYER], base_rows_add(encoder->tables[ENC_LAYER]));
         for (uint32_t k = 0; k < d; k++) /* W2 begins at zero: u = x */
             row[k] = draw_weight(encoder, (uint64_t)3 << 32 | h, k, inverse_root((float)d));
         for (uint32_t k = 0; k < 2 * w; k++)
@@ -191,7 +191,8 @@ static bool item_known(const struct model_encoder *encoder, uint32_t item)
     return FR_LOAD(tail->known) != 0;
 }
 
-/* The item's rows with their first weights. `known` is stored last: readers skip the item before. */
+/* The item's rows with their first weights. `known` is stored last: readers skip the item before.
+ */
 static bool item_make(struct model_encoder *encoder, uint32_t item)
 {
     if (item_known(encoder, item))
@@ -260,8 +261,12 @@ static void forward(const struct model_encoder *encoder, const uint32_t *history
 /* AdaGrad on a row whose weights readers see: in scratch, then put. */
 static void row_step(struct model_encoder *encoder, float *row, uint32_t n)
 {
-    struct simd_adagrad step = {.w = encoder->row, .s = row + n, .g = encoder->gradient, .n = n,
-                                .rate = encoder->options.rate, .l2 = encoder->options.l2};
+    struct simd_adagrad step = {.w = encoder->row,
+                                .s = row + n,
+                                .g = encoder->gradient,
+                                .n = n,
+                                .rate = encoder->options.rate,
+                                .l2 = encoder->options.l2};
     memcpy(encoder->row, row, n * sizeof(float));
     simd_ops()->adagrad(&step);
     base_rows_put(row, encoder->row, n * sizeof(float));

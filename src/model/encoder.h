@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * encoder: two towers whose user side is the history. With the newest items h_1, h_2, ... h_n
- *     x   = s_n * sum_i gate_i (*) In[h_i]          gate_i: learnt per place, begins at recency^(i-1)
- *     u   = x + W2 relu(W1 x + b1)                  when hidden > 0, else u = x
- *     z_j = u . Out[j] + bias_j
+ *     x   = s_n * sum_i gate_i (*) In[h_i]          gate_i: learnt per place, begins at
+ * recency^(i-1) u   = x + W2 relu(W1 x + b1)                  when hidden > 0, else u = x z_j = u .
+ * Out[j] + bias_j
  * ((*) element by element, s_n = 1 / sqrt(sum_i recency^(2i-2))).
  *
- * Learning: softmax over the next item, either full (over all items seen so far) or sampled: half of
- * the negatives uniform over the items, half drawn from a ring of the newest targets, each logit
+ * Learning: softmax over the next item, either full (over all items seen so far) or sampled: half
+ * of the negatives uniform over the items, half drawn from a ring of the newest targets, each logit
  * corrected by -log of its expected draws (logQ: Yi RecSys'19; Bengio & Senecal 2008). Or the
  * gradient comes from outside: the residual of a blend (model_encoder_step()). AdaGrad per weight
  * (Duchi 2011). Draws come from keyed randomness by (seed, step), so that the same events give the
@@ -36,12 +36,12 @@ struct model_encoder;
 
 struct model_encoder_options {
     uint32_t item_max;
-    uint32_t dimension;  /* multiple of 16, <= MODEL_ENCODER_DIMENSION_MAX */
-    uint32_t history;    /* newest items used */
-    uint32_t hidden;     /* 0 = no layer; multiple of 16, <= MODEL_ENCODER_HIDDEN_MAX */
-    uint32_t negatives;  /* of a sampled step; 0 = full softmax */
-    uint32_t ring;       /* newest targets kept for drawing */
-    float rate;          /* AdaGrad */
+    uint32_t dimension; /* multiple of 16, <= MODEL_ENCODER_DIMENSION_MAX */
+    uint32_t history;   /* newest items used */
+    uint32_t hidden;    /* 0 = no layer; multiple of 16, <= MODEL_ENCODER_HIDDEN_MAX */
+    uint32_t negatives; /* of a sampled step; 0 = full softmax */
+    uint32_t ring;      /* newest targets kept for drawing */
+    float rate;         /* AdaGrad */
     float recency;
     float l2;
     uint64_t seed;
@@ -52,6 +52,7 @@ FR_MUST_USE enum fr_status model_encoder_new(const struct model_encoder_options 
                                              struct fr_error *error,
                                              struct model_encoder **out_encoder);
 void model_encoder_free(struct model_encoder *encoder);
+/* The tables, in the order in which they are saved and hashed. */
 void model_encoder_tables(struct model_encoder *encoder,
                           struct base_rows *out[MODEL_ENCODER_TABLES]);
 
@@ -70,7 +71,8 @@ struct model_encoder_part {
 void model_encoder_step(struct model_encoder *encoder, const uint32_t *history, uint32_t count,
                         const struct model_encoder_part *part);
 
-/* u for a history: `dimension` floats; false (zeros) when none of its items is known. Any thread. */
+/* u for a history: `dimension` floats; false (zeros) when none of its items is known. Any thread.
+ */
 bool model_encoder_vector(const struct model_encoder *encoder, const uint32_t *history,
                           uint32_t count, float *out_vector);
 /* z for items (0 for unknown ones). Any thread. */

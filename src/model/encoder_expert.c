@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Expert "encoder": the history encoder (encoder.h) as a row of the table. It learns from each sampled
- * event with its own sampled softmax, before the event is applied. Feature = ln(1 + 1000 * softmax
- * among the candidates).
+ * Expert "encoder": the history encoder (encoder.h) as a row of the table. It learns from each
+ * sampled event with its own sampled softmax, before the event is applied. Feature = ln(1 + 1000 *
+ * softmax among the candidates).
  */
 #include "base/fmath.h"
 #include "model/deep_lookup.h"
@@ -94,7 +94,12 @@ static void expert_learn(void *self, const struct model_batch *batch,
 }
 
 const struct model_expert model_encoder_expert = {
-    .name = "encoder", .features = features, .feature_count = FR_COUNT_OF(features),
-    .open = expert_open, .close = expert_close, .tables = expert_tables,
-    .score = expert_score, .learn = expert_learn,
+    .name = "encoder",
+    .features = features,
+    .feature_count = FR_COUNT_OF(features),
+    .open = expert_open,
+    .close = expert_close,
+    .tables = expert_tables,
+    .score = expert_score,
+    .learn = expert_learn,
 };

@@ -104,7 +104,8 @@ void model_gbt_copy(const struct model_gbt *gbt, float *features, float *labels,
     }
 }
 
-/* ---- the library ------------------------------------------------------------------------------ */
+/* ---- the library ------------------------------------------------------------------------------
+ */
 
 static enum fr_status complain(struct fr_error *error, enum fr_status status)
 {
@@ -135,9 +136,16 @@ struct parameter {
 static bool parameters_set(BoosterHandle booster, const struct model_gbt_options *o, bool refresh)
 {
     struct parameter list[] = {
-        {"nthread", "1"}, {"verbosity", "0"}, {"objective", "binary:logistic"},
-        {"base_score", "0.5"}, {"max_depth", ""}, {"eta", ""}, {"lambda", ""}, {"seed", ""},
-        {"tree_method", "hist"}, {"process_type", "default"},
+        {"nthread", "1"},
+        {"verbosity", "0"},
+        {"objective", "binary:logistic"},
+        {"base_score", "0.5"},
+        {"max_depth", ""},
+        {"eta", ""},
+        {"lambda", ""},
+        {"seed", ""},
+        {"tree_method", "hist"},
+        {"process_type", "default"},
     };
     snprintf(list[4].value, sizeof(list[4].value), "%u", o->depth);
     snprintf(list[5].value, sizeof(list[5].value), "%g", (double)o->rate);
@@ -172,9 +180,9 @@ static enum fr_status artefact_get(BoosterHandle booster, struct fr_error *error
         return complain(error, FR_INVALID);
     base_buf_clear(out);
     base_buf_put(out, text, bytes);
-    return out->overflowed ? base_fail(error, FR_FULL, "model", "an artefact of %zu bytes",
-                                       (size_t)bytes)
-                           : FR_OK;
+    return out->overflowed
+               ? base_fail(error, FR_FULL, "model", "an artefact of %zu bytes", (size_t)bytes)
+               : FR_OK;
 }
 
 static enum fr_status booster_open(const struct model_gbt_options *options, struct fr_slice before,
@@ -279,9 +287,9 @@ enum fr_status model_gbt_train(const struct model_gbt_options *options,
     return status;
 }
 
-enum fr_status model_gbt_library_margins(struct fr_slice artefact, const struct model_gbt_data *data,
-                                         uint32_t features, struct fr_error *error,
-                                         float *out_margin)
+enum fr_status model_gbt_library_margins(struct fr_slice artefact,
+                                         const struct model_gbt_data *data, uint32_t features,
+                                         struct fr_error *error, float *out_margin)
 {
     static const char config[] = "{\"type\":1,\"training\":false,\"iteration_begin\":0,"
                                  "\"iteration_end\":0,\"strict_shape\":false}";

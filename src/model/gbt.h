@@ -24,9 +24,9 @@ struct model_gbt_options {
     uint32_t rounds;    /* trees a job */
     uint32_t trees_max; /* cap */
     uint32_t depth;
-    float rate;         /* shrinkage */
+    float rate; /* shrinkage */
     float l2;
-    float recent;       /* share of the reservoir that turns over with the newest rows: see add */
+    float recent; /* share of the reservoir that turns over with the newest rows: see add */
     uint64_t seed;
 };
 
@@ -49,8 +49,8 @@ struct model_gbt_data {
     const float *features, *labels, *weights; /* weights may be NULL */
     uint32_t row_count;
 };
-/* Goes on from `before` (empty: begins anew). FR_CORRUPT when the library cannot read it, FR_INVALID
- * for its other complaints, with its message. */
+/* Goes on from `before` (empty: begins anew). FR_CORRUPT when the library cannot read it,
+ * FR_INVALID for its other complaints, with its message. */
 FR_MUST_USE enum fr_status model_gbt_train(const struct model_gbt_options *options,
                                            const struct model_gbt_data *data,
                                            struct fr_slice before, struct fr_error *error,

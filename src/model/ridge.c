@@ -169,8 +169,8 @@ static void mass_add(struct model_ridge *ridge, uint32_t item, uint32_t amount, 
 {
     struct model__ridge_item *row = model__ridge_item_write(ridge, item);
     row->mass = forget ? row->mass - FR_MIN(amount, row->mass) : row->mass + amount;
-    uint32_t moved = row->mass > row->mass_solved ? row->mass - row->mass_solved
-                                                  : row->mass_solved - row->mass;
+    uint32_t moved =
+        row->mass > row->mass_solved ? row->mass - row->mass_solved : row->mass_solved - row->mass;
     if (forget || (float)moved > ridge->options.growth * (float)row->mass_solved)
         queue_add(ridge, item);
 }

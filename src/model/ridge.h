@@ -3,20 +3,20 @@
  * ridge: "seq-ridge", a small ridge regression per target item over its nearest co-occurring items.
  *
  * For target j let N(j) be the at most `neighbours` items of highest cosine. The row of weights is
- *     b_j = (G_NN + lambda I + c diag G_NN)^-1 D_Nj        (Choi et al. WWW'21, SLIST/SLIT, made local)
- * where G[a][b] counts the users who had both (c -> inf gives plain counts, lambda alone gives EASE,
- * Steck WWW'19) and D[a][j] sums distance weights d^-delta over windows in which a came d steps
- * before j, plus `back` times the same for a after j. A history h_1 (newest), h_2, ... scores
- *     s_j = pop_j^-gamma * sum_i recency^(i-1) * b_j[h_i].
+ *     b_j = (G_NN + lambda I + c diag G_NN)^-1 D_Nj        (Choi et al. WWW'21, SLIST/SLIT, made
+ * local) where G[a][b] counts the users who had both (c -> inf gives plain counts, lambda alone
+ * gives EASE, Steck WWW'19) and D[a][j] sums distance weights d^-delta over windows in which a came
+ * d steps before j, plus `back` times the same for a after j. A history h_1 (newest), h_2, ...
+ * scores s_j = pop_j^-gamma * sum_i recency^(i-1) * b_j[h_i].
  *
  * Counts are integers and additive: exact to forget, order-free. Rows are deferred: counting marks
  * the rows whose right-hand side grew by `growth` since they were solved, and model_ridge_solve()
  * works through the queue within a budget of rows. The solve is an LDL' in single precision, right
  * looking: every element has one order of operations whatever the vector width.
  *
- * State: tables of base_rows (saved, hashed, snapshotted by their owner through model_ridge_tables).
- * Items are dense ids >= 1. Cost: counting O(history), a solve n^3/3 multiply-adds and the gathering
- * of G_NN, a query O(history * row).
+ * State: tables of base_rows (saved, hashed, snapshotted by their owner through
+ * model_ridge_tables). Items are dense ids >= 1. Cost: counting O(history), a solve n^3/3
+ * multiply-adds and the gathering of G_NN, a query O(history * row).
  *
  * Thread: count, forget, solve: the writer. model_ridge_query(): any, while the writer goes on.
  *
@@ -39,18 +39,18 @@
 struct model_ridge;
 
 struct model_ridge_options {
-    uint32_t item_max;    /* largest item id + 1 */
-    uint32_t pair_max;    /* pairs kept; later new pairs are refused and counted */
-    uint32_t neighbours;  /* 8 .. MODEL_RIDGE_NEIGHBOURS_MAX */
-    uint32_t row_targets; /* entries of a source row: 63, 127, 255, 511 or 1023 */
-    uint32_t history_max; /* newest items of a user that count for G */
-    uint32_t window;      /* newest items of a user that count for D */
-    float distance;       /* delta */
-    float back;           /* share of D for the reverse direction */
+    uint32_t item_max;      /* largest item id + 1 */
+    uint32_t pair_max;      /* pairs kept; later new pairs are refused and counted */
+    uint32_t neighbours;    /* 8 .. MODEL_RIDGE_NEIGHBOURS_MAX */
+    uint32_t row_targets;   /* entries of a source row: 63, 127, 255, 511 or 1023 */
+    uint32_t history_max;   /* newest items of a user that count for G */
+    uint32_t window;        /* newest items of a user that count for D */
+    float distance;         /* delta */
+    float back;             /* share of D for the reverse direction */
     float lambda, diagonal; /* lambda and c */
-    float popularity;     /* gamma */
-    float recency;        /* default of the query's decay a step */
-    float growth;         /* a row is queued when its D mass grew by this share */
+    float popularity;       /* gamma */
+    float recency;          /* default of the query's decay a step */
+    float growth;           /* a row is queued when its D mass grew by this share */
 };
 
 /* The defaults measured in bench/run-loo: see docs/QUALITY.md. */
@@ -94,6 +94,7 @@ struct model_ridge_stats {
     uint32_t items, queued;
     size_t bytes;
 };
+/* Counts since the tables were empty, and the memory touched. Writer. */
 void model_ridge_stats_get(const struct model_ridge *ridge, struct model_ridge_stats *out_stats);
 
 /* The counts, for tests and for other experts: users who had both, D from `from` to `to` (1.0 =
@@ -101,7 +102,8 @@ void model_ridge_stats_get(const struct model_ridge *ridge, struct model_ridge_s
 uint32_t model_ridge_both(const struct model_ridge *ridge, uint32_t a, uint32_t b);
 float model_ridge_directed(const struct model_ridge *ridge, uint32_t from, uint32_t to);
 uint32_t model_ridge_users(const struct model_ridge *ridge, uint32_t item);
-/* Calls visit for each pair of `item`: other item, both, D other -> item, D item -> other. Writer. */
+/* Calls visit for each pair of `item`: other item, both, D other -> item, D item -> other. Writer.
+ */
 void model_ridge_each(const struct model_ridge *ridge, uint32_t item,
                       void (*visit)(void *context, uint32_t other, uint32_t both, float in,
                                     float out),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Expert "ridge": seq-ridge (ridge.h) as a row of the table. Every event counts; after each 64th one
- * queued row is solved, a budget in events so that a replay solves at the same positions (about
+ * Expert "ridge": seq-ridge (ridge.h) as a row of the table. Every event counts; after each 64th
+ * one queued row is solved, a budget in events so that a replay solves at the same positions (about
  * 0.3 ms a row of 100 neighbours: 4 us an event). Feature = ln(1 + 1000 * share among candidates).
  */
 #include "model/deep_lookup.h"
@@ -72,8 +72,8 @@ static void expert_score(void *self, const struct model_batch *batch, float *out
     if (!target || !weight)
         return;
     for (uint32_t i = 0; i < FR_MIN(batch->query->history_count, 20u); i++, recency *= 0.7f) {
-        uint32_t n = model_ridge_row(expert->ridge, batch->query->history[i].item, target, weight,
-                                     255);
+        uint32_t n =
+            model_ridge_row(expert->ridge, batch->query->history[i].item, target, weight, 255);
         for (uint32_t k = 0; k < n; k++) {
             int32_t c = model_deep_lookup_find(&lookup, target[k]);
             if (c >= 0)
@@ -114,7 +114,12 @@ static void expert_apply(void *self, const struct state_event *event)
 }
 
 const struct model_expert model_ridge_expert = {
-    .name = "ridge", .features = features, .feature_count = FR_COUNT_OF(features),
-    .open = expert_open, .close = expert_close, .tables = expert_tables,
-    .score = expert_score, .apply = expert_apply,
+    .name = "ridge",
+    .features = features,
+    .feature_count = FR_COUNT_OF(features),
+    .open = expert_open,
+    .close = expert_close,
+    .tables = expert_tables,
+    .score = expert_score,
+    .apply = expert_apply,
 };

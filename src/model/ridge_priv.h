@@ -22,9 +22,9 @@ struct model__ridge_item {
     uint32_t chain;      /* first pair */
     uint32_t source_row; /* readers: published with the row's count */
     uint32_t target_row;
-    uint32_t next;       /* in the queue */
+    uint32_t next; /* in the queue */
     uint32_t queued;
-    uint32_t mass;       /* sum of D towards it */
+    uint32_t mass; /* sum of D towards it */
     uint32_t mass_solved;
 };
 
@@ -54,17 +54,24 @@ struct model__ridge_targets {
 struct model_ridge {
     struct model_ridge_options options;
     struct base_rows *tables[MODEL_RIDGE_TABLES];
-    uint32_t *step;     /* distance weights, fixed point; window + 1 */
+    uint32_t *step; /* distance weights, fixed point; window + 1 */
     uint32_t *step_back;
-    float *matrix;      /* neighbours x neighbours, lower triangle */
-    float *rhs, *diag;  /* neighbours */
-    uint32_t *near;     /* the solve's N(j) */
+    float *matrix;     /* neighbours x neighbours, lower triangle */
+    float *rhs, *diag; /* neighbours */
+    uint32_t *near;    /* the solve's N(j) */
     float *near_key;
 };
 
 /* Words of the item table's meta that the room keeps. */
-enum { RIDGE_META_HEAD, RIDGE_META_TAIL, RIDGE_META_QUEUED, RIDGE_META_REFUSED, RIDGE_META_SOLVED,
-       RIDGE_META_LIFTED, RIDGE_META_ITEMS };
+enum {
+    RIDGE_META_HEAD,
+    RIDGE_META_TAIL,
+    RIDGE_META_QUEUED,
+    RIDGE_META_REFUSED,
+    RIDGE_META_SOLVED,
+    RIDGE_META_LIFTED,
+    RIDGE_META_ITEMS
+};
 
 const struct model__ridge_item *model__ridge_item(const struct model_ridge *ridge, uint32_t item);
 struct model__ridge_item *model__ridge_item_write(struct model_ridge *ridge, uint32_t item);

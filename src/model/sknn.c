@@ -50,13 +50,13 @@ struct vote {
 };
 
 struct model_sknn_scratch {
-    uint32_t found_slots, found_count;   /* open addressing, half full at most */
+    uint32_t found_slots, found_count; /* open addressing, half full at most */
     uint32_t vote_slots, vote_count;
-    uint32_t own;                        /* the asking session's number, or 0 */
-    uint32_t slots_left;                 /* posting entries that this query may still look at */
+    uint32_t own;        /* the asking session's number, or 0 */
+    uint32_t slots_left; /* posting entries that this query may still look at */
     struct found *found;
     struct vote *votes;
-    uint32_t *heap;                      /* session numbers, the oldest at the root */
+    uint32_t *heap; /* session numbers, the oldest at the root */
     struct found *best;
     uint32_t numbers[2046];
 };
@@ -337,8 +337,7 @@ static float idf_of(const struct model_sknn *sknn, uint32_t written)
     uint64_t sessions = FR_LOAD(base_rows_meta(sknn->tables[SKNN_SESSION])[META_NEXT]);
     float share = ((float)sessions + 1.0f) / (float)written;
     float idf = FR_MAX(base_log2f(share), 0.1f);
-    return sknn->options.idf == 1.0f ? idf
-                                     : base_exp2f(sknn->options.idf * base_log2f(idf));
+    return sknn->options.idf == 1.0f ? idf : base_exp2f(sknn->options.idf * base_log2f(idf));
 }
 
 /* Walks the posting list of one item, newest first. New slots are bounded (half of the table), or

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Expert "sknn": session neighbours (sknn.h) as a row of the table: the items of this session, or the
- * newest ones when it has none. Feature = ln(1 + 1000 * share among candidates).
+ * Expert "sknn": session neighbours (sknn.h) as a row of the table: the items of this session, or
+ * the newest ones when it has none. Feature = ln(1 + 1000 * share among candidates).
  */
 #include "model/deep_lookup.h"
 #include "model/sknn.h"
@@ -100,7 +100,12 @@ static void expert_apply(void *self, const struct state_event *event)
 }
 
 const struct model_expert model_sknn_expert = {
-    .name = "sknn", .features = features, .feature_count = FR_COUNT_OF(features),
-    .open = expert_open, .close = expert_close, .tables = expert_tables,
-    .score = expert_score, .apply = expert_apply,
+    .name = "sknn",
+    .features = features,
+    .feature_count = FR_COUNT_OF(features),
+    .open = expert_open,
+    .close = expert_close,
+    .tables = expert_tables,
+    .score = expert_score,
+    .apply = expert_apply,
 };

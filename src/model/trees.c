@@ -11,20 +11,21 @@
 #define GROUP 16 /* rows in flight */
 
 struct node {
-    float value;     /* threshold, or the leaf's value */
+    float value; /* threshold, or the leaf's value */
     uint32_t feature;
     uint32_t child[2]; /* left, right: absolute; a leaf's are itself */
 };
 
 struct model_trees {
     struct node *nodes;
-    uint32_t *root;  /* first node of each tree */
+    uint32_t *root; /* first node of each tree */
     uint32_t *depth;
     uint8_t *missing_left; /* a node */
     uint32_t node_count, tree_count, feature_count;
 };
 
-/* ---- JSON ------------------------------------------------------------------------------------- */
+/* ---- JSON -------------------------------------------------------------------------------------
+ */
 
 struct json {
     const char *at, *end;
@@ -155,7 +156,8 @@ static bool key_is(struct fr_slice key, const char *name)
     return fr_slice_equal(key, fr_slice_str(name));
 }
 
-/* ---- trees ------------------------------------------------------------------------------------ */
+/* ---- trees ------------------------------------------------------------------------------------
+ */
 
 struct parse {
     struct json json;
@@ -191,42 +193,60 @@ static bool room_for(struct parse *parse, uint32_t nodes)
     return true;
 }
 
-/* TR1, and the depth. */
+/* TR1 for an inner node of a tree of n nodes. */
+static bool split_good(const struct columns *columns, uint32_t i, uint32_t n)
+{
+    int64_t left = columns->left[i], right = columns->right[i];
+    return left > i && left < n && right > i && right < n && columns->feature[i] >= 0 &&
+           columns->feature[i] < 65536;
+}
+
+static void node_fill(struct model_trees *trees, const struct columns *columns, uint32_t i)
+{
+    uint32_t base = trees->node_count;
+    bool leaf = columns->left[i] == -1;
+    trees->nodes[base + i] = (struct node){
+        .value = columns->value[i],
+        .feature = leaf ? 0 : (uint32_t)columns->feature[i],
+        .child = {base + (leaf ? i : (uint32_t)columns->left[i]),
+                  base + (leaf ? i : (uint32_t)columns->right[i])},
+    };
+    trees->missing_left[base + i] = columns->missing_left[i] != 0;
+    if (!leaf)
+        trees->feature_count = FR_MAX(trees->feature_count, (uint32_t)columns->feature[i] + 1);
+}
+
+/* Nodes into the flat array with their depths; false when TR1 does not hold. */
+static bool nodes_add(struct model_trees *trees, const struct columns *columns, uint8_t *depth,
+                      uint32_t *out_deepest)
+{
+    uint32_t n = columns->count[0], deepest = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (columns->left[i] != -1) {
+            if (!split_good(columns, i, n) || depth[i] >= MODEL_TREES_DEPTH_MAX)
+                return false;
+            depth[columns->left[i]] = depth[columns->right[i]] = (uint8_t)(depth[i] + 1);
+            deepest = FR_MAX(deepest, (uint32_t)depth[i] + 1);
+        }
+        node_fill(trees, columns, i);
+    }
+    *out_deepest = deepest;
+    return true;
+}
+
 static bool tree_add(struct parse *parse, const struct columns *columns)
 {
     struct model_trees *trees = parse->trees;
-    uint32_t n = columns->count[0], base = trees->node_count;
+    uint32_t n = columns->count[0], deepest;
     for (int k = 1; k < 5; k++)
         if (columns->count[k] != n)
             return false;
-    if (!n || !room_for(parse, n))
-        return false;
-    uint8_t *depth = calloc(n, 1);
-    uint32_t deepest = 0;
-    bool good = depth != NULL;
-    for (uint32_t i = 0; good && i < n; i++) {
-        bool leaf = columns->left[i] == -1;
-        struct node *node = &trees->nodes[base + i];
-        node->value = columns->value[i];
-        node->feature = leaf ? 0 : (uint32_t)columns->feature[i];
-        node->child[0] = leaf ? base + i : base + (uint32_t)columns->left[i];
-        node->child[1] = leaf ? base + i : base + (uint32_t)columns->right[i];
-        trees->missing_left[base + i] = columns->missing_left[i] != 0;
-        if (leaf)
-            continue;
-        good = columns->left[i] > i && columns->left[i] < n && columns->right[i] > i &&
-               columns->right[i] < n && columns->feature[i] >= 0 &&
-               columns->feature[i] < 65536 && depth[i] < MODEL_TREES_DEPTH_MAX;
-        if (!good)
-            break;
-        depth[columns->left[i]] = depth[columns->right[i]] = (uint8_t)(depth[i] + 1);
-        deepest = FR_MAX(deepest, (uint32_t)depth[i] + 1);
-        trees->feature_count = FR_MAX(trees->feature_count, node->feature + 1);
-    }
+    uint8_t *depth = n && room_for(parse, n) ? calloc(n, 1) : NULL;
+    bool good = depth && nodes_add(trees, columns, depth, &deepest);
     free(depth);
     if (!good)
         return false;
-    trees->root[trees->tree_count] = base;
+    trees->root[trees->tree_count] = trees->node_count;
     trees->depth[trees->tree_count++] = deepest;
     trees->node_count += n;
     return true;
@@ -284,8 +304,10 @@ static void trees_read(struct parse *parse)
 {
     size_t n = MODEL_TREES_NODES_MAX;
     struct columns columns = {
-        .value = malloc(n * sizeof(float)), .left = malloc(n * sizeof(int64_t)),
-        .right = malloc(n * sizeof(int64_t)), .feature = malloc(n * sizeof(int64_t)),
+        .value = malloc(n * sizeof(float)),
+        .left = malloc(n * sizeof(int64_t)),
+        .right = malloc(n * sizeof(int64_t)),
+        .feature = malloc(n * sizeof(int64_t)),
         .missing_left = malloc(n * sizeof(int64_t)),
     };
     bool first = true;
@@ -404,6 +426,6 @@ void model_trees_predict(const struct model_trees *trees, const float *rows, siz
 {
     FR_ASSERT(stride >= trees->feature_count);
     for (size_t r = 0; r < row_count; r += GROUP)
-        group_predict(trees, rows + r * stride, stride, (uint32_t)FR_MIN(row_count - r, (size_t)GROUP),
-                      out_margin + r);
+        group_predict(trees, rows + r * stride, stride,
+                      (uint32_t)FR_MIN(row_count - r, (size_t)GROUP), out_margin + r);
 }

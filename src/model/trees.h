@@ -6,8 +6,8 @@
  * in single precision, which is the library's own order of additions: equal bit for bit.
  * A row goes left where x[feature] < threshold, to the default side where x[feature] is NaN.
  *
- * The kernel walks a group of rows through one tree at a time, all to the tree's depth (leaves point
- * to themselves), so that the loads of the group overlap and no branch is guessed.
+ * The kernel walks a group of rows through one tree at a time, all to the tree's depth (leaves
+ * point to themselves), so that the loads of the group overlap and no branch is guessed.
  *
  * Thread: parse and free by the owner; predict from any.
  *
@@ -32,7 +32,9 @@ FR_MUST_USE enum fr_status model_trees_parse(struct fr_slice artefact, struct fr
                                              struct model_trees **out_trees);
 void model_trees_free(struct model_trees *trees);
 
+/* How many trees it is. */
 uint32_t model_trees_count(const struct model_trees *trees);
+/* What a row has to have at least. */
 uint32_t model_trees_feature_count(const struct model_trees *trees);
 
 /* Margins (log odds) of `row_count` rows of `stride` floats. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The encoder's gradients against finite differences of its loss, computed here in double precision
- * from the stored weights. An AdaGrad step from sums s moves a weight by rate * g / sqrt(s + g^2), so
- * that g can be read back from the move. Also: the same events give the same bits, and it learns.
+ * from the stored weights. An AdaGrad step from sums s moves a weight by rate * g / sqrt(s + g^2),
+ * so that g can be read back from the move. Also: the same events give the same bits, and it
+ * learns.
  */
 #include "base/base.h"
 #include "base/hash.h"
@@ -72,8 +73,8 @@ static void weights_take(struct model_encoder *encoder, struct weights *weights,
         row_take(tables[LAYER], h, 2 * W, weights->layer[h], sums->layer[h]);
 }
 
-static double loss_of(const struct weights *w, const uint32_t *history, uint32_t n,
-                      uint32_t target, double recency)
+static double loss_of(const struct weights *w, const uint32_t *history, uint32_t n, uint32_t target,
+                      double recency)
 {
     double x[D] = {0}, u[D], mass = 0, sum = 0, z_target = 0;
     for (uint32_t i = 0; i < n; i++)

@@ -213,7 +213,8 @@ static void *reads(void *context)
     for (uint32_t i = 1; !__atomic_load_n(&shared->stop, __ATOMIC_ACQUIRE); i = 1 + i % ITEMS) {
         uint32_t n = model_ridge_row(shared->ridge, i, targets, weights, 63);
         uint64_t seen = 0;
-        for (uint32_t k = 0; k < n; k++) { /* a whole row names no target twice, and none but items */
+        for (uint32_t k = 0; k < n;
+             k++) { /* a whole row names no target twice, and none but items */
             shared->wrong += targets[k] == 0 || targets[k] > ITEMS || (seen >> targets[k] & 1);
             seen |= (uint64_t)1 << targets[k];
         }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Session neighbours against the formulas of the door computed over all sessions; rings stay bounded
- * and forget the oldest.
+ * Session neighbours against the formulas of the door computed over all sessions; rings stay
+ * bounded and forget the oldest.
  */
 #include "base/base.h"
 #include "base/hash.h"
@@ -174,8 +174,8 @@ static void rings_are_bounded(void **context)
     assert_int_equal(n, 10); /* the ten sessions that are left */
     for (uint32_t i = 0; i < n; i++)
         assert_true(found[i] >= 2 + 990 % 50 && found[i] <= 2 + 999 % 50);
-    model_sknn_click(sknn, 0, 1, 1, 0);             /* no user: not kept */
-    model_sknn_click(sknn, 1, 1, ITEMS + 9, 0);     /* beyond the table: not kept */
+    model_sknn_click(sknn, 0, 1, 1, 0);         /* no user: not kept */
+    model_sknn_click(sknn, 1, 1, ITEMS + 9, 0); /* beyond the table: not kept */
     model_sknn_scratch_free(scratch);
     model_sknn_free(sknn);
 }

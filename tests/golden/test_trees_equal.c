@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The flat-tree kernel gives the library's margins bit for bit, over a model that was begun, gone on
- * with, capped and refreshed; damaged artefacts are refused. FRESHET_ROWS sets the number of rows
- * (10^5 here, 10^6 in the full check).
+ * The flat-tree kernel gives the library's margins bit for bit, over a model that was begun, gone
+ * on with, capped and refreshed; damaged artefacts are refused. FRESHET_ROWS sets the number of
+ * rows (10^5 here, 10^6 in the full check).
  */
 #include "base/base.h"
 #include "base/hash.h"

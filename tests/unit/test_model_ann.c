@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The index: exact scan and inverted file find what brute force finds, updates and removals in place
- * keep it so, and searching while a writer moves rows gives exact scores.
+ * The index: exact scan and inverted file find what brute force finds, updates and removals in
+ * place keep it so, and searching while a writer moves rows gives exact scores.
  */
 #include "base/base.h"
 #include "base/hash.h"
