@@ -158,51 +158,64 @@ static int hex_of(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
+static bool is_field_byte(char c)
+{
+    return ((unsigned char)c >= 0x20 || c == '\t') && c != 0x7f;
+}
+
+/* The line of a chunk's size. False: malformed. */
+static bool size_byte(struct http_chunks *chunks, char c)
+{
+    int digit = hex_of(c);
+    if (chunks->state == HTTP_CHUNK_SIZE && digit >= 0) {
+        chunks->left = chunks->left << 4 | (uint64_t)digit;
+        return ++chunks->line_bytes <= CHUNK_DIGITS_MAX;
+    }
+    if (chunks->line_bytes == 0)
+        return false;
+    if (c == '\r') {
+        chunks->state = HTTP_CHUNK_SIZE_LF;
+        return true;
+    }
+    if (chunks->state == HTTP_CHUNK_SIZE) {
+        chunks->state = HTTP_CHUNK_EXTENSION;
+        return c == ';';
+    }
+    /* an extension is read over, as RFC 9112 section 7.1.1 asks */
+    return ++chunks->line_bytes <= CHUNK_LINE_MAX && is_field_byte(c);
+}
+
+/* Fields after the last chunk: read over. False: malformed. */
+static bool trailer_byte(struct http_chunks *chunks, char c)
+{
+    if (c == '\r') {
+        chunks->state = chunks->line_bytes ? HTTP_CHUNK_TRAILER_LF : HTTP_CHUNK_LAST_LF;
+        return true;
+    }
+    chunks->line_bytes++;
+    return ++chunks->trailer_bytes <= TRAILER_BYTES_MAX && is_field_byte(c);
+}
+
 /* One byte of anything but data. False: malformed. */
 static bool chunks_byte(struct http_chunks *chunks, char c)
 {
-    int digit = hex_of(c);
-    switch (chunks->state) {
-    case HTTP_CHUNK_SIZE:
-        if (digit >= 0) {
-            chunks->left = chunks->left << 4 | (uint64_t)digit;
-            return ++chunks->line_bytes <= CHUNK_DIGITS_MAX;
-        }
-        chunks->state = c == ';' ? HTTP_CHUNK_EXTENSION : HTTP_CHUNK_SIZE_LF;
-        return chunks->line_bytes > 0 && (c == ';' || c == '\r');
-    case HTTP_CHUNK_EXTENSION: /* read over, as RFC 9112 section 7.1.1 asks */
-        if (c == '\r')
-            chunks->state = HTTP_CHUNK_SIZE_LF;
-        return c == '\r' || (++chunks->line_bytes <= CHUNK_LINE_MAX &&
-                             ((unsigned char)c >= 0x20 || c == '\t') && c != 0x7f);
-    case HTTP_CHUNK_SIZE_LF:
-        chunks->state = chunks->left ? HTTP_CHUNK_DATA : HTTP_CHUNK_TRAILER;
-        chunks->line_bytes = 0;
-        return c == '\n';
-    case HTTP_CHUNK_DATA_CR:
+    enum http_chunk_state state = chunks->state;
+    if (state == HTTP_CHUNK_SIZE || state == HTTP_CHUNK_EXTENSION)
+        return size_byte(chunks, c);
+    if (state == HTTP_CHUNK_TRAILER)
+        return trailer_byte(chunks, c);
+    if (state == HTTP_CHUNK_DATA_CR) {
         chunks->state = HTTP_CHUNK_DATA_LF;
         return c == '\r';
-    case HTTP_CHUNK_DATA_LF:
-        chunks->state = HTTP_CHUNK_SIZE;
-        return c == '\n';
-    case HTTP_CHUNK_TRAILER: /* fields are read over */
-        if (c == '\r') {
-            chunks->state = chunks->line_bytes ? HTTP_CHUNK_TRAILER_LF : HTTP_CHUNK_LAST_LF;
-            return true;
-        }
-        chunks->line_bytes++;
-        return ++chunks->trailer_bytes <= TRAILER_BYTES_MAX &&
-               ((unsigned char)c >= 0x20 || c == '\t') && c != 0x7f;
-    case HTTP_CHUNK_TRAILER_LF:
-        chunks->state = HTTP_CHUNK_TRAILER;
-        chunks->line_bytes = 0;
-        return c == '\n';
-    case HTTP_CHUNK_LAST_LF:
-        chunks->state = HTTP_CHUNK_END;
-        return c == '\n';
-    default:
-        return false;
     }
+    chunks->line_bytes = 0; /* a line ends here */
+    if (state == HTTP_CHUNK_SIZE_LF)
+        chunks->state = chunks->left ? HTTP_CHUNK_DATA : HTTP_CHUNK_TRAILER;
+    else
+        chunks->state = state == HTTP_CHUNK_DATA_LF      ? HTTP_CHUNK_SIZE
+                        : state == HTTP_CHUNK_TRAILER_LF ? HTTP_CHUNK_TRAILER
+                                                         : HTTP_CHUNK_END;
+    return c == '\n';
 }
 
 enum http_progress http__chunks_take(struct http_chunks *chunks, struct fr_slice bytes,
