@@ -47,8 +47,8 @@ const char *policy_move_name(enum policy_move move);
 
 enum {
     POLICY_PLACES_MAX = 128,
-    POLICY_NEW_EVENTS = 10,        /* an item with fewer events ... */
-    POLICY_NEW_AGE_S = 3 * 86400,  /* ... and known for less is new, by default */
+    POLICY_NEW_EVENTS = 10,       /* an item with fewer events ... */
+    POLICY_NEW_AGE_S = 3 * 86400, /* ... and known for less is new, by default */
     POLICY_POOL_MAX = 64, /* new candidates that the quota draws from: the best-scored ones */
 };
 
