@@ -307,7 +307,7 @@ static void configure(struct loo *loo, int argc, char **argv)
     e->rate = argument(argc, argv, "rate", e->rate);
     e->recency = argument(argc, argv, "encoder_recency", e->recency);
     e->l2 = argument(argc, argv, "l2", e->l2);
-    loo->epochs = (uint32_t)argument(argc, argv, "epochs", films ? 1 : 2);
+    loo->epochs = (uint32_t)argument(argc, argv, "epochs", films ? 0 : 2);
     loo->sharp = argument(argc, argv, "sharp", 1);
     loo->validation_max = (uint32_t)argument(argc, argv, "validation", 5000);
     loo->only_single = argument(argc, argv, "single", 0) != 0;
