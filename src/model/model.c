@@ -4,12 +4,15 @@
  * Thread: any.
  */
 #include "model/model.h"
+#include "model/encoder.h"
 
 static const struct model_expert *const experts[] = {
     &model_popularity,
     &model_cooc,
     &model_transition,
     &model_content,
+    &model_encoder_expert,
+    &model_factors,
 };
 
 const struct model_expert *const *model_experts(uint32_t *out_count)

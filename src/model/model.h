@@ -163,5 +163,6 @@ extern const struct model_expert model_popularity; /* popularity.c: decayed, tre
 extern const struct model_expert model_cooc;       /* cooc.c: windowed co-counts ("seq-cooc") */
 extern const struct model_expert model_transition; /* transition.c: next in the session */
 extern const struct model_expert model_content;    /* content.c: categories, tags, author, words */
+extern const struct model_expert model_factors;    /* factors.c: latent factors on the residual */
 
 #endif
