@@ -161,35 +161,39 @@ static enum fr_status rest_is_zero(struct place *place, struct fr_error *error, 
     return FR_OK;
 }
 
+/* A group, or what may be had where there is none. FR_END: the segment ends here. */
+static enum fr_status walk_step(struct place *place, struct fr_error *error)
+{
+    enum fr_status status = walk_group(place, error);
+    if (status == FR_OK)
+        place->in_fault = false;
+    if (status != FR_END)
+        return status;
+    bool zero = false;
+    if (!place->in_fault)
+        FR_TRY(rest_is_zero(place, error, &zero));
+    if (zero)
+        return place->walk->next < place->next_first && has_gone(place) ? FR_AGAIN : FR_END;
+    if (place->in_fault)
+        status = walk_record(place, error);
+    return status == FR_END ? step_over(place, error) : status;
+}
+
 static enum fr_status walk_groups(struct place *place, struct fr_error *error)
 {
-    for (;;) {
-        enum fr_status status = walk_group(place, error);
-        if (status == FR_OK) {
-            place->in_fault = false;
-            continue;
-        }
-        bool zero = false;
-        if (status == FR_END && !place->in_fault)
-            FR_TRY(rest_is_zero(place, error, &zero));
-        if (zero && place->walk->next < place->next_first && has_gone(place))
-            return FR_AGAIN;
-        if (zero)
-            break;
-        if (status == FR_END && place->in_fault)
-            status = walk_record(place, error);
-        if (status == FR_END)
-            status = step_over(place, error);
-        if (status == FR_END)
-            break;
-        FR_TRY(status);
+    struct journal__walk *walk = place->walk;
+    enum fr_status status;
+    do
+        status = walk_step(place, error);
+    while (status == FR_OK);
+    if (status != FR_END)
+        return status;
+    if (place->next_first == UINT64_MAX) {
+        walk->open_end = place->in_fault && walk->promised < walk->next;
+    } else if (walk->next < place->next_first) {
+        report_missing(walk, place->reader->name, place->at, place->next_first);
+        walk->next = place->next_first;
     }
-    if (place->next_first != UINT64_MAX && place->walk->next < place->next_first) {
-        report_missing(place->walk, place->reader->name, place->at, place->next_first);
-        place->walk->next = place->next_first;
-    }
-    if (place->next_first == UINT64_MAX)
-        place->walk->open_end = place->in_fault && place->walk->promised < place->walk->next;
     return FR_OK;
 }
 
