@@ -3,17 +3,19 @@
  * bayes: online Bayesian logistic regression. The posterior of the weights is kept as a Gaussian
  * and moved by one Newton step an example (Laplace approximation in recursive form, i.e. the
  * extended Kalman filter of the logistic model; Spiegelhalter and Lauritzen 1990, MacKay 1992).
- * With mean m, covariance S, an offset o, p = sigmoid(m.x + o), h = weight * p (1 - p), s = S x, v
- * = x.s: m += s * weight * (y - p) / (1 + h v);   S -= s s' h / (1 + h v);   S_ii += drift No
- * learning rate: the step is as large as the weights are unsure. `drift` > 0 forgets.
+ * With mean m, covariance S, an offset o, p = sigmoid(m.x + o), h = weight * p (1 - p), s = S x,
+ * v = x.s:
+ *     m += s * weight * (y - p) / (1 + h v);   S -= s s' h / (1 + h v);   S_ii += drift
+ * No learning rate: the step is as large as the weights are unsure. `drift` > 0 forgets.
  *
  * Two forms:
  *   model_bayes    one vector of n dense inputs, full covariance: the blend of a click model's
- * parts. Cost 2 n^2 multiply-adds. model_effects  one vector of d a row (a user, an item) with a
- * diagonal covariance: what is special about this user beyond the offset (random effects; Zhang et
- * al. KDD'16, GLMix). Cost O(d); 8 d bytes a row. `v` is the variance of the logit: what a bandit
- * explores with. Thread: model_bayes_score(), model_effects_score() any (words, each whole); the
- * rest the writer.
+ *                  parts. Cost 2 n^2 multiply-adds.
+ *   model_effects  one vector of d a row (a user, an item) with a diagonal covariance: what is
+ *                  special about this user beyond the offset (random effects; Zhang et al. KDD'16,
+ *                  GLMix). Cost O(d); 8 d bytes a row.
+ * `v` is the variance of the logit: what a bandit explores with.
+ * Thread: model_bayes_score(), model_effects_score() any (words, each whole); the rest the writer.
  */
 #ifndef MODEL_BAYES_H
 #define MODEL_BAYES_H

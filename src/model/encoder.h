@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * encoder: two towers whose user side is the history. With the newest items h_1, h_2, ... h_n
- *     x   = s_n * sum_i gate_i (*) In[h_i]          gate_i: learnt per place, begins at
- * recency^(i-1) u   = x + W2 relu(W1 x + b1)                  when hidden > 0, else u = x z_j = u .
- * Out[j] + bias_j
+ *     x   = s_n * sum_i gate_i (*) In[h_i]     gate_i: learnt per place, begins at recency^(i-1)
+ *     u   = x + W2 relu(W1 x + b1)              when hidden > 0, else u = x
+ *     z_j = u . Out[j] + bias_j
  * ((*) element by element, s_n = 1 / sqrt(sum_i recency^(2i-2))).
  *
  * Learning: softmax over the next item, either full (over all items seen so far) or sampled: half

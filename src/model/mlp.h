@@ -5,8 +5,9 @@
  * of Keras: rate .001, beta .9 and .999, epsilon 1e-7), embeddings by AdaGrad.
  *
  *   loss of a batch = 1/n * sum of weight_i * logloss_i;  + l2 * |kernel|^2 / 2 for each kernel
- *   gradient clipped to global norm `clip`; inverted dropout on the hidden layers, its masks a
- * function of (seed, step, place); kernels Glorot uniform, biases 0, embeddings uniform +- .05, by
+ *
+ * The gradient is clipped to the global norm `clip`; inverted dropout on the hidden layers, its masks
+ * a function of (seed, step, place); kernels Glorot uniform, biases 0, embeddings uniform +- .05, by
  * key.
  *
  * Examples wait until `batch_count` are there or, with batch_s > 0, until the event time enters the

@@ -3,8 +3,8 @@
  * ridge: "seq-ridge", a small ridge regression per target item over its nearest co-occurring items.
  *
  * For target j let N(j) be the at most `neighbours` items of highest cosine. The row of weights is
- *     b_j = (G_NN + lambda I + c diag G_NN)^-1 D_Nj        (Choi et al. WWW'21, SLIST/SLIT, made
- * local) where G[a][b] counts the users who had both (c -> inf gives plain counts, lambda alone
+ *     b_j = (G_NN + lambda I + c diag G_NN)^-1 D_Nj
+ * (Choi et al. WWW'21, SLIST/SLIT, made local), where G[a][b] counts the users who had both (c -> inf gives plain counts, lambda alone
  * gives EASE, Steck WWW'19) and D[a][j] sums distance weights d^-delta over windows in which a came
  * d steps before j, plus `back` times the same for a after j. A history h_1 (newest), h_2, ...
  * scores s_j = pop_j^-gamma * sum_i recency^(i-1) * b_j[h_i].

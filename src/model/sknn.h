@@ -5,8 +5,9 @@
  * A running session c_1 (newest), c_2, ... is compared with stored sessions that share items:
  *     sim(n) = sum over shared c_i of step^(i-1) * idf(c_i),  / sqrt(|n|),  * 2^(-age / age_half)
  * and the best k of them vote for their items, the nearer to the shared click the more:
- *     score(j) = sum_n sim(n) * distance^(|pos_n(j) - pos_n(match)| - 1) * (after the match ? 1 :
- * back) The three decays are STAN's (Garg SIGIR'19), the idf VSTAN's (Ludewig UMUAI'20), V-SKNN is
+ *     score(j) = sum_n sim(n) * distance^(|pos_n(j) - pos_n(match)| - 1)
+ *                      * (after the match ? 1 : back)
+ * The three decays are STAN's (Garg SIGIR'19), the idf VSTAN's (Ludewig UMUAI'20), V-SKNN is
  * step and idf alone. Candidates come newest first from each item's posting list and at most
  * `sessions` newest ones are kept, with early stop (VMIS-kNN, Kersbergen SIGMOD'22).
  *
