@@ -7,24 +7,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "os/os.h"
-
-/* The ceiling is shared out over the tables in the proportions of the design's own figures (10 M
- * events, 1 M users, 100 k items in 2 GiB). */
-static void share_out_memory(const struct conf_options *conf, struct state_options *out)
-{
-    uint64_t total = conf->memory_max;
-    if (total == CONF_AUTO)
-        total = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 2;
-    const uint64_t event_bytes = 24, user_bytes = 256, item_bytes = 1024;
-    out->pair_bytes_max = total * 3 / 8;
-    out->event_count_max = FR_MIN(total / 5 / event_bytes, (uint64_t)1 << 31);
-    out->user_count_max = (uint32_t)FR_MIN(total / 10 / user_bytes, (uint64_t)1 << 26);
-    out->item_count_max = (uint32_t)FR_MIN(total / 10 / item_bytes, (uint64_t)1 << 24);
-    out->text_bytes_max = total / 8;
-}
 
 static enum fr_status open_state(const struct app *app, struct fr_error *error,
                                  struct state **out_state)
@@ -36,7 +20,7 @@ static enum fr_status open_state(const struct app *app, struct fr_error *error,
         .history_max = (uint32_t)conf->history_max,
         .session_gap_s = (uint32_t)(conf->session_gap / 1000000),
     };
-    share_out_memory(conf, &options);
+    app_memory_share(conf, &options);
     return state_new(&options, error, out_state);
 }
 
@@ -96,6 +80,8 @@ static enum fr_status open_fold(const struct app *app, const struct app_engine_o
         .sample_one_in = options->sample_one_in ? options->sample_one_in : (uint32_t)conf->sample,
         .read_only = options->read_only,
         .by_hand = options->by_hand,
+        .queue_bytes_max = app_memory_queue(conf),
+        .copied_bytes_max = app_memory_copied(conf),
         .progress = options->progress ? draw_progress : NULL,
         .progress_context = options->progress,
     };

@@ -32,6 +32,23 @@ FR_MUST_USE enum fr_status app_engine_open(const struct app *app,
 /* Drains, snapshots, closes. A zeroed engine is fine. */
 void app_engine_close(struct app_engine *engine);
 
+/* ---- the memory ceiling: budget.c -------------------------------------------------------------
+ */
+
+/* memory-max; when it is "auto", half of the machine or of its control group. */
+uint64_t app_memory_max(const struct conf_options *conf);
+/* Shares the ceiling out: maxima of the state's tables, bytes for the queues of the fold and for
+ * blocks copied during a snapshot. */
+void app_memory_share(const struct conf_options *conf, struct state_options *out);
+uint32_t app_memory_queue(const struct conf_options *conf);
+uint32_t app_memory_copied(const struct conf_options *conf);
+size_t app_memory_bodies(const struct conf_options *conf); /* of requests, all together */
+
+/* A named part of the ceiling. */
+enum { APP_MEMORY_PARTS_MAX = 2 * STATE_TABLES_MAX + 8 };
+uint32_t app_memory_parts(const struct app *app, const struct app_engine *engine,
+                          struct state_memory out[APP_MEMORY_PARTS_MAX]);
+
 /* 32 hexadecimal digits and a NUL. */
 void app_hash_text(struct base_hash128 hash, char out[33]);
 

@@ -79,6 +79,17 @@ static void collect_tables(void *context, struct obs_collect *to)
                     (double)base_rows_count_max(tables[t]) * base_rows_row_bytes(tables[t]));
 }
 
+/* Events whose new ids found no place; the journal has them. */
+static void collect_refused(void *context, struct obs_collect *to)
+{
+    const struct serving *serving = context;
+    struct state_stats stats;
+    state_stats_get(serving->engine.state, &stats);
+    obs_collect(to, OBS_MEMORY_REFUSED, "table", "users", (double)stats.refused_users);
+    obs_collect(to, OBS_MEMORY_REFUSED, "table", "items", (double)stats.refused_items);
+    obs_collect(to, OBS_MEMORY_REFUSED, "table", "values", (double)stats.refused_contexts);
+}
+
 static void collect_experts(void *context, struct obs_collect *to)
 {
     const struct serving *serving = context;
@@ -105,6 +116,7 @@ static enum fr_status open_engine(struct serving *serving, struct fr_error *erro
     FR_TRY(ingest_dead_open(&dead, error, &serving->dead));
     FR_TRY(obs_collector_add(set_gauges, serving));
     FR_TRY(obs_collector_add(collect_tables, serving));
+    FR_TRY(obs_collector_add(collect_refused, serving));
     return obs_collector_add(collect_experts, serving);
 }
 
@@ -127,6 +139,7 @@ static enum fr_status open_http(struct serving *serving, struct fr_error *error)
             conf->threads == CONF_AUTO ? (uint32_t)FR_MAX(cores, 1L) : (uint32_t)conf->threads,
         .connections_max = (uint32_t)conf->connections_max,
         .body_bytes_max = conf->body_max,
+        .bodies_bytes_max = app_memory_bodies(conf),
         .batch_events_max = (uint32_t)conf->batch_max,
         .head_ms = (uint32_t)(conf->header_timeout / 1000),
         .body_ms = (uint32_t)(conf->body_timeout / 1000),
@@ -177,6 +190,7 @@ static void close_all(struct serving *serving)
     obs_gauge_set(OBS_READY, 0);
     serve_stop(serving->serve);
     obs_collector_remove(collect_experts, serving);
+    obs_collector_remove(collect_refused, serving);
     obs_collector_remove(collect_tables, serving);
     obs_collector_remove(set_gauges, serving);
     app_engine_close(&serving->engine);

@@ -17,7 +17,7 @@
 enum {
     SNAPSHOT_RECORDS_DEFAULT = 1000000,
     QUEUE_BYTES_DEFAULT = 64 << 20,
-    POOL_BYTES = 64 << 20,
+    COPIED_BYTES_DEFAULT = 64 << 20,
     PROGRESS_EVERY = 16384,
     PATH_BYTES = 1024,
     BLOCKS_BY_HAND = 8, /* of a snapshot, between two units, without a thread for it */
@@ -62,6 +62,8 @@ static enum fr_status fold_new(const struct fold_options *options, struct fr_err
         fold->options.snapshot_records = SNAPSHOT_RECORDS_DEFAULT;
     if (!fold->options.queue_bytes_max)
         fold->options.queue_bytes_max = QUEUE_BYTES_DEFAULT;
+    if (!fold->options.copied_bytes_max)
+        fold->options.copied_bytes_max = COPIED_BYTES_DEFAULT;
     fold__queue_init(&fold->to_journal);
     fold__queue_init(&fold->to_apply);
     fold__queue_init(&fold->spare);
@@ -69,7 +71,7 @@ static enum fr_status fold_new(const struct fold_options *options, struct fr_err
     pthread_cond_init(&fold->command_done, NULL);
     *out_fold = fold; /* from here on fold_close() cleans up */
     FR_TRY(base_rows_new(&own, error, &fold->own));
-    FR_TRY(base_pool_new(POOL_BYTES, &fold->pool));
+    FR_TRY(base_pool_new(fold->options.copied_bytes_max, &fold->pool));
     gather_tables(fold);
     return FR_OK;
 }

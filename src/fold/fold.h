@@ -66,6 +66,7 @@ struct fold_options {
     int64_t retention_us;      /* older segments go once two snapshots are past them; 0 = never */
     uint32_t batch_max;        /* records applied between publications; 0 = 256 */
     uint32_t queue_bytes_max;  /* waiting batches, bytes; 0 = 64 MiB */
+    uint32_t copied_bytes_max; /* blocks copied before their change, for a snapshot; 0 = 64 MiB */
     uint32_t sample_one_in;    /* 0 = automatic (1 .. 32 by load), else fixed */
     bool read_only;            /* recover and stay: hash, why */
     uint64_t until; /* with read_only: the state after exactly so many records; 0 = all */

@@ -33,9 +33,9 @@ static void expert_close(void *self)
 static enum fr_status expert_open(struct state *state, uint64_t seed, struct fr_error *error,
                                   void **out_self)
 {
-    (void)state;
     struct model_encoder_options options;
     model_encoder_defaults(&options);
+    options.item_max = state_limits(state)->item_count_max + 2;
     options.history = HISTORY;
     options.negatives = 64;
     options.seed = seed;

@@ -436,6 +436,7 @@ static enum fr_status http_open(struct serve *serve, struct fr_error *error)
                                 .threads = options->threads,
                                 .connections_max = options->connections_max,
                                 .body_bytes_max = options->body_bytes_max,
+                                .bodies_bytes_max = options->bodies_bytes_max,
                                 .head_ms = options->head_ms,
                                 .body_ms = options->body_ms,
                                 .idle_ms = options->idle_ms,

@@ -37,6 +37,7 @@ struct serve_options {
     uint32_t threads;                   /* 0 = 2 */
     uint32_t connections_max;           /* 0 = 16,384 */
     size_t body_bytes_max;              /* 0 = 16 MiB */
+    size_t bodies_bytes_max;            /* bodies in memory at once; 0 = 16 x body_bytes_max */
     uint32_t batch_events_max;          /* things in one body; 0 = 10,000 */
     uint32_t head_ms, body_ms, idle_ms; /* deadlines; 0 = 10 s, 15 s, 75 s */
     double rate_per_second;             /* per key, unless the key says otherwise; 0 = none */

@@ -213,6 +213,9 @@ static void print_memory(struct base_buf *out, const struct state_stats *state)
     serve__pair_u64(out, "text_bytes", state->bytes_text);
     serve__pair_u64(out, "dedupe_bytes", state->bytes_dedupe);
     serve__pair_u64(out, "index_bytes", state->bytes_index);
+    serve__pair_u64(out, "refused_users", state->refused_users);
+    serve__pair_u64(out, "refused_items", state->refused_items);
+    serve__pair_u64(out, "refused_contexts", state->refused_contexts);
     base_buf_put_str(out, "}");
 }
 

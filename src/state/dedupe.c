@@ -180,6 +180,13 @@ size_t state__dedupe_index_bytes(const struct state *state)
     return sizeof(*state->dedupe_index) + FR_LOAD(state->dedupe_index->bytes);
 }
 
+/* As of the id maps, but nothing outgrown stays. */
+uint64_t state__dedupe_index_bytes_max(const struct state *state)
+{
+    uint64_t count = state->options.dedupe_count_max;
+    return sizeof(*state->dedupe_index) + (count * 8 / 3 + (uint64_t)SUBS * SUB_FIRST) * 9;
+}
+
 enum fr_status state__dedupe_rebuild(struct state *state, struct fr_error *error)
 {
     uint64_t *meta = base_rows_meta(state->dedupe);

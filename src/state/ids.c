@@ -101,6 +101,22 @@ uint32_t state__user_intern(struct state *state, struct fr_slice id)
     return state__map_add(state->user_map, hash_of(state->user_map, id, 0), user) ? user : 0;
 }
 
+uint32_t state__item_admit(struct state *state, struct fr_slice id)
+{
+    uint32_t item = state_item_find(state, id);
+    if (item || !state__newcomer_admit(state, state->items, hash_of(state->item_map, id, 0)))
+        return item;
+    return state__item_intern(state, id);
+}
+
+uint32_t state__user_admit(struct state *state, struct fr_slice id)
+{
+    uint32_t user = state_user_find(state, id);
+    if (user || !state__newcomer_admit(state, state->users, hash_of(state->user_map, id, 0)))
+        return user;
+    return state__user_intern(state, id);
+}
+
 uint32_t state__value_intern(struct state *state, uint32_t field, struct fr_slice text)
 {
     if (text.bytes == 0)
@@ -108,6 +124,8 @@ uint32_t state__value_intern(struct state *state, uint32_t field, struct fr_slic
     uint32_t value = value_find(state, field, text);
     if (value)
         return value;
+    if (!state__newcomer_admit(state, state->values, hash_of(state->value_map, text, field)))
+        return 0;
     uint32_t ref = text.bytes <= 1024 ? state__text_add(state->text, text) : 0;
     value = ref ? base_rows_add(state->values) : 0;
     if (!value)

@@ -85,6 +85,13 @@ size_t state__map_bytes(const struct map *map)
     return FR_LOAD(map->bytes);
 }
 
+/* A sub-table doubles when it is 3/4 full, so that its slots are at most 8/3 of its ids; those that it
+ * has outgrown are as many again. Sub-tables are unequal by chance: an eighth more. */
+uint64_t state__map_bytes_max(uint64_t count)
+{
+    return sizeof(struct map) + (count * 8 / 3 * 2 + (uint64_t)SUBS * SUB_FIRST) * 9;
+}
+
 void state__map_prefetch(const struct map *map, uint64_t hash)
 {
     const struct slots *slots = __atomic_load_n(&map->subs[hash >> 56].now, __ATOMIC_ACQUIRE);

@@ -78,7 +78,9 @@ enum fr_status state__pairs_new(struct pairs *pairs, const struct state_options 
         FR_TRY(base_rows_new(&table, error, &pairs->tables[class]));
     }
     struct base_rows_options tops = {
-        .name = "tops", .row_bytes = sizeof(struct top_row), .count_max = 1u << 20};
+        .name = "tops",
+        .row_bytes = sizeof(struct top_row),
+        .count_max = (uint32_t)FR_MIN(pairs->bytes_max / 8 / sizeof(struct top_row) + 64, 1u << 20)};
     return base_rows_new(&tops, error, &pairs->tops);
 }
 

@@ -29,6 +29,7 @@ static void options_fill(struct state_options *options)
     options->user_count_max = or_default(options->user_count_max, 4u << 20);
     options->context_count_max = or_default(options->context_count_max, 1u << 18);
     options->token_count_max = or_default(options->token_count_max, 1u << 20);
+    options->newcomer_count_max = or_default(options->newcomer_count_max, 1u << 20);
     options->dedupe_count_max = or_default(options->dedupe_count_max, 10000000);
     options->history_max = or_default(options->history_max, STATE_HISTORY_MAX);
     options->session_gap_s = or_default(options->session_gap_s, STATE_SESSION_GAP_S);
@@ -68,6 +69,8 @@ static enum fr_status tables_new(struct state *state, struct fr_error *error)
     FR_TRY(table_new(s, "tokens", sizeof(struct token_row), o->token_count_max, &s->tokens, error));
     FR_TRY(table_new(s, "dedupe", sizeof(struct dedupe_row), o->dedupe_count_max, &s->dedupe, error));
     FR_TRY(table_new(s, "sources", sizeof(struct source_row), 65536, &s->sources, error));
+    FR_TRY(state__newcomers_new(o->newcomer_count_max / 16, error, &s->newcomers));
+    s->tables[s->table_count++] = s->newcomers;
     FR_TRY(state__pairs_new(&s->pairs, o, error));
     for (uint32_t class = 0; class < PAIR_CLASSES; class++)
         s->tables[s->table_count++] = s->pairs.tables[class];
@@ -123,6 +126,11 @@ struct base_rows *const *state_tables(const struct state *state, uint32_t *out_c
 {
     *out_count = state->table_count;
     return state->tables;
+}
+
+const struct state_options *state_limits(const struct state *state)
+{
+    return &state->options;
 }
 
 enum fr_status state_rebuild(struct state *state, struct fr_error *error)
@@ -183,8 +191,8 @@ enum fr_status state_resolve(struct state *state, const struct schema_event *eve
 {
     struct total_row *total = base_rows_write(state->total, 1);
     uint32_t items_before = base_rows_count(state->items);
-    uint32_t user = state__user_intern(state, event->user);
-    uint32_t item = user ? state__item_intern(state, event->item) : 0;
+    uint32_t user = state__user_admit(state, event->user);
+    uint32_t item = user ? state__item_admit(state, event->item) : 0;
     if (!user)
         FR_STORE(total->refused_users, total->refused_users + 1);
     else if (!item)
@@ -490,4 +498,41 @@ void state_stats_get(const struct state *state, struct state_stats *out)
     stats.bytes = stats.bytes_items + stats.bytes_users + stats.bytes_history + stats.bytes_pairs +
                   stats.bytes_text + stats.bytes_dedupe + stats.bytes_index;
     *out = stats;
+}
+
+/* ---- the budget ----------------------------------------------------------------------------- */
+
+static struct state_memory memory_of(const struct base_rows *rows, uint64_t index_use,
+                                     uint64_t index_budget)
+{
+    uint64_t rows_per_block = BASE_ROWS_BLOCK_BYTES / base_rows_row_bytes(rows);
+    uint64_t blocks = (base_rows_count_max(rows) + rows_per_block - 1) / rows_per_block;
+    return (struct state_memory){.name = base_rows_name(rows),
+                                 .rows = base_rows_count(rows) - 1,
+                                 .rows_max = base_rows_count_max(rows) - 1,
+                                 .use = base_rows_bytes(rows) + index_use,
+                                 .budget = blocks * BASE_ROWS_BLOCK_BYTES + index_budget};
+}
+
+uint32_t state_memory(const struct state *s, struct state_memory out[STATE_TABLES_MAX])
+{
+    const struct {
+        const struct base_rows *rows;
+        const struct map *map;
+    } named[] = {{s->items, s->item_map}, {s->users, s->user_map}, {s->values, s->value_map},
+                 {s->tokens, s->token_map}};
+    const struct base_rows *plain[] = {s->text,    s->chunks,    s->older,     s->sources,
+                                       s->total, s->newcomers, s->pairs.tops};
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < FR_COUNT_OF(named); i++)
+        out[n++] = memory_of(named[i].rows, state__map_bytes(named[i].map),
+                             state__map_bytes_max(base_rows_count_max(named[i].rows)));
+    out[n++] =
+        memory_of(s->dedupe, state__dedupe_index_bytes(s), state__dedupe_index_bytes_max(s));
+    for (uint32_t i = 0; i < FR_COUNT_OF(plain); i++)
+        out[n++] = memory_of(plain[i], 0, 0);
+    out[n++] = (struct state_memory){.name = "pairs",
+                                     .use = state__pairs_bytes(&s->pairs),
+                                     .budget = s->pairs.bytes_max};
+    return n;
 }

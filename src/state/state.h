@@ -39,7 +39,8 @@ enum state_context_field {
 };
 
 struct state_options {
-    uint32_t item_count_max;    /* 0 = 1 M; further new ids are refused and counted */
+    uint32_t item_count_max;    /* 0 = 1 M; from 7/8 of it on, ids that events name are taken when they
+                                   come again; at it, refused. Both are counted. So of the next two */
     uint32_t user_count_max;    /* 0 = 4 M */
     uint32_t context_count_max; /* 0 = 256 k values */
     uint32_t token_count_max;   /* 0 = 1 M content tokens */
@@ -47,6 +48,7 @@ struct state_options {
     uint64_t event_count_max;   /* history entries; 0 = 64 M; then the oldest chunk of a user is reused */
     uint64_t pair_bytes_max;    /* neighbour rows; 0 = 768 MiB; rows get shorter as items grow */
     uint32_t dedupe_count_max;  /* 0 = 10 M ids */
+    uint32_t newcomer_count_max; /* ids remembered that a nearly full table did not take; 0 = 1 M */
     int64_t dedupe_us;          /* 0 = 24 h */
     uint32_t history_max;       /* events a user; 0 = STATE_HISTORY_MAX */
     uint32_t session_gap_s;     /* inactivity that cuts a session; 0 = STATE_SESSION_GAP_S */
@@ -59,6 +61,9 @@ FR_MUST_USE enum fr_status state_new(const struct state_options *options, struct
 void state_free(struct state *state);
 /* The tables to save, load and hash, in fixed order. */
 struct base_rows *const *state_tables(const struct state *state, uint32_t *out_count);
+/* The options in force, defaults filled in: experts size their tables by them, so that the memory ceiling
+ * holds. R. Borrowed. */
+const struct state_options *state_limits(const struct state *state);
 /* A. Rebuilds what is derived and not saved (id maps) after the tables were loaded. FR_CORRUPT
  * when rows contradict each other. */
 FR_MUST_USE enum fr_status state_rebuild(struct state *state, struct fr_error *error);
@@ -245,6 +250,15 @@ uint32_t state_token_items(const struct state *state, uint32_t token, uint32_t *
 uint32_t state_items_newest(const struct state *state, uint32_t *out, uint32_t count_max);
 
 /* ---- figures -------------------------------------------------------------------------------- */
+
+/* What one named part of the state takes, and may take at most; the neighbour rows of all lengths are
+ * one part, a table with its index another. R. Gives how many. */
+struct state_memory {
+    const char *name; /* static */
+    uint64_t rows, rows_max; /* 0, 0: no rows to speak of */
+    uint64_t use, budget; /* bytes */
+};
+uint32_t state_memory(const struct state *state, struct state_memory out[STATE_TABLES_MAX]);
 
 struct state_stats {
     uint64_t events, users, items, contexts, tokens;

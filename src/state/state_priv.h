@@ -40,6 +40,7 @@ void state__map_clear(struct map *map);
 uint32_t state__map_next(const struct map *map, uint64_t hash, uint32_t *cursor);
 bool state__map_add(struct map *map, uint64_t hash, uint32_t index); /* false: no memory */
 size_t state__map_bytes(const struct map *map);
+uint64_t state__map_bytes_max(uint64_t count); /* with so many ids, outgrown arrays included */
 uint64_t state__map_hash(const struct map *map, struct fr_slice text);
 void state__map_prefetch(const struct map *map, uint64_t hash);
 
@@ -206,7 +207,7 @@ struct state {
     struct base_rows *tables[STATE_TABLES_MAX];
     uint32_t table_count;
     struct base_rows *text, *items, *users, *chunks, *older, *values, *tokens, *dedupe, *sources,
-        *total;
+        *newcomers, *total;
     struct pairs pairs;
     struct map *item_map, *user_map, *value_map, *token_map;
     struct dedupe_index *dedupe_index; /* derived */
@@ -228,15 +229,23 @@ static inline const struct total_row *state__total(const struct state *state)
 }
 uint32_t state__item_intern(struct state *state, struct fr_slice id);
 uint32_t state__user_intern(struct state *state, struct fr_slice id);
+/* The same for ids that only an event names: in a nearly full table, not at once (newcomers.c). */
+uint32_t state__item_admit(struct state *state, struct fr_slice id);
+uint32_t state__user_admit(struct state *state, struct fr_slice id);
 uint32_t state__value_intern(struct state *state, uint32_t field, struct fr_slice text);
 uint32_t state__token_intern(struct state *state, uint32_t kind, struct fr_slice text);
 uint32_t state__token_find(const struct state *state, uint32_t kind, struct fr_slice text);
 void state__context_intern(struct state *state, const struct schema_context *context,
                            uint32_t out_context[STATE_CONTEXT_COUNT]);
 enum fr_status state__ids_rebuild(struct state *state, struct fr_error *error);
+enum fr_status state__newcomers_new(uint32_t count_max, struct fr_error *error,
+                                    struct base_rows **out_rows);
+/* May the id with this hash, which is not in `rows` yet, get a row? */
+bool state__newcomer_admit(struct state *state, const struct base_rows *rows, uint64_t hash);
 enum fr_status state__dedupe_new(struct state *state);
 void state__dedupe_free(struct state *state);
 size_t state__dedupe_index_bytes(const struct state *state);
+uint64_t state__dedupe_index_bytes_max(const struct state *state);
 enum fr_status state__dedupe_rebuild(struct state *state, struct fr_error *error);
 /* content.c: tokens of an item, replacing its former ones. */
 struct stemmers *state__stemmers_new(void);

@@ -97,9 +97,10 @@ def check_whole(client, server, data, log):
     lib.check("a clean stop ends with 0", server.stop() == 0)
 
 
-def events_fill_the_disk(disk, data, log):
+def events_fill_the_disk(disk, data, log, segment_bytes="1MiB"):
+    """No space for the next segment."""
     ballast = Ballast(disk)
-    server = lib.Server(data, log, "--segment-bytes", "1MiB", "--snapshot-records", "1000000000").start()
+    server = lib.Server(data, log, "--segment-bytes", segment_bytes, "--snapshot-records", "1000000000").start()
     client = lib.Client(server, users=600, padding=200)
     lib.check("events are taken while there is space", client.post()[0] == 200)
     ballast.fill(300 << 10)
@@ -107,6 +108,11 @@ def events_fill_the_disk(disk, data, log):
     ballast.drop()
     check_resumes(client)
     check_whole(client, server, data, log)
+
+
+def events_fill_one_segment(disk, data, log):
+    """No space within the segment, which is larger than the disk: the half-written group is taken back."""
+    events_fill_the_disk(disk, data, log, "64MiB")
 
 
 def snapshots_fill_the_disk(disk, data, log):
@@ -143,7 +149,7 @@ def names(data, tail=".snap"):
 def main():
     enter_namespace()
     folder = lib.folder("disk-full")
-    for scene in lib.scenes(events_fill_the_disk, snapshots_fill_the_disk):
+    for scene in lib.scenes(events_fill_the_disk, events_fill_one_segment, snapshots_fill_the_disk):
         disk = os.path.join(folder, scene.__name__)
         os.mkdir(disk)
         mount(disk, "48m")

@@ -118,11 +118,13 @@ class Server:
         except (OSError, http.client.HTTPException):
             return False
 
-    def call(self, method, path, body=None, timeout=30):
+    def call(self, method, path, body=None):
+        return self.raw(method, path, None if body is None else json.dumps(body), "application/json")
+
+    def raw(self, method, path, body, content_type, timeout=60):
         conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
-            conn.request(method, path, None if body is None else json.dumps(body),
-                         {"Content-Type": "application/json"} if body is not None else {})
+            conn.request(method, path, body, {"Content-Type": content_type} if body is not None else {})
             answer = conn.getresponse()
             raw = answer.read()
         finally:

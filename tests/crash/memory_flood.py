@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Ids without end against --memory-max: the ceiling holds, and who was known stays known.
+
+Known users read known items; then come ids that never return: users, items, sessions, contexts, all new in every
+event. Resident memory (from /proc) stays under the ceiling; the histories of the known users are whole, they are
+answered, and what they do next counts; new ids that come twice are admitted, those that come once are refused when
+the tables are nearly full, and counted in /metrics and /v1/stats.
+
+FRESHET_FLOOD: how many events of new ids (default 100,000). Prints TAP and one line of figures."""
+import json
+import os
+
+import faults_lib as lib
+
+FLOOD = int(os.environ.get("FRESHET_FLOOD", "100000"))
+CEILING_MIB = int(os.environ.get("FRESHET_FLOOD_MIB", "64"))
+KNOWN_USERS, KNOWN_ITEMS, KNOWN_EVENTS, HISTORY, BATCH = 300, 120, 20, 100, 2000
+
+
+def post(server, events):
+    body = "\n".join(json.dumps(event) for event in events)
+    status, answer = server.raw("POST", "/v1/events", body, "application/x-ndjson")
+    assert status == 200 and not answer["rejected_count"], f"{status}: {answer}"
+
+
+def flood_event(number):
+    return {"user": f"flood-user-{number}", "item": f"flood-item-{number}", "type": "click",
+            "session": f"flood-session-{number}",
+            "context": {"device": f"device-{number}", "region": f"region-{number}", f"key-{number % 1000}": f"v-{number}"}}
+
+
+class Known:
+    """The known users: what they did, newest first, as the client remembers it."""
+
+    def __init__(self):
+        self.count, self.visits = 0, {user: [] for user in range(KNOWN_USERS)}
+
+    def next(self, many):
+        events = []
+        for number in range(self.count, self.count + many):
+            user = number % KNOWN_USERS
+            item = f"item-{(user * 7 + number // KNOWN_USERS * 13) % KNOWN_ITEMS}"
+            events.append({"id": f"known-{number}", "user": f"known-{user}", "item": item, "type": "click"})
+            self.visits[user].insert(0, item)
+        self.count += many
+        return events
+
+    def wrong(self, server):
+        """Users whose kept history is not what they did."""
+        wrong = 0
+        for user, visits in self.visits.items():
+            status, body = server.call("GET", f"/v1/users/known-{user}/history?n={HISTORY}")
+            wrong += status != 200 or [row["id"] for row in body["items"]] != visits[:HISTORY]
+        return wrong
+
+
+def recommended(server):
+    """Of every tenth known user: answers in full, and how many of the places went to known items."""
+    full = places = 0
+    for user in range(0, KNOWN_USERS, 10):
+        status, body = server.call("GET", f"/v1/recommend?user=known-{user}&n=10")
+        items = [row["id"] for row in body["items"]] if status == 200 else []
+        full += len(items) == 10
+        places += sum(item.startswith("item-") for item in items)
+    return full, places
+
+
+def flood(server, known):
+    """Posts the new ids, a tenth as many events of known users among them; the largest resident memory seen."""
+    highest = 0
+    for at in range(0, FLOOD, BATCH):
+        post(server, [flood_event(n) for n in range(at, min(at + BATCH, FLOOD))] + known.next(BATCH // 10))
+        highest = max(highest, server.rss_bytes())
+    return highest
+
+
+def check_counted(server, memory):
+    refused = memory["refused_users"] + memory["refused_items"]
+    lib.check("ids that come once are refused when the tables are nearly full", refused > FLOOD / 4, str(refused))
+    for table in ("users", "values"):
+        lib.check(f"refused {table} are counted in /metrics",
+                  server.metric(f'freshet_refused_ids_total{{table="{table}"}}') > 0)
+    return refused
+
+
+def check_admitted(server):
+    post(server, [{"user": "known-0", "item": "item-new", "type": "click", "id": f"new-{n}"} for n in range(2)])
+    lib.check("what a known user does next counts, with a new item too", server.call(
+        "GET", "/v1/users/known-0/history?n=1")[1]["items"][0]["id"] == "item-new")
+    post(server, [{"user": "returning", "item": "item-1", "type": "click", "id": f"back-{n}"} for n in range(3)])
+    lib.check("a new user who returns is admitted after all", server.call(
+        "GET", "/v1/users/returning/history?n=5")[0] == 200)
+
+
+def main():
+    folder, ceiling, known = lib.folder("memory-flood"), CEILING_MIB << 20, Known()
+    data = os.path.join(folder, "data")
+    flags = ("--memory-max", f"{CEILING_MIB}MiB", "--threads", "1", "--history-max", str(HISTORY))
+    server = lib.Server(data, os.path.join(folder, "log"), *flags).start()
+    for _ in range(KNOWN_USERS * KNOWN_EVENTS // BATCH):
+        post(server, known.next(BATCH))
+    lib.check("the known users are known", known.wrong(server) == 0)
+    full, places = recommended(server)
+    highest = flood(server, known)
+    memory = server.call("GET", "/v1/stats")[1]["memory"]
+    lib.check("resident memory stays under the ceiling", highest <= ceiling, f"{highest >> 20} of {CEILING_MIB} MiB")
+    lib.check("so does the accounted state", memory["state_bytes"] <= ceiling, str(memory["state_bytes"]))
+    wrong = known.wrong(server)
+    lib.check("the known users' histories are whole, what they did meanwhile included", wrong == 0, f"{wrong} are not")
+    after = recommended(server)
+    print(f"# places of known items in {KNOWN_USERS // 10} answers: {places} before, {after[1]} after")
+    lib.check("the known users are answered in full", full == after[0] == KNOWN_USERS // 10, f"{full}, {after[0]}")
+    refused = check_counted(server, memory)
+    check_admitted(server)
+    lib.check("a clean stop ends with 0", server.stop() == 0)
+    check_budget(data, flags)
+    print(json.dumps({"value": round(highest / ceiling, 3), "rss_bytes": highest, "ids": FLOOD, "refused": refused}))
+    lib.end(folder)
+
+
+def check_budget(data, ceiling):
+    code, out, said = lib.run("memory", "--data-dir", data, "--json", *ceiling)
+    report = json.loads(out) if code == 0 else {"parts": []}
+    lib.check("freshet memory: what the parts may take together is under the ceiling",
+              code == 0 and 0 < report["budget_bytes"] <= report["memory_max"], out + said)
+    over = [part["part"] for part in report["parts"] if part["use_bytes"] > part["budget_bytes"] + (64 << 10)]
+    lib.check("freshet memory: no part takes more than it may", code == 0 and not over, str(over))
+
+
+if __name__ == "__main__":
+    main()
