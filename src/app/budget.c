@@ -6,10 +6,10 @@
  * B2: shares depend on memory-max alone: neither on the number of threads nor on what is there, or
  *     the same journal would fold to another state.
  *
- * A quarter (at least 52 MiB) is for the process: code, stacks, answers under way, queues, blocks
- * copied during a snapshot, what is learnt. The rest is for the tables, in 64ths by what the
- * design's own figures (10 M events, 1 M users, 100 k items in 2 GiB) make of them. A row is counted
- * with its index and with what the experts keep for it.
+ * First comes the process: code, stacks, answers under way, queues, bodies, blocks copied during a
+ * snapshot, and a sixteenth for what nobody foresaw. The rest is for the tables, in 64ths by what
+ * the design's own figures (10 M events, 1 M users, 100 k items in 2 GiB) make of them. A row is
+ * counted with its index and with what the experts keep for it.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,7 +20,8 @@
 #include "serve/slates.h"
 
 #define MIB ((uint64_t)1 << 20)
-#define PROCESS_BYTES_MIN (52 * MIB)
+#define PROCESS_BYTES (28 * MIB) /* code, stacks, slates, what is learnt of no single row */
+#define BODIES_BYTES (16 * MIB)  /* one body of the default maximum must fit */
 #define WAITING_BYTES_MAX (64 * MIB)
 
 enum {
@@ -77,10 +78,15 @@ uint64_t app_memory_max(const struct conf_options *conf)
     return FR_MAX(total / 2, 64 * MIB);
 }
 
+static uint64_t waiting_bytes(const struct conf_options *conf)
+{
+    return FR_MIN(app_memory_max(conf) / 16, WAITING_BYTES_MAX);
+}
+
 static uint64_t tables_bytes(const struct conf_options *conf)
 {
-    uint64_t total = app_memory_max(conf);
-    return total - FR_MAX(total / 4, PROCESS_BYTES_MIN);
+    uint64_t total = app_memory_max(conf), waiting = waiting_bytes(conf);
+    return total - total / 16 - PROCESS_BYTES - 2 * waiting - FR_MAX(waiting, BODIES_BYTES);
 }
 
 static uint64_t rows_of(uint64_t tables, uint64_t share, uint64_t row_bytes, uint64_t most)
@@ -103,19 +109,14 @@ void app_memory_share(const struct conf_options *conf, struct state_options *out
     out->newcomer_count_max = (uint32_t)rows_of(tables, SHARE_NEWCOMERS, NEWCOMER_BYTES, 1 << 22);
 }
 
-static uint32_t waiting_bytes(const struct conf_options *conf)
-{
-    return (uint32_t)FR_MIN(app_memory_max(conf) / 16, WAITING_BYTES_MAX);
-}
-
 uint32_t app_memory_queue(const struct conf_options *conf)
 {
-    return waiting_bytes(conf);
+    return (uint32_t)waiting_bytes(conf);
 }
 
 uint32_t app_memory_copied(const struct conf_options *conf)
 {
-    return waiting_bytes(conf);
+    return (uint32_t)waiting_bytes(conf);
 }
 
 size_t app_memory_bodies(const struct conf_options *conf)

@@ -42,7 +42,7 @@ class Known:
             user = number % KNOWN_USERS
             item = f"item-{(user * 7 + number // KNOWN_USERS * 13) % KNOWN_ITEMS}"
             events.append({"id": f"known-{number}", "user": f"known-{user}", "item": item, "type": "click"})
-            self.visits[user].insert(0, item)
+            self.visits[user] = [item, *self.visits[user][:HISTORY]]
         self.count += many
         return events
 
@@ -78,7 +78,7 @@ def flood(server, known):
 def check_counted(server, memory):
     refused = memory["refused_users"] + memory["refused_items"]
     lib.check("ids that come once are refused when the tables are nearly full", refused > FLOOD / 4, str(refused))
-    for table in ("users", "values"):
+    for table in ("items", "values"):
         lib.check(f"refused {table} are counted in /metrics",
                   server.metric(f'freshet_refused_ids_total{{table="{table}"}}') > 0)
     return refused
@@ -124,6 +124,12 @@ def check_budget(data, ceiling):
     report = json.loads(out) if code == 0 else {"parts": []}
     lib.check("freshet memory: what the parts may take together is under the ceiling",
               code == 0 and 0 < report["budget_bytes"] <= report["memory_max"], out + said)
+    tiny = data + "-tiny"
+    lib.Server(tiny, os.path.join(os.path.dirname(data), "log")).start().stop()
+    for mib in (64, 100, 200, 1024, 16384):
+        out = lib.run("memory", "--data-dir", tiny, "--json", "--memory-max", f"{mib}MiB")[1]
+        budget = json.loads(out).get("budget_bytes", 0)
+        lib.check(f"freshet memory: so of {mib} MiB", 0 < budget <= mib << 20, f"{budget / 2**20:.1f} MiB")
     over = [part["part"] for part in report["parts"] if part["use_bytes"] > part["budget_bytes"] + (64 << 10)]
     lib.check("freshet memory: no part takes more than it may", code == 0 and not over, str(over))
 
