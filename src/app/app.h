@@ -113,6 +113,11 @@ void app_print_count(uint64_t count, struct base_buf *out);
  */
 void app_notify(const char *state);
 
+/* A listening socket from the service manager (LISTEN_FDS) and its address; 0: there is none. The
+ * variables are taken out of the environment. Thread: main, before others start. */
+enum { APP_ADDRESS_BYTES = 64 };
+int app_inherited_listener(char out_address[APP_ADDRESS_BYTES]);
+
 /* ---- documents ---------------------------------------------------------------------------------
  */
 

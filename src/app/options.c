@@ -28,6 +28,9 @@ int app_check_options(const struct app *app)
                        "%.80s is reachable from other machines: make an API key with `freshet keys "
                        "create`, or listen on 127.0.0.1",
                        options->listen);
+    if (!*options->tls_cert != !*options->tls_key)
+        conf_fault_add(conf, *options->tls_cert ? "tls-key" : "tls-cert",
+                       "tls-cert and tls-key are given together, or neither");
     if (!*options->data_dir)
         conf_fault_add(conf, "data-dir", "must not be empty");
     return conf_fault_count(conf) > 0 ? app_tell_faults(app) : APP_OK;

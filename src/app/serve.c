@@ -124,6 +124,8 @@ static enum fr_status open_http(struct serving *serving, struct fr_error *error)
 {
     const struct conf_options *conf = serving->app->options;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    char inherited[APP_ADDRESS_BYTES];
+    int listen_fd = app_inherited_listener(inherited);
     struct serve_options options = {
         .os = os_real(),
         .directory = conf->data_dir,
@@ -132,7 +134,10 @@ static enum fr_status open_http(struct serving *serving, struct fr_error *error)
         .fold = serving->engine.fold,
         .types = fold_types(serving->engine.fold),
         .dead = serving->dead,
-        .address = conf->listen,
+        .address = listen_fd ? inherited : conf->listen,
+        .listen_fd = listen_fd,
+        .tls_certificate = *conf->tls_cert ? conf->tls_cert : NULL,
+        .tls_key = *conf->tls_key ? conf->tls_key : NULL,
         .port = (uint16_t)conf->port,
         .port_tries = app_flag(serving->app, "next-port") ? PORT_TRIES : 1,
         .threads =
@@ -239,8 +244,10 @@ const struct app_command app_command_serve = {
     .text =
         "Recovers the data directory (newest snapshot, then the rest of the journal), binds the\n"
         "address and serves until SIGINT or SIGTERM; then finishes what is under way, writes a\n"
-        "snapshot and ends with 0. Ends with 1 when the disk refuses a sync: a supervisor should\n"
-        "start it again, and it recovers everything that was acknowledged.",
+        "snapshot and ends with 0. A listening socket passed by the service manager (LISTEN_FDS)\n"
+        "is used instead of binding, so that an upgrade refuses no connection. Ends with 1 when the\n"
+        "disk refuses a sync: a supervisor should start it again, and it recovers everything that\n"
+        "was acknowledged.",
     .flags = flags,
     .flag_count = FR_COUNT_OF(flags),
     .run = app_serve,

@@ -75,7 +75,7 @@ static void inner_reset(struct http_inner *inner, const struct http_thread *thre
     inner->request.thread = thread->index;
     inner->request.resumed = inner->request.close = false;
     inner->request.job = NULL;
-    inner->request.began_ns = 0;
+    inner->request.began_ns = inner->request.waited_ns = 0;
     inner->request.status = 0;
     inner->request.content_type = NULL;
     inner->request.out = out;
@@ -149,6 +149,8 @@ static void connection_close(struct http_connection *connection)
     if (connection->inner)
         inner_give(thread, connection->inner);
     connection->inner = NULL;
+    http__tls_session_free(connection->tls);
+    connection->tls = NULL;
     pthread_mutex_lock(&http->slots_lock); /* the reaper shuts nothing that is being closed */
     phase_set(connection, HTTP_PHASE_FREE, 0);
     close(fd);
@@ -303,7 +305,8 @@ static bool answer_send(struct http_connection *connection)
             part[message.msg_iovlen++] =
                 (struct iovec){(void *)(uintptr_t)(connection->out_body.ptr + body_sent),
                                connection->out_body.bytes - body_sent};
-        ssize_t now = sendmsg(connection->fd, &message, MSG_NOSIGNAL);
+        ssize_t now = connection->tls ? http__tls_send(connection->tls, &part[0])
+                                      : sendmsg(connection->fd, &message, MSG_NOSIGNAL);
         if (now < 0 && errno == EINTR)
             continue;
         if (now < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -330,6 +333,7 @@ static void linger(struct http_connection *connection)
     inner_give(connection->thread, connection->inner);
     connection->inner = NULL;
     connection->lingered = 0;
+    http__tls_bye(connection->tls);
     (void)shutdown(connection->fd, SHUT_WR);
     phase_set(connection, HTTP_PHASE_LINGER, 0);
 }
@@ -384,10 +388,13 @@ static void run(struct http_connection *connection)
 static size_t receive(struct http_connection *connection, void *to, size_t room)
 {
     while (connection->readable && !connection->at_end) {
-        ssize_t got = recv(connection->fd, to, room, 0);
+        ssize_t got = connection->tls ? http__tls_receive(connection->tls, to, room)
+                                      : recv(connection->fd, to, room, 0);
         if (got > 0) {
-            /* less than asked for: drained, an edge will tell; but the end has told already */
-            connection->readable = (size_t)got == room || connection->has_hung_up;
+            /* less than asked for: drained, an edge will tell; but the end has told already, and a
+             * session may hold more than the socket */
+            connection->readable =
+                (size_t)got == room || connection->has_hung_up || connection->tls;
             return (size_t)got;
         }
         if (got < 0 && errno == EINTR)
@@ -419,7 +426,12 @@ static void say_continue(struct http_connection *connection)
 {
     static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
     struct http_inner *inner = connection->inner;
-    if (inner->head.wants_continue && inner->in_at == inner->in_count)
+    const struct iovec part = {(void *)(uintptr_t)line, sizeof line - 1};
+    if (!inner->head.wants_continue || inner->in_at != inner->in_count)
+        return;
+    if (connection->tls)
+        (void)http__tls_send(connection->tls, &part);
+    else
         (void)send(connection->fd, line, sizeof line - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
@@ -429,6 +441,7 @@ static void head_is_whole(struct http_connection *connection)
     struct http *http = connection->thread->http;
     struct http_request *request = &inner->request;
     request->began_ns = http__now_ns();
+    request->waited_ns = request->began_ns - connection->thread->came_ns;
     uint16_t status =
         http__head_parse(inner->in + inner->in_at, inner->head_bytes, request, &inner->head);
     inner->in_at += inner->head_bytes;
@@ -669,7 +682,10 @@ static void welcome(struct http_thread *thread, int fd)
             thread->open->previous = connection;
         thread->open = connection;
         event.data.ptr = connection;
-        if (epoll_ctl(thread->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0)
+        if (http->tls)
+            connection->tls = http__tls_session_new(http->tls, fd);
+        bool is_sound = connection->tls || !http->tls;
+        if (is_sound && epoll_ctl(thread->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0)
             advance(connection);
         else
             connection_close(connection);
@@ -716,8 +732,8 @@ static void take_event(const struct epoll_event *event)
         return;
     if (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         connection->has_hung_up = true;
-    if (event->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-        connection->readable = true;
+    if ((event->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) || connection->tls)
+        connection->readable = true; /* a handshake may wait for either */
     advance(connection);
 }
 
@@ -738,12 +754,28 @@ static void take_again(struct http_thread *thread)
     }
 }
 
+/* What has come, and since when at most it lay there: what is there at once came after the last time
+ * that nothing was left; what had to be waited for came now. */
+static int take_events(struct http_thread *thread, struct epoll_event event[EVENTS_A_TURN])
+{
+    int count = epoll_wait(thread->epoll_fd, event, EVENTS_A_TURN, 0);
+    bool waits = count == 0 && !thread->again;
+    if (waits)
+        count = epoll_wait(thread->epoll_fd, event, EVENTS_A_TURN, -1);
+    int64_t now_ns = http__now_ns();
+    thread->came_ns = waits ? now_ns : thread->looked_ns;
+    if (count < EVENTS_A_TURN)
+        thread->looked_ns = now_ns;
+    return count;
+}
+
 static void *thread_main(void *context)
 {
     struct http_thread *thread = context;
     struct epoll_event event[EVENTS_A_TURN];
+    thread->looked_ns = http__now_ns();
     while (!atomic_load_explicit(&thread->http->quit, memory_order_acquire)) {
-        int count = epoll_wait(thread->epoll_fd, event, EVENTS_A_TURN, thread->again ? 0 : -1);
+        int count = take_events(thread, event);
         for (int i = 0; i < count; i++) {
             if (event[i].data.ptr) {
                 take_event(&event[i]);
@@ -860,7 +892,11 @@ enum fr_status http_start(const struct http_options *options, struct fr_error *e
     pthread_mutex_init(&http->slots_lock, NULL);
     http->slot_count = http->options.connections_max + DESCRIPTORS_KEPT;
     http->slot = calloc(http->slot_count, sizeof *http->slot);
-    enum fr_status status = http->slot ? http__listen(http, error) : FR_MEMORY;
+    enum fr_status status = http->slot ? FR_OK : FR_MEMORY;
+    if (status == FR_OK && options->tls_certificate)
+        status = http__tls_open(options->tls_certificate, options->tls_key, error, &http->tls);
+    if (status == FR_OK)
+        status = http__listen(http, error);
     for (uint32_t i = 0; status == FR_OK && i < http->options.threads; i++)
         status = thread_start(http, i, error);
     if (status == FR_OK)
@@ -879,8 +915,8 @@ void http_stop(struct http *http, uint32_t drain_ms)
         return;
     atomic_store(&http->stopping, true);
     int64_t until_ns = http__now_ns() + (int64_t)drain_ms * 1000000;
-    while (atomic_load(&http->requests) > 0 && http__now_ns() < until_ns)
-        usleep(1000);
+    while (atomic_load(&http->connections) > 0 && http__now_ns() < until_ns)
+        usleep(1000); /* the reaper ends those that are idle */
     while (atomic_load(&http->suspended) > 0)
         usleep(1000); /* whoever they wait for holds them, and will resume them */
     http__acceptor_stop(http);
@@ -889,6 +925,7 @@ void http_stop(struct http *http, uint32_t drain_ms)
         thread_stop(&http->thread[i]);
     if (http->listen_fd >= 0)
         close(http->listen_fd);
+    http__tls_close(http->tls);
     pthread_mutex_destroy(&http->slots_lock);
     free(http->slot);
     free(http);

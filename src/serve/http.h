@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * serve/http: HTTP/1.1 behind a door of eight functions. Behind it stands libmicrohttpd (one epoll
- * daemon a serving thread, fed by our own acceptor); nothing outside http.c and http_accept.c
- * knows.
+ * serve/http: HTTP/1.1 behind a door of eight functions: an epoll loop a serving thread, fed by one
+ * acceptor; TLS beneath on request. Nothing outside http*.c knows.
  *
  * A request is handed to the handler when its body is whole; the handler fills in the answer and
  * returns. A handler that has to wait calls http_suspend() first; whoever ends the wait calls
@@ -59,7 +58,8 @@ struct http_request {
     struct fr_slice body;
     uint32_t thread;
     bool resumed;
-    int64_t began_ns; /* monotonic: when the head was whole */
+    int64_t began_ns;  /* monotonic: when the head was whole */
+    int64_t waited_ns; /* before that: at most so long its bytes lay unread */
     void *job;        /* the handler's own between suspend and resume */
 
     /* what goes back */
@@ -79,6 +79,8 @@ struct http_options {
     uint16_t port_tries;      /* how many ports from `port` on are tried; 0 = 1 */
     uint32_t threads;         /* 0 = 1 */
     uint32_t connections_max; /* 0 = 16,384, lowered to what RLIMIT_NOFILE allows */
+    int listen_fd;            /* listens already, address and port are not looked at; 0 = none */
+    const char *tls_certificate, *tls_key; /* PEM files, looked at again when changed; NULL: plain */
     size_t body_bytes_max;    /* 0 = 16 MiB */
     size_t bodies_bytes_max;  /* bodies in memory at once; 0 = 16 x body_bytes_max */
     uint32_t head_ms;         /* 0 = 10,000: from connect or first line to the whole head */

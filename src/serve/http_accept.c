@@ -9,6 +9,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -24,6 +25,7 @@
 
 enum {
     LINGER_MS = 2000,
+    IDLE_STOP_MS = 250,
     TICK_MS = 250,
     BACKLOG = 1024,
     ACCEPTS_A_TURN = 64,
@@ -113,11 +115,28 @@ static uint16_t bound_port(int fd)
                                       : ntohs(((struct sockaddr_in6 *)&bound)->sin6_port);
 }
 
+/* A socket that somebody else bound: its connections wait there while one process follows another. */
+static enum fr_status listen_inherited(struct http *http, struct fr_error *error)
+{
+    int fd = http->options.listen_fd, listens = 0;
+    socklen_t bytes = sizeof listens;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes) != 0 || !listens ||
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+        return base_fail(error, FR_INVALID, "serve",
+                         "descriptor %d, given to be listened on, is no listening socket", fd);
+    http->listen_fd = fd;
+    http->port = bound_port(fd);
+    return FR_OK;
+}
+
 enum fr_status http__listen(struct http *http, struct fr_error *error)
 {
     const struct http_options *options = &http->options;
     uint32_t tries = options->port && options->port_tries ? options->port_tries : 1;
     struct endpoint end;
+    if (options->listen_fd > 0)
+        return listen_inherited(http, error);
     for (uint32_t i = 0; i < tries && options->port + i <= UINT16_MAX; i++) {
         if (!endpoint_parse(options->address, (uint16_t)(options->port + i), &end)) {
             base_hint(error, "give a numeric IPv4 or IPv6 address, such as 127.0.0.1 or ::1");
@@ -177,7 +196,11 @@ static void reap_one(struct http *http, uint32_t fd, int64_t now_ns)
         return;
     int64_t since = atomic_load_explicit(&slot->since_ns, memory_order_relaxed);
     uint64_t bytes = atomic_load_explicit(&slot->bytes, memory_order_relaxed);
-    bool idle_stop = phase == HTTP_PHASE_IDLE && atomic_load(&http->stopping);
+    /* At a stop, who was heard lately is likely to ask again, and is told in that answer. */
+    bool is_silent = phase == HTTP_PHASE_IDLE || phase == HTTP_PHASE_FIRST ||
+                     phase == HTTP_PHASE_LINGER;
+    bool idle_stop = is_silent && atomic_load(&http->stopping) &&
+                     now_ns - since >= IDLE_STOP_MS * (int64_t)1000000;
     if (!idle_stop && now_ns - since < deadline_ns(&http->options, phase, bytes))
         return;
     if (phase == HTTP_PHASE_ANSWER)
@@ -201,7 +224,7 @@ static void reap(struct http *http)
 
 /* ---- accepting -------------------------------------------------------------------------- */
 
-static void refuse_full(int fd)
+static void refuse_full(const struct http *http, int fd)
 {
     static const char body[] =
         "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,"
@@ -212,7 +235,8 @@ static void refuse_full(int fd)
                          "Retry-After: 1\r\nContent-Type: application/problem+json\r\n"
                          "Content-Length: %zu\r\n\r\n%s",
                          sizeof body - 1, body);
-    (void)!send(fd, answer, (size_t)bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (!http->tls)
+        (void)!send(fd, answer, (size_t)bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
     close(fd);
 }
 
@@ -243,7 +267,7 @@ static void hand_over(struct http *http, int fd)
         return;
     pthread_mutex_lock(&http->slots_lock);
     atomic_store_explicit(&slot->phase, HTTP_PHASE_FREE, memory_order_relaxed);
-    refuse_full(fd);
+    refuse_full(http, fd);
     pthread_mutex_unlock(&http->slots_lock);
     atomic_fetch_add_explicit(&http->refused_full, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&http->connections, 1, memory_order_relaxed);
@@ -260,7 +284,7 @@ static bool accept_some(struct http *http)
         uint32_t now = atomic_load_explicit(&http->connections, memory_order_relaxed);
         if ((uint32_t)fd >= http->slot_count || now >= http->options.connections_max) {
             atomic_fetch_add_explicit(&http->refused_full, 1, memory_order_relaxed);
-            refuse_full(fd);
+            refuse_full(http, fd);
             continue;
         }
         hand_over(http, fd);
@@ -292,6 +316,7 @@ static void *acceptor_main(void *context)
             continue;
         next_tick_ns = now_ns + (int64_t)TICK_MS * 1000000;
         reap(http);
+        http__tls_refresh(http->tls);
         if (http->options.tick && !stopping)
             http->options.tick(http->options.context);
     }

@@ -6,6 +6,7 @@
  * ends.
  */
 #include <string.h>
+#include <strings.h>
 
 #include "serve/http_priv.h"
 
@@ -153,7 +154,43 @@ static uint16_t body_kind(const struct http_request *request, struct http_head *
     return 0;
 }
 
-uint16_t http__head_check(const struct http_request *request, struct http_head *head)
+/* "http://HOST/path" is read as "/path" of that host (RFC 9112 section 3.2.2), but only when Host says
+ * the same: two names for one request is what a poisoned cache is made of. */
+static bool absolute_target_cut(struct http_request *request)
+{
+    static const char *const scheme[] = {"http://", "https://"};
+    struct fr_slice target = request->target, host = http_header(request, "host");
+    for (size_t i = 0; i < FR_COUNT_OF(scheme); i++) {
+        size_t bytes = strlen(scheme[i]);
+        if (target.bytes <= bytes || memcmp(target.ptr, scheme[i], bytes) != 0)
+            continue;
+        target = fr_slice_of(target.ptr + bytes, target.bytes - bytes);
+        if (host.bytes == 0 || target.bytes <= host.bytes || target.ptr[host.bytes] != '/' ||
+            strncasecmp(target.ptr, host.ptr, host.bytes) != 0)
+            return false;
+        request->target = fr_slice_of(target.ptr + host.bytes, target.bytes - host.bytes);
+        return true;
+    }
+    return false;
+}
+
+static uint16_t target_check(struct http_request *request, struct http_head *head)
+{
+    bool is_path = request->target.bytes > 0 && request->target.ptr[0] == '/';
+    bool is_server = request->method == HTTP_OPTIONS && request->target.bytes == 1 &&
+                     request->target.ptr[0] == '*';
+    head->code = "bad_target";
+    if (!is_path && !is_server && !absolute_target_cut(request))
+        return head->detail = "the request target must be a path", 400;
+    for (size_t i = 0; i < request->target.bytes; i++) {
+        unsigned char c = (unsigned char)request->target.ptr[i];
+        if (c <= 0x20 || c >= 0x7f || c == '#')
+            return head->detail = "the request target has a byte that must be percent-encoded", 400;
+    }
+    return 0;
+}
+
+uint16_t http__head_check(struct http_request *request, struct http_head *head)
 {
     head->code = "bad_header";
     for (uint32_t i = 0; i < request->header_count; i++)
@@ -162,15 +199,7 @@ uint16_t http__head_check(const struct http_request *request, struct http_head *
     uint16_t status = framing_check(request, head);
     if (status == 0)
         status = host_check(request, head);
-    if (status)
-        return status;
-    head->code = "bad_target";
-    if (request->target.bytes == 0 || request->target.ptr[0] != '/')
-        return head->detail = "the request target must be a path", 400;
-    for (size_t i = 0; i < request->target.bytes; i++) {
-        unsigned char c = (unsigned char)request->target.ptr[i];
-        if (c <= 0x20 || c >= 0x7f || c == '#')
-            return head->detail = "the request target has a byte that must be percent-encoded", 400;
-    }
-    return body_kind(request, head);
+    if (status == 0)
+        status = target_check(request, head);
+    return status ? status : body_kind(request, head);
 }

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "serve/http.h"
+#include "serve/http_tls.h"
 
 enum {
     HTTP_HEAD_BYTES_MAX = 16384,
@@ -33,7 +34,7 @@ enum http_progress http__head_scan(const char *bytes, size_t count, size_t *scan
 /* A scanned head, its empty line included. 0, or the status of the refusal. Slices borrow. */
 uint16_t http__head_parse(const char *bytes, size_t count, struct http_request *request,
                           struct http_head *out);
-uint16_t http__head_check(const struct http_request *request, struct http_head *head);
+uint16_t http__head_check(struct http_request *request, struct http_head *head);
 
 enum http_chunk_state {
     HTTP_CHUNK_SIZE,
@@ -105,6 +106,7 @@ struct http_connection {
     enum http_phase phase;
     struct http_thread *thread;
     struct http_inner *inner;                /* NULL while idle */
+    struct http_tls_session *tls;            /* NULL: plain */
     struct http_connection *next, *previous; /* of the open ones; next: also of the pool */
     struct http_connection *again;           /* the thread's list of those with more to do */
     bool is_again;
@@ -125,6 +127,8 @@ struct http_thread {
     struct http_inner *pool; /* this thread only, down to date */
     uint32_t pool_count;
     struct http_connection *unused, *open, *again;
+    int64_t looked_ns; /* when no event was left to take */
+    int64_t came_ns;   /* the events under way came at this time or later */
     int64_t date_s;
     char date[40];
     pthread_mutex_t lock; /* guards the next three */
@@ -139,6 +143,7 @@ struct http {
     int listen_fd, wake_fd;
     uint16_t port;
     struct http_thread thread[HTTP_THREADS_MAX];
+    struct http_tls *tls;   /* NULL: plain */
     struct http_slot *slot; /* by descriptor */
     uint32_t slot_count;
     pthread_mutex_t slots_lock;

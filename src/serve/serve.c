@@ -112,8 +112,8 @@ static bool comes_from_here(const struct serve_call *call)
         return false;
     if (!origin.ptr)
         return true;
-    static const char scheme[] = "http://";
-    size_t bytes = sizeof scheme - 1;
+    const char *scheme = call->serve->options.tls_certificate ? "https://" : "http://";
+    size_t bytes = strlen(scheme);
     return origin.bytes > bytes && memcmp(origin.ptr, scheme, bytes) == 0 &&
            fr_slice_equal(fr_slice_of(origin.ptr + bytes, origin.bytes - bytes), host);
 }
@@ -268,6 +268,20 @@ void serve__handle_openapi(struct serve_call *call)
 
 /* ---- dispatch -------------------------------------------------------------------------------- */
 
+/* OPTIONS of the server as a whole (RFC 9110 section 9.3.7). */
+static void answer_options(struct serve_call *call)
+{
+    call->http->status = 204;
+    serve__header(call->http, "Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+}
+
+static void refuse_overload(struct serve_call *call)
+{
+    serve__problem(call, 503, "overloaded", "send again after a second, or slow down",
+                   "requests come in faster than they can be answered");
+    serve__header(call->http, "Retry-After", "1");
+}
+
 static void dispatch(struct serve_call *call)
 {
     struct fr_slice target = call->http->target, raw[SERVE_PATH_VALUES_MAX] = {{0}};
@@ -280,10 +294,17 @@ static void dispatch(struct serve_call *call)
         query = fr_slice_of(mark + 1, target.bytes - path_bytes - 1);
     call->route = serve__route_find(call->http->method, path, raw, &allowed);
     if (!call->route) {
-        if (allowed)
+        if (target.ptr[0] == '*')
+            answer_options(call);
+        else if (allowed)
             refuse_method(call, allowed);
         else if (!serve_page(call, path))
             refuse_path(call, path);
+        return;
+    }
+    if (serve__shed(&call->thread->shed, call->route->scope, call->http->began_ns,
+                    call->http->waited_ns)) {
+        refuse_overload(call);
         return;
     }
     if (admit(call) && read_path_values(call, raw) && body_is_expected(call) &&
@@ -433,6 +454,9 @@ static enum fr_status http_open(struct serve *serve, struct fr_error *error)
     struct http_options http = {.address = serve->address,
                                 .port = options->port,
                                 .port_tries = options->port_tries,
+                                .listen_fd = options->listen_fd,
+                                .tls_certificate = options->tls_certificate,
+                                .tls_key = options->tls_key,
                                 .threads = options->threads,
                                 .connections_max = options->connections_max,
                                 .body_bytes_max = options->body_bytes_max,
@@ -447,8 +471,8 @@ static enum fr_status http_open(struct serve *serve, struct fr_error *error)
                                 .tick = serve_tick};
     FR_TRY(http_start(&http, error, &serve->http));
     bool v6 = strchr(serve->address, ':') != NULL;
-    snprintf(serve->url, sizeof serve->url, v6 ? "http://[%s]:%u" : "http://%s:%u", serve->address,
-             http_port(serve->http));
+    snprintf(serve->url, sizeof serve->url, v6 ? "%s://[%s]:%u" : "%s://%s:%u",
+             options->tls_certificate ? "https" : "http", serve->address, http_port(serve->http));
     atomic_store_explicit(&serve->ready, true, memory_order_release);
     return FR_OK;
 }

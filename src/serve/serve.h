@@ -34,6 +34,8 @@ struct serve_options {
     const char *address;                /* NULL = 127.0.0.1; others need at least one API key */
     uint16_t port;                      /* 0 = any */
     uint16_t port_tries;                /* the next ones when it is taken; 0 = 1 */
+    int listen_fd; /* a socket that listens already: address says where, port is not read; 0 = none */
+    const char *tls_certificate, *tls_key; /* PEM files; NULL: plain HTTP */
     uint32_t threads;                   /* 0 = 2 */
     uint32_t connections_max;           /* 0 = 16,384 */
     size_t body_bytes_max;              /* 0 = 16 MiB */

@@ -29,6 +29,15 @@ struct serve_job;
 struct serve_rates;
 struct ingest;
 
+/* Whether a thread is overloaded (shed.c). */
+struct serve_shed {
+    int64_t until_ns, least_ns; /* this interval's end, and the shortest wait within it */
+    int64_t last_ns;            /* refused last */
+    bool is_overloaded;
+};
+/* Must this request be refused? scope: of its route. */
+bool serve__shed(struct serve_shed *shed, uint32_t scope, int64_t now_ns, int64_t waited_ns);
+
 /* One serving thread's own things. */
 struct serve_thread {
     struct serve *serve;
@@ -40,6 +49,7 @@ struct serve_thread {
     struct serve_job *jobs;          /* idle ones */
     struct serve_decision *decision; /* being written */
     struct base_buf scratch;
+    struct serve_shed shed;
 };
 
 struct serve {
