@@ -92,8 +92,7 @@ static bool index_add(struct state *state, uint32_t place)
     const struct dedupe_row *row = base_rows_at(state->dedupe, place);
     uint64_t hash = hash_of(row->key);
     struct sub *sub = sub_of(state, hash);
-    if ((!sub->slot || sub->used >= (sub->mask + 1) / 4 * 3) &&
-        !sub_grow(state->dedupe_index, sub))
+    if ((!sub->slot || sub->used >= (sub->mask + 1) / 4 * 3) && !sub_grow(state->dedupe_index, sub))
         return false;
     put(sub, (uint64_t)tag_of(hash) << 32 | place);
     sub->used++;
@@ -109,7 +108,7 @@ static void expire_one(struct state *state)
     struct dedupe_row *row = base_rows_write(state->dedupe, oldest);
     memset(row, 0, sizeof(*row));
     meta[1] = oldest == state->options.dedupe_count_max ? 1 : oldest + 1;
-    meta[2]--;
+    __atomic_store_n(&meta[2], meta[2] - 1, __ATOMIC_RELAXED); /* read by state_stats_get() */
 }
 
 enum state_dedupe state_dedupe_check_add(struct state *state, struct base_hash128 key,
@@ -148,8 +147,9 @@ enum state_dedupe state_dedupe_check_add(struct state *state, struct base_hash12
     memcpy(row.key, words, sizeof(words));
     memcpy(base_rows_write(state->dedupe, place), &row, sizeof(row));
     FR_ASSERT(index_add(state, place));
-    if (meta[2]++ == 0)
+    if (meta[2] == 0)
         meta[1] = place;
+    __atomic_store_n(&meta[2], meta[2] + 1, __ATOMIC_RELAXED);
     meta[0] = place == state->options.dedupe_count_max ? 1 : place + 1;
     return STATE_DEDUPE_NEW;
 }
@@ -193,11 +193,13 @@ enum fr_status state__dedupe_rebuild(struct state *state, struct fr_error *error
     uint32_t max = state->options.dedupe_count_max, count = base_rows_count(state->dedupe);
     index_clear(state->dedupe_index);
     if (meta[2] > max || (meta[2] > 0 && (meta[1] == 0 || meta[1] > max)))
-        return base_fail(error, FR_CORRUPT, "state", "the dedupe ring does not fit its limit %u", max);
+        return base_fail(error, FR_CORRUPT, "state", "the dedupe ring does not fit its limit %u",
+                         max);
     uint32_t at = (uint32_t)meta[1];
     for (uint64_t i = 0; i < meta[2]; i++) {
         if (at >= count)
-            return base_fail(error, FR_CORRUPT, "state", "the dedupe ring names row %u of %u", at, count);
+            return base_fail(error, FR_CORRUPT, "state", "the dedupe ring names row %u of %u", at,
+                             count);
         if (!index_add(state, at))
             return base_fail(error, FR_MEMORY, "state", "no memory for the dedupe index");
         at = at == max ? 1 : at + 1;

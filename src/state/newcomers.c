@@ -20,8 +20,9 @@ struct newcomer_row { /* 64 bytes */
 enum fr_status state__newcomers_new(uint32_t count_max, struct fr_error *error,
                                     struct base_rows **out_rows)
 {
-    struct base_rows_options options = {
-        .name = "newcomers", .row_bytes = sizeof(struct newcomer_row), .count_max = count_max + 1};
+    struct base_rows_options options = {.name = "newcomers",
+                                        .row_bytes = sizeof(struct newcomer_row),
+                                        .count_max = count_max + 1};
     return base_rows_new(&options, error, out_rows);
 }
 
