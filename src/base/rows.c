@@ -283,10 +283,17 @@ void base_rows_prefetch(const struct base_rows *rows, uint32_t i)
 
 void base_rows_copy(void *to, const void *from, size_t bytes)
 {
+    size_t done = 0;
+    if (((uintptr_t)to | (uintptr_t)from) % 8 == 0) { /* two words at a time where they lie so */
+        const uint64_t *source = from;
+        uint64_t *target = to;
+        for (; done + 8 <= bytes; done += 8)
+            target[done / 8] = FR_LOAD(source[done / 8]);
+    }
     const uint32_t *source = from;
     uint32_t *target = to;
-    for (size_t i = 0; i < bytes / 4; i++)
-        target[i] = FR_LOAD(source[i]);
+    for (; done + 4 <= bytes; done += 4)
+        target[done / 4] = FR_LOAD(source[done / 4]);
 }
 
 void base_rows_put(void *to, const void *from, size_t bytes)

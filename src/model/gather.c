@@ -101,6 +101,7 @@ static void weigh(struct model_visit_row *visit, const struct model_recent *rece
 static void scan(struct model_gather *gather, const struct model_visit_row *visit)
 {
     enum { FOURS = MODEL_GATHER_SUMS / 4 };
+    _Static_assert(FOURS == 3, "three vectors a slot");
     model_four w[STATE_ROW_COUNTERS][FOURS];
     memcpy(w, visit->weight, sizeof(w));
     for (uint32_t e = 0; e < visit->row.count; e++) {
@@ -112,11 +113,16 @@ static void scan(struct model_gather *gather, const struct model_visit_row *visi
             continue;
         const uint32_t *c = visit->row.counter[e];
         model_four *sum = gather->sum[slot].four;
+        model_four a = sum[0], b = sum[1], d = sum[2]; /* in registers: not stored five times */
         for (uint32_t i = 0; i < STATE_ROW_COUNTERS; i++) {
             float value = (float)(int32_t)c[i];
-            for (uint32_t s = 0; s < FOURS; s++)
-                sum[s] += w[i][s] * value;
+            a += w[i][0] * value;
+            b += w[i][1] * value;
+            d += w[i][2] * value;
         }
+        sum[0] = a;
+        sum[1] = b;
+        sum[2] = d;
     }
 }
 
