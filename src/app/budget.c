@@ -39,7 +39,8 @@ enum {
     /* bytes a row, index and experts included */
     ITEM_BYTES = 1600,
     USER_BYTES = 160,
-    EVENT_BYTES = 37, /* chunks of seven at 128 bytes, half of a user's last empty; 14 older at 64 */
+    EVENT_BYTES =
+        37, /* chunks of seven at 128 bytes, half of a user's last empty; 14 older at 64 */
     DEDUPE_BYTES = 50,
     CONTEXT_BYTES = 220,
     TOKEN_BYTES = 180,
@@ -154,7 +155,8 @@ uint32_t app_memory_parts(const struct app *app, const struct app_engine *engine
     out[n++] = (struct state_memory){.name = "bodies", .budget = app_memory_bodies(conf)};
     out[n++] = (struct state_memory){.name = "slates", .budget = SERVE_SLATES_BUFFER_BYTES};
     out[n++] = (struct state_memory){.name = "threads", .budget = threads * THREAD_BYTES};
-    out[n++] = (struct state_memory){
-        .name = "process", .use = PROCESS_FIXED_BYTES, .budget = PROCESS_FIXED_BYTES};
+    out[n++] = (struct state_memory){.name = "process",
+                                     .use = PROCESS_FIXED_BYTES,
+                                     .budget = PROCESS_FIXED_BYTES};
     return n;
 }

@@ -15,8 +15,7 @@ static void print_size(uint64_t bytes, struct base_buf *out)
     base_buf_printf(out, " %11.2f", (double)bytes / (1 << 20));
 }
 
-static void print_part(const struct state_memory *part, bool json, bool first,
-                       struct base_buf *out)
+static void print_part(const struct state_memory *part, bool json, bool first, struct base_buf *out)
 {
     if (json) {
         base_buf_printf(out,
@@ -94,7 +93,8 @@ const struct app_command app_command_memory = {
     .arguments = "",
     .text =
         "Recovers the data directory as a start does, without locking or changing it, and lists\n"
-        "the named parts of the memory ceiling (--memory-max; by default half of the machine or of\n"
+        "the named parts of the memory ceiling (--memory-max; by default half of the machine or "
+        "of\n"
         "the control group): what each takes now and what it may take at most. A part at its most\n"
         "admits no id that comes once only; what is refused is counted (freshet_refused_ids).",
     .run = app_memory,

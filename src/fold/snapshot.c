@@ -460,7 +460,8 @@ static struct beginnings *beginnings_take(struct fold *fold)
         FR_ASSERT(at->bytes != NULL);
         for (uint32_t b = 0; b < at->blocks; b++)
             memcpy(at->bytes + b * BASE_ROWS_BLOCK_BYTES,
-                   base_rows_at(rows, b * rows_per_block(rows)), bytes_of_block(rows, b, at->count));
+                   base_rows_at(rows, b * rows_per_block(rows)),
+                   bytes_of_block(rows, b, at->count));
     }
     return beginnings;
 }
