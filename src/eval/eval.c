@@ -53,7 +53,8 @@ enum fr_status eval_new(const struct eval_options *options, struct fr_error *err
     };
     if (status == FR_OK)
         status = rank_new(&rank_options, error, &eval->rank);
-    if (status == FR_OK && options->protocol == EVAL_LEAVE_ONE_OUT)
+    if (status == FR_OK &&
+        (options->protocol == EVAL_LEAVE_ONE_OUT || options->protocol == EVAL_SPLIT))
         status = state_new(NULL, error, &eval->names);
     if (status != FR_OK) {
         eval_free(eval);
@@ -245,6 +246,8 @@ static enum fr_status leave_one_out(struct eval *eval)
 /* The running test session's items, newest first; a new one starts when user or session changes. */
 enum fr_status eval_test_event(struct eval *eval, const struct schema_event *event)
 {
+    if (eval->options.protocol == EVAL_SPLIT)
+        return keep(eval, event);
     if (eval->options.protocol != EVAL_SESSIONS)
         return FR_UNSUPPORTED;
     struct fr_slice name = event->session.bytes ? event->session : event->user;
@@ -311,18 +314,36 @@ static struct base_hash128 hash_of(const struct eval *eval)
     return base_digest_end(&digest);
 }
 
+/* From the ranks: the blend, its parts, its blocks. */
+static void result_fill(const struct eval *eval, struct eval_result *result)
+{
+    uint32_t blocks = eval->options.blocks ? eval->options.blocks : 10;
+    result->blend = metrics_of(eval, eval->ranks[0], 0, eval->scored);
+    result->popularity = metrics_of(eval, eval->ranks[1], 0, eval->scored);
+    result->expert_count = eval->expert_count;
+    for (uint32_t e = 0; e < eval->expert_count; e++)
+        result->experts[e] = (struct eval_expert){
+            eval->expert_name[e], metrics_of(eval, eval->ranks[2 + e], 0, eval->scored)};
+    result->block_count = FR_MIN(blocks, (uint32_t)EVAL_BLOCKS_MAX);
+    for (uint32_t b = 0; b < result->block_count; b++)
+        result->blocks[b] = metrics_of(eval, eval->ranks[0], eval->scored * b / result->block_count,
+                                       eval->scored * (b + 1) / result->block_count);
+}
+
 enum fr_status eval_finish(struct eval *eval, struct fr_error *error, struct eval_result *out_result)
 {
     const struct eval_options *options = &eval->options;
-    if (options->protocol == EVAL_LEAVE_ONE_OUT) {
-        enum fr_status status = leave_one_out(eval);
-        if (status != FR_OK)
-            return base_fail(error, status, "eval", "leave-one-out stopped after %lu events",
-                             (unsigned long)eval->events);
-    }
     eval->k_count = options->k_count ? FR_MIN(options->k_count, (uint32_t)EVAL_K_MAX) : 2;
     for (uint32_t k = 0; k < eval->k_count; k++)
         eval->k[k] = options->k_count ? options->k[k] : k ? 20 : 10;
+    enum fr_status status = FR_OK;
+    if (options->protocol == EVAL_LEAVE_ONE_OUT)
+        status = leave_one_out(eval);
+    if (options->protocol == EVAL_SPLIT)
+        status = eval__split_finish(eval);
+    if (status != FR_OK)
+        return base_fail(error, status, "eval", "%s stopped after %lu events",
+                         eval_protocol_name(options->protocol), (unsigned long)eval->events);
     struct eval_result result = {
         .protocol = options->protocol,
         .k_count = eval->k_count,
@@ -330,22 +351,16 @@ enum fr_status eval_finish(struct eval *eval, struct fr_error *error, struct eva
         .scored = eval->scored,
         .unknown_target = eval->unknown_target,
         .outside = eval->outside,
-        .expert_count = eval->expert_count,
         .cpu_us_per_event = eval->events ? eval->event_us / (double)eval->events : 0,
         .cpu_us_per_query = eval->queries ? eval->query_us / (double)eval->queries : 0,
         .cpu_seconds = (cpu_now_us() - eval->cpu_started_us) * 1e-6,
         .hash = hash_of(eval),
     };
     memcpy(result.k, eval->k, sizeof(result.k));
-    result.blend = metrics_of(eval, eval->ranks[0], 0, eval->scored);
-    result.popularity = metrics_of(eval, eval->ranks[1], 0, eval->scored);
-    for (uint32_t e = 0; e < eval->expert_count; e++)
-        result.experts[e] = (struct eval_expert){
-            eval->expert_name[e], metrics_of(eval, eval->ranks[2 + e], 0, eval->scored)};
-    result.block_count = FR_MIN(options->blocks ? options->blocks : 10, (uint32_t)EVAL_BLOCKS_MAX);
-    for (uint32_t b = 0; b < result.block_count; b++)
-        result.blocks[b] = metrics_of(eval, eval->ranks[0], eval->scored * b / result.block_count,
-                                      eval->scored * (b + 1) / result.block_count);
+    if (options->protocol == EVAL_SPLIT)
+        result.blend = eval->split;
+    else
+        result_fill(eval, &result);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     result.rss_mb = (double)usage.ru_maxrss / 1024.0;

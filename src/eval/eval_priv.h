@@ -35,6 +35,10 @@ struct eval {
     uint32_t k[EVAL_K_MAX], k_count;
     uint64_t session; /* of the running test session */
     uint32_t prefix[EVAL_PREFIX_MAX], prefix_count;
+    struct eval_metrics split; /* sums, then means */
 };
+
+/* split.c: answers every user of the test part. */
+enum fr_status eval__split_finish(struct eval *eval);
 
 #endif
