@@ -25,7 +25,7 @@
 
 enum {
     LINGER_MS = 2000,
-    IDLE_STOP_MS = 250,
+    IDLE_STOP_MS = 500,
     TICK_MS = 250,
     BACKLOG = 1024,
     ACCEPTS_A_TURN = 64,
