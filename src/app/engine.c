@@ -79,6 +79,7 @@ static enum fr_status open_fold(const struct app *app, const struct app_engine_o
         .retention_us = conf->retention,
         .sample_one_in = options->sample_one_in ? options->sample_one_in : (uint32_t)conf->sample,
         .read_only = options->read_only,
+        .until = options->until,
         .by_hand = options->by_hand,
         .queue_bytes_max = app_memory_queue(conf),
         .copied_bytes_max = app_memory_copied(conf),

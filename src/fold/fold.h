@@ -81,6 +81,10 @@ FR_MUST_USE enum fr_status fold_open(const struct fold_options *options, struct 
 /* Drains what was submitted, writes a snapshot (unless read-only or failed), stops. NULL is fine.
  */
 void fold_close(struct fold *fold);
+/* A read-only fold goes on to the state after exactly `position` records. FR_INVALID: it is past
+ * that; FR_NOT_FOUND: the journal ends before it. */
+FR_MUST_USE enum fr_status fold_advance(struct fold *fold, uint64_t position,
+                                        struct fr_error *error);
 
 /* FR_FULL: the queue is at its maximum, nothing taken (answer 429). FR_IO: the journal has failed.
  * FR_INVALID: one batch of more than 32 MiB. */

@@ -26,9 +26,19 @@ struct serve_ask {
     enum serve_explain explain;
 };
 
+/* Of when an answer speaks. With the state at `position`, the arguments, the settings and the id of
+ * the request it makes the answer's bytes: nothing else goes into them. */
+struct serve_moment {
+    int64_t now_us;    /* expiry, publication, the record's time */
+    uint64_t position; /* that the state has */
+    bool still;        /* it stayed there while the answer was computed */
+    const struct serve_timing *timing; /* printed instead of measured ones, when made again */
+};
+
 /* Everything an answer is made of; lies in the arena. */
 struct serve_answering {
     struct serve_call *call;
+    const struct serve_moment *moment;
     struct serve_ask ask;
     struct model_query query;
     struct policy_request policy_request;
@@ -43,6 +53,13 @@ struct serve_answering {
     const char *degraded_reason;
     int64_t stage_began_ns;
 };
+
+/* Computes and prints the answer of the call's arguments at that moment, and writes its decision
+ * record (the thread's). NULL: not even the arena's first allocation succeeded. */
+struct serve_answering *serve__recommend(struct serve_call *call,
+                                         const struct serve_moment *moment);
+/* What besides its parts goes into an answer's bytes. */
+void serve__settings_of(const struct serve_options *options, struct serve_settings *out_settings);
 
 /* Reads the call's arguments. Names that the state does not know are left out. */
 void serve__ask_read(struct serve_call *call, struct serve_ask *out_ask);

@@ -177,7 +177,7 @@ static void print_stages(const struct serve_decision *decision, struct base_buf 
         comma(out, s);
         base_buf_put_str(out, "{");
         serve__pair_text(out, "name", fr_slice_str(serve_stage_name((enum serve_stage)s)));
-        serve__pair_fixed(out, "us", decision->stage_ns[s] / 1e3, 1);
+        serve__pair_fixed(out, "us", decision->timing.stage_ns[s] / 1e3, 1);
         base_buf_put_str(out, "}");
     }
     base_buf_put_str(out, "]");
@@ -326,7 +326,7 @@ void serve_decision_print(const struct serve_decision *decision, const struct st
     schema_time_print(decision->time_us, out);
     base_buf_put_str(out, "\"");
     serve__pair_u64(out, "position", decision->position);
-    serve__pair_u64(out, "took_us", decision->took_us);
+    serve__pair_u64(out, "took_us", decision->timing.took_us);
     serve__key(out, "degraded_reason");
     if (decision->degraded_reason[0])
         base_buf_json_string(out, fr_slice_str(decision->degraded_reason));

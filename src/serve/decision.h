@@ -32,6 +32,12 @@ const char *serve_stage_name(enum serve_stage stage);
 enum { SERVE_RING_BYTES = 8 << 20, SERVE_RING_RECORDS = 4096 };
 enum { SERVE_FEATURES_MAX = MODEL_FEATURES_MAX + 1 }; /* the network is one more */
 
+/* How long an answer took: measured, so kept for making its bytes again. */
+struct serve_timing {
+    uint32_t took_us;
+    uint32_t stage_ns[SERVE_STAGE_COUNT];
+};
+
 struct serve_place {
     uint32_t item, result;
     float score, propensity;
@@ -42,8 +48,8 @@ struct serve_place {
 struct serve_decision {
     uint64_t id, position;
     int64_t time_us;
-    uint32_t took_us;
-    uint32_t stage_ns[SERVE_STAGE_COUNT];
+    struct serve_timing timing;
+    bool still;    /* the state stayed at `position` while it was read: can be made again */
     uint32_t user; /* 0: unknown to the state */
     uint32_t bucket, history_count, seen_count;
     uint32_t n, offset;

@@ -184,8 +184,9 @@ void serve__handle_request(struct serve_call *call)
     if (!decision ||
         serve_decisions_get(serve->decisions, (uint32_t)(id >> 5 & 63), id, decision) != FR_OK) {
         serve__problem(call, 404, "unknown_request",
-                       "only the newest few thousand records of this process are kept",
-                       "there is no record of this request");
+                       "only the newest few thousand records of this process are kept in memory; "
+                       "`freshet why` makes older answers again from the journal",
+                       "there is no record of this request in memory");
         return;
     }
     serve__json(call, 200);

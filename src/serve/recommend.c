@@ -14,6 +14,7 @@
 #include "serve/ask.h"
 
 enum { SHOWN_FULL = 12, GENERATORS = RETRIEVE_GENERATOR_COUNT };
+enum { TRIES_MAX = 3, NAPS_MAX = 5, NAP_NS = 20000 };
 
 static int64_t now_ns(void)
 {
@@ -30,7 +31,7 @@ static void stage_end(struct serve_answering *answering, enum serve_stage stage)
                                                                        OBS_STAGE_EXPLAIN};
     int64_t now = now_ns();
     uint64_t spent = (uint64_t)(now - answering->stage_began_ns);
-    answering->call->thread->decision->stage_ns[stage] = (uint32_t)FR_MIN(spent, UINT32_MAX);
+    answering->call->thread->decision->timing.stage_ns[stage] = (uint32_t)FR_MIN(spent, UINT32_MAX);
     obs_histogram_record(histogram[stage], spent);
     answering->stage_began_ns = now;
 }
@@ -52,7 +53,7 @@ static enum fr_status view(struct serve_answering *answering)
     answering->policy_request = (struct policy_request){
         .state = options->state,
         .query = &answering->query,
-        .now_s = (uint32_t)(os_wall_us(options->os) / 1000000),
+        .now_s = (uint32_t)(answering->moment->now_us / 1000000),
         .exclude = ask->exclude,
         .exclude_count = ask->exclude_count,
         .categories = ask->category,
@@ -212,13 +213,14 @@ static void record_places(const struct serve_answering *answering, struct serve_
     }
 }
 
-static void record(const struct serve_answering *answering, uint64_t position)
+static void record(const struct serve_answering *answering)
 {
     const struct serve_call *call = answering->call;
     struct serve_decision *decision = call->thread->decision;
     decision->id = call->id;
-    decision->position = position;
-    decision->time_us = os_wall_us(call->serve->options.os);
+    decision->position = answering->moment->position;
+    decision->time_us = answering->moment->now_us;
+    decision->still = false; /* known when all is printed */
     decision->user = answering->ask.model.user;
     decision->bucket = answering->query.bucket;
     decision->history_count = answering->query.history_count;
@@ -319,7 +321,7 @@ static void print_item(const struct serve_answering *answering, uint32_t i, stru
     base_buf_put_str(out, "}");
 }
 
-static void print(const struct serve_answering *answering, uint64_t position)
+static void print(const struct serve_answering *answering)
 {
     const struct serve_call *call = answering->call;
     struct base_buf *out = call->out;
@@ -332,7 +334,7 @@ static void print(const struct serve_answering *answering, uint64_t position)
         base_buf_json_string(out, answering->ask.user_id);
     else
         base_buf_put_str(out, "null");
-    serve__pair_u64(out, "position", position);
+    serve__pair_u64(out, "position", answering->moment->position);
     serve__key(out, "items");
     base_buf_put_str(out, "[");
     for (uint32_t i = 0; i < answering->slate.count; i++)
@@ -365,43 +367,110 @@ static void keep(const struct serve_call *call)
     serve_decisions_put(serve->decisions, call->thread->index, decision);
     if (!serve->slates)
         return;
+    struct serve_inputs inputs = {.args = call->args,
+                                  .version = serve->options.version,
+                                  .answer = base_buf_slice(call->out)};
+    serve__settings_of(&serve->options, &inputs.settings);
     base_buf_clear(&call->thread->scratch);
-    serve_slates_encode(decision, serve->options.state, &call->thread->scratch);
+    serve_slates_encode(decision, &inputs, serve->options.state, &call->thread->scratch);
     serve_slates_put(serve->slates, base_buf_slice(&call->thread->scratch));
+}
+
+void serve__settings_of(const struct serve_options *options, struct serve_settings *out_settings)
+{
+    *out_settings = (struct serve_settings){.seed = options->seed,
+                                            .candidates_max = options->candidates_max,
+                                            .new_age_s = options->new_age_s,
+                                            .category_cap = options->category_cap,
+                                            .author_cap = options->author_cap,
+                                            .new_share = options->new_share,
+                                            .repeats = options->repeats};
+}
+
+struct serve_answering *serve__recommend(struct serve_call *call, const struct serve_moment *moment)
+{
+    struct serve *serve = call->serve;
+    struct serve_timing *timing = &call->thread->decision->timing;
+    struct serve_answering *answering = base_arena_zalloc(call->arena, sizeof *answering);
+    if (!answering)
+        return NULL;
+    memset(timing, 0, sizeof *timing);
+    answering->call = call;
+    answering->moment = moment;
+    answering->stage_began_ns = now_ns();
+    serve__ask_read(call, &answering->ask);
+    answer_stages(answering);
+    serve__json(call, 200);
+    print(answering);
+    record(answering);
+    timing->took_us = (uint32_t)((now_ns() - call->began_ns) / 1000);
+    if (moment->timing)
+        *timing = *moment->timing;
+    if (answering->ask.explain == SERVE_EXPLAIN_FULL) {
+        serve__key(call->out, "decision");
+        serve_decision_print(call->thread->decision, serve->options.state, serve->options.rank,
+                             call->out);
+    }
+    serve__pair_u64(call->out, "took_us", timing->took_us);
+    base_buf_put_str(call->out, "}");
+    return answering;
+}
+
+/* The position of a state at rest, or 0. Waits for the fold's unit to end, a quarter of a
+ * millisecond at most. */
+static uint64_t rest_begin(const struct fold *fold, uint32_t *naps)
+{
+    const struct timespec nap = {.tv_nsec = NAP_NS};
+    uint64_t began = fold_still_begin(fold);
+    for (; began == 0 && *naps < NAPS_MAX; ++*naps) {
+        nanosleep(&nap, NULL);
+        began = fold_still_begin(fold);
+    }
+    return began;
+}
+
+/* An answer computed while records were being applied has seen neither the state before nor the one
+ * after: it is computed again, unless the fold stays at work, when trying again would only cost.
+ */
+static struct serve_answering *recommend_at_rest(struct serve_call *call)
+{
+    const struct serve_options *options = &call->serve->options;
+    struct serve_moment *moment = base_arena_zalloc(call->arena, sizeof *moment);
+    struct serve_answering *answering = NULL;
+    uint32_t naps = 0;
+    if (!moment)
+        return NULL;
+    size_t mark = base_arena_mark(call->arena);
+    for (uint32_t tries = 0; tries < TRIES_MAX && !moment->still; tries++) {
+        uint64_t began = rest_begin(options->fold, &naps);
+        if (tries > 0 && began == 0)
+            break;
+        base_arena_rewind(call->arena, mark);
+        call->arena->overflowed = false;
+        moment->now_us = os_wall_us(options->os);
+        moment->position = began ? began : fold_applied(options->fold);
+        answering = serve__recommend(call, moment);
+        if (!answering)
+            return NULL;
+        moment->still = fold_still(options->fold, began);
+    }
+    call->thread->decision->still = moment->still;
+    return answering;
 }
 
 void serve__handle_recommend(struct serve_call *call)
 {
-    struct serve *serve = call->serve;
-    struct serve_decision *decision = call->thread->decision;
-    uint64_t position = fold_applied(serve->options.fold);
-    if (serve_args_int(call->args, "n", 10) > serve->options.n_max) {
+    if (serve_args_int(call->args, "n", 10) > call->serve->options.n_max) {
         serve__problem(call, 400, "n_too_large", "ask for less, or for the next page with offset",
                        "n is above this server's recommend-n-max");
         return;
     }
-    struct serve_answering *answering = base_arena_zalloc(call->arena, sizeof *answering);
+    const struct serve_answering *answering = recommend_at_rest(call);
     if (!answering) {
         serve__problem(call, 503, "request_memory", "ask for less at once",
                        "the request used up its memory");
         return;
     }
-    memset(decision->stage_ns, 0, sizeof decision->stage_ns);
-    answering->call = call;
-    answering->stage_began_ns = call->began_ns;
-    serve__ask_read(call, &answering->ask);
-    answer_stages(answering);
-    serve__json(call, 200);
-    print(answering, position);
-    record(answering, position);
-    uint64_t took_ns = (uint64_t)(now_ns() - call->began_ns);
-    decision->took_us = (uint32_t)(took_ns / 1000);
-    if (answering->ask.explain == SERVE_EXPLAIN_FULL) {
-        serve__key(call->out, "decision");
-        serve_decision_print(decision, serve->options.state, serve->options.rank, call->out);
-    }
-    serve__pair_u64(call->out, "took_us", decision->took_us);
-    base_buf_put_str(call->out, "}");
     keep(call);
-    count_answer(answering, took_ns);
+    count_answer(answering, (uint64_t)(now_ns() - call->began_ns));
 }

@@ -75,6 +75,45 @@ void serve_set_ready(struct serve *serve, bool ready);
 void serve_openapi_print(struct base_buf *out);
 void serve_api_document(struct base_buf *out); /* docs/API.md */
 
+/* ---- answers made again (freshet why) ------------------------------------------------------ */
+
+/* A slate on disk (slates.h). */
+struct serve_stored {
+    uint64_t id, position;
+    int64_t time_us;
+    bool whole; /* it holds what makes the answer again: false for slates of older programs */
+    bool still; /* the state stood still while the answer was computed; else it cannot be made again */
+    struct fr_slice payload; /* borrowed, during the call only */
+};
+/* False: enough. */
+typedef bool (*serve_slate_each_fn)(void *context, const struct serve_stored *stored);
+/* All slates kept in the data directory, oldest first. The newest reach the disk within 0.2 s, and
+ * within a second also what a power cut leaves of it. */
+FR_MUST_USE enum fr_status serve_slates_each(struct os *os, const char *directory,
+                                             serve_slate_each_fn each, void *context,
+                                             struct fr_error *error);
+
+enum { SERVE_REQUEST_ID_BYTES = 15 }; /* 14 characters and a NUL */
+bool serve_request_id_parse(struct fr_slice text, uint64_t *out_id);
+void serve_request_id_print(uint64_t id, char out[SERVE_REQUEST_ID_BYTES]);
+
+struct serve_rebuilt {
+    struct fr_slice answer, decision; /* JSON; valid until the next one */
+    struct fr_slice version;          /* of the program that gave the answer */
+    uint64_t bytes_then;
+    bool equal; /* to what was sent, byte for byte (length and 128-bit hash) */
+};
+struct serve_rebuild;
+/* Of the options: os, state, rank, fold. */
+FR_MUST_USE enum fr_status serve_rebuild_new(const struct serve_options *options,
+                                             struct fr_error *error,
+                                             struct serve_rebuild **out_rebuild);
+void serve_rebuild_free(struct serve_rebuild *rebuild);
+/* Over a state that stands at the slate's position. FR_UNSUPPORTED, FR_CORRUPT, FR_MEMORY. */
+FR_MUST_USE enum fr_status serve_rebuild_answer(struct serve_rebuild *rebuild,
+                                                struct fr_slice payload, struct fr_error *error,
+                                                struct serve_rebuilt *out);
+
 /* ---- API keys (freshet keys create|list|revoke) ------------------------------------------- */
 
 enum serve_scope { SERVE_READ = 1, SERVE_INGEST = 2, SERVE_WRITE = 4, SERVE_ADMIN = 8 };

@@ -230,15 +230,43 @@ static uint32_t float_bits(float value)
     return bits;
 }
 
-void serve_slates_encode(const struct serve_decision *decision, const struct state *state,
-                         struct base_buf *out)
+static void encode_inputs(const struct serve_decision *decision, const struct serve_inputs *inputs,
+                          struct base_buf *out)
 {
-    base_buf_put_u8(out, 1);
+    const struct serve_settings *settings = &inputs->settings;
+    struct base_hash128 hash = serve_slate_hash(inputs->answer);
+    base_buf_put_u32(out, decision->timing.took_us);
+    for (uint32_t s = 0; s < SERVE_STAGE_COUNT; s++)
+        base_buf_put_u32(out, decision->timing.stage_ns[s]);
+    base_buf_put_u64(out, settings->seed);
+    base_buf_put_u32(out, settings->candidates_max);
+    base_buf_put_u32(out, settings->new_age_s);
+    base_buf_put_u32(out, settings->category_cap);
+    base_buf_put_u32(out, settings->author_cap);
+    base_buf_put_u32(out, float_bits(settings->new_share));
+    base_buf_put_u8(out, settings->repeats);
+    base_buf_put_string(out, fr_slice_str(inputs->version ? inputs->version : ""));
+    base_buf_put_u64(out, inputs->answer.bytes);
+    base_buf_put_u64(out, hash.lo);
+    base_buf_put_u64(out, hash.hi);
+    base_buf_put_varint(out, inputs->args->count);
+    for (uint32_t i = 0; i < inputs->args->count; i++) {
+        const struct serve_arg *arg = &inputs->args->row[i];
+        base_buf_put_u8(out, (uint8_t)((uint32_t)arg->kind | (arg->in_list ? 128u : 0u)));
+        base_buf_put_string(out, arg->name);
+        base_buf_put_string(out, arg->value);
+    }
+}
+
+void serve_slates_encode(const struct serve_decision *decision, const struct serve_inputs *inputs,
+                         const struct state *state, struct base_buf *out)
+{
+    base_buf_put_u8(out, 2);
     base_buf_put_u64(out, decision->id);
     base_buf_put_u64(out, decision->position);
     base_buf_put_u64(out, (uint64_t)decision->time_us);
     base_buf_put_string(out, fr_slice_str(decision->user_id));
-    base_buf_put_u8(out, decision->degraded_reason[0] != 0);
+    base_buf_put_u8(out, (uint8_t)((decision->degraded_reason[0] != 0) | decision->still << 1));
     base_buf_put_varint(out, decision->offset);
     base_buf_put_varint(out, decision->place_count);
     for (uint32_t i = 0; i < decision->place_count; i++) {
@@ -249,4 +277,5 @@ void serve_slates_encode(const struct serve_decision *decision, const struct sta
         base_buf_put_u8(out, place->move);
         base_buf_put_varint(out, place->generators);
     }
+    encode_inputs(decision, inputs, out);
 }

@@ -9,10 +9,18 @@
  * loses at most the last second.
  *
  * Segment: "FRSLATE1", then records: u32 bytes, u32 CRC-32C of the payload, payload. Little-endian.
- * Payload: u8 1 (version), u64 request id, u64 position, u64 time (us), string user, u8 degraded,
- * varint offset, varint places, then for each: string item, u32 score (float bits), u32 propensity
- * (float bits), u8 move (enum policy_move), varint generators (bits). string = varint length,
- * bytes. A torn last record is normal: a reader stops there. A start begins a new segment.
+ * Payload: u8 2 (version), u64 request id, u64 position, u64 time (us), string user, u8 flags
+ * (1 degraded, 2 still), varint offset, varint places, then for each: string item, u32 score (float
+ * bits), u32 propensity (float bits), u8 move (enum policy_move), varint generators (bits). Then
+ * what makes the answer again (S1): u32 took_us, u32 stage_ns x 4, u64 seed, u32 candidates_max,
+ * u32 new_age_s, u32 category_cap, u32 author_cap, u32 new_share (float bits), u8 repeats, string
+ * version of the program, u64 bytes of the answer, u64 x 2 their SipHash-128 under a zero key,
+ * varint arguments, then for each: u8 kind (enum serve_arg_kind, + 128 in a list), string name,
+ * string value. string = varint length, bytes. A torn last record is normal: a reader stops there.
+ * A start begins a new segment. Version 1 ended after the places.
+ *
+ * S1: an answer is a function of the state at its position, and of what its slate holds; `still`
+ * says that the state was at that position from the answer's beginning to its end.
  *
  * Thread: put from any. Locks: one mutex, a leaf, held for a copy.
  */
@@ -20,8 +28,10 @@
 #define SERVE_SLATES_H
 
 #include "base/base.h"
+#include "base/hash.h"
 #include "os/os.h"
 #include "serve/decision.h"
+#include "serve/param.h"
 
 enum { SERVE_SLATES_BUFFER_BYTES = 8 << 20, SERVE_SLATES_SEGMENT_BYTES = 64 << 20 };
 
@@ -32,7 +42,43 @@ FR_MUST_USE enum fr_status serve_slates_open(struct os *os, const char *director
 void serve_slates_close(struct serve_slates *slates); /* writes what waits */
 /* `payload` was made by serve_slates_encode(). */
 void serve_slates_put(struct serve_slates *slates, struct fr_slice payload);
-void serve_slates_encode(const struct serve_decision *decision, const struct state *state,
-                         struct base_buf *out);
+
+/* The server's options that go into an answer. */
+struct serve_settings {
+    uint64_t seed;
+    uint32_t candidates_max, new_age_s, category_cap, author_cap;
+    float new_share;
+    bool repeats;
+};
+
+/* What a slate holds besides its decision. */
+struct serve_inputs {
+    const struct serve_args *args;
+    struct serve_settings settings;
+    const char *version; /* of the program; may be NULL */
+    struct fr_slice answer;
+};
+void serve_slates_encode(const struct serve_decision *decision, const struct serve_inputs *inputs,
+                         const struct state *state, struct base_buf *out);
+
+/* A slate read back; slices borrow from the payload. */
+struct serve_slate {
+    uint64_t id, position;
+    int64_t time_us;
+    bool still;
+    struct serve_timing timing;
+    struct serve_settings settings;
+    struct fr_slice version;
+    uint64_t answer_bytes;
+    struct base_hash128 answer_hash;
+    uint32_t arg_count;
+    struct fr_slice args; /* encoded */
+};
+/* FR_CORRUPT; FR_UNSUPPORTED: an older or newer version (id, position and time are given). */
+FR_MUST_USE enum fr_status serve_slate_decode(struct fr_slice payload, struct serve_slate *out);
+/* The arguments, borrowing from the payload too. */
+FR_MUST_USE enum fr_status serve_slate_args(const struct serve_slate *slate,
+                                            struct serve_args *out_args);
+struct base_hash128 serve_slate_hash(struct fr_slice answer);
 
 #endif

@@ -32,6 +32,8 @@ static enum fr_status open_parts(struct folding *folding, struct fr_error *error
                                 .retention_us = folding->retention_us,
                                 .segment_bytes = 1 << 14, /* several in a run: rolled, sealed */
                                 .sample_one_in = 1,
+                                .read_only = folding->until > 0,
+                                .until = folding->until,
                                 .by_hand = true};
     return fold_open(&fold, error, &folding->fold);
 }
@@ -48,6 +50,16 @@ static void release_parts(struct folding *folding)
     folding->state = NULL;
 }
 
+static enum fr_status open_whole(struct folding *folding, struct fr_error *error)
+{
+    fold_batch_init(&folding->batch);
+    base_buf_init(&folding->payload, 0);
+    enum fr_status status = open_parts(folding, error);
+    if (status != FR_OK)
+        release_parts(folding);
+    return status;
+}
+
 enum fr_status folding_open(struct folding *folding, struct os_sim *sim, uint64_t snapshot_records,
                             struct fr_error *error)
 {
@@ -61,12 +73,15 @@ enum fr_status folding_open_retaining(struct folding *folding, struct os_sim *si
     *folding = (struct folding){.sim = sim,
                                 .snapshot_records = snapshot_records,
                                 .retention_us = retention_us};
-    fold_batch_init(&folding->batch);
-    base_buf_init(&folding->payload, 0);
-    enum fr_status status = open_parts(folding, error);
-    if (status != FR_OK)
-        release_parts(folding);
-    return status;
+    return open_whole(folding, error);
+}
+
+enum fr_status folding_open_until(struct folding *folding, struct os_sim *sim, uint64_t until,
+                                  struct fr_error *error)
+{
+    FR_ASSERT(until > 0);
+    *folding = (struct folding){.sim = sim, .until = until};
+    return open_whole(folding, error);
 }
 
 void folding_close(struct folding *folding)

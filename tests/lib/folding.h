@@ -20,6 +20,7 @@ struct folding {
     struct base_buf payload;
     uint64_t snapshot_records;
     int64_t retention_us;
+    uint64_t until; /* read only, at that position; 0: the whole, to be written */
 };
 
 enum { FOLDING_USERS = 40, FOLDING_ITEMS = 120 };
@@ -31,6 +32,9 @@ enum fr_status folding_open(struct folding *folding, struct os_sim *sim, uint64_
 enum fr_status folding_open_retaining(struct folding *folding, struct os_sim *sim,
                                       uint64_t snapshot_records, int64_t retention_us,
                                       struct fr_error *error);
+/* Read only, the state after exactly `until` records. */
+enum fr_status folding_open_until(struct folding *folding, struct os_sim *sim, uint64_t until,
+                                  struct fr_error *error);
 /* Ordinary stop, with its snapshot. */
 void folding_close(struct folding *folding);
 /* Kills the process (power: cuts the power too); the fold is left as a dead process leaves it. */
