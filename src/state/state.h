@@ -207,7 +207,7 @@ enum state_row_kind {
  * (1/d, half-life 2.3 h), and just after it in the session (17 min). */
 enum { STATE_PAIR_FORWARD, STATE_PAIR_BACKWARD, STATE_PAIR_NEAR, STATE_PAIR_SESSION, STATE_PAIR_NEXT };
 enum { STATE_POP_4MIN, STATE_POP_17MIN, STATE_POP_2H, STATE_POP_18H, STATE_POP_SLOW };
-enum { STATE_ROW_COUNTERS = 5, STATE_ROW_ENTRIES_MAX = 640 };
+enum { STATE_ROW_COUNTERS = 5, STATE_ROW_ENTRIES_MAX = 336 };
 
 /* A row as readers see it: copied into the arena (or in place on the fold thread). counter values
  * are to be multiplied by scale[c] to be "events as of now". */
