@@ -25,12 +25,9 @@ def skip(reason):
 
 
 def data(*path):
-    root = os.environ.get("FRESHET_DATA")
-    if not root:
-        skip("FRESHET_DATA is not set: there is no data to measure on")
-    whole = os.path.join(root, *path)
+    whole = os.path.join(lib.DATA, *path)
     if not os.path.exists(whole):
-        skip(f"{whole} is not there")
+        skip(f"{whole} is not there; FRESHET_DATA names the folder of data sets")
     return whole
 
 

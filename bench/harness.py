@@ -12,6 +12,8 @@ import http.client
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.environ.get("FRESHET_BUILD", os.path.join(ROOT, "build"))
 BINARY = os.path.join(BUILD, "freshet")
+# Data sets (none is part of the project): FRESHET_DATA, else a folder beside the checkout. Children see it too.
+DATA = os.environ.setdefault("FRESHET_DATA", os.path.normpath(os.path.join(ROOT, "..", "shared", "data")))
 CACHE = os.environ.get("FRESHET_BENCH_CACHE", os.path.join(BUILD, "bench-data"))
 
 

@@ -29,14 +29,15 @@ static void *grow(void *memory, size_t bytes)
 
 static FILE *data_open(const char *path)
 {
-    const char *root = getenv("FRESHET_DATA");
+    const char *given = getenv("FRESHET_DATA"), *root = given ? given : "../shared/data";
     char name[1024], command[1100];
-    snprintf(name, sizeof(name), "%s/%s", root ? root : "", path);
-    if (root && access(name, R_OK) == 0)
+    snprintf(name, sizeof(name), "%s/%s", root, path);
+    if (access(name, R_OK) == 0)
         return fopen(name, "r");
-    snprintf(name, sizeof(name), "%s/%s.xz", root ? root : "", path);
-    if (!root || access(name, R_OK) != 0) {
-        fprintf(stderr, "SKIPPED: no %s under FRESHET_DATA=%s\n", path, root ? root : "(unset)");
+    snprintf(name, sizeof(name), "%s/%s.xz", root, path);
+    if (access(name, R_OK) != 0) {
+        fprintf(stderr, "SKIPPED: no %s in %s; FRESHET_DATA names the folder of data sets\n", path,
+                root);
         return NULL;
     }
     snprintf(command, sizeof(command), "xz -dc '%s'", name);
