@@ -73,6 +73,7 @@ struct fold {
     struct base_pool *pool;
 
     struct fold__queue to_journal, to_apply, spare;
+    size_t spare_bytes; /* capacity of the spare units' buffers; under the lock of spare */
     pthread_t journal_thread, apply_thread, snapshot_thread;
     bool threads_running;
 

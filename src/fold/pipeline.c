@@ -17,6 +17,7 @@ enum {
     SNAPSHOT_BLOCKS_A_STEP = 64,
     SPARE_UNITS_MAX = 256,
     SPARE_BYTES_MAX = 1 << 20,    /* a larger buffer is not kept */
+    SPARE_SHARE = 4,              /* kept buffers: at most this part of what the queues may hold */
     BACKLOG_HIGH_BYTES = 2 << 20, /* waiting for the fold: sample less */
     BACKLOG_LOW_BYTES = 64 << 10, /* sample more */
 };
@@ -134,7 +135,10 @@ static size_t queue_bytes(struct fold__queue *queue)
 
 static struct fold__unit *unit_new(struct fold *fold)
 {
-    struct fold__unit *unit = queue_take_group(&fold->spare, false, 0, 0);
+    pthread_mutex_lock(&fold->spare.lock);
+    struct fold__unit *unit = queue_unlink(&fold->spare);
+    fold->spare_bytes -= unit ? unit->bytes.capacity : 0;
+    pthread_mutex_unlock(&fold->spare.lock);
     if (unit)
         return unit;
     unit = calloc(1, sizeof(*unit));
@@ -145,9 +149,12 @@ static struct fold__unit *unit_new(struct fold *fold)
 static void unit_recycle(struct fold *fold, struct fold__unit *unit)
 {
     pthread_mutex_lock(&fold->spare.lock);
-    bool keep =
-        fold->spare.units < SPARE_UNITS_MAX && unit->bytes.capacity <= (size_t)SPARE_BYTES_MAX;
+    size_t bytes_max = fold->options.queue_bytes_max / SPARE_SHARE;
+    bool keep = fold->spare.units < SPARE_UNITS_MAX &&
+                unit->bytes.capacity <= (size_t)SPARE_BYTES_MAX &&
+                fold->spare_bytes + unit->bytes.capacity <= bytes_max;
     if (keep) {
+        fold->spare_bytes += unit->bytes.capacity;
         struct base_buf bytes = unit->bytes;
         base_buf_clear(&bytes);
         *unit = (struct fold__unit){.bytes = bytes};
