@@ -134,6 +134,7 @@ def snapshots_fill_the_disk(disk, data, log):
     lib.check("a snapshot without room leaves events alone", set(statuses) == {200}, str(set(statuses)))
     lib.check("recommendations go on meanwhile", set(recommends(server)) == {200})
     lib.check("the snapshots from before are still there", set(before) <= set(names(data)), f"{before} {names(data)}")
+    lib.check("the failed snapshots are counted", server.metric('freshet_snapshots_total{outcome="failed"}') > 0)
     lib.check("nothing half-written is left", lib.until(lambda: not names(data, ".tmp"), 10), str(names(data, ".tmp")))
     ballast.drop()
     lib.check("with space again the next snapshot is whole",
