@@ -68,6 +68,11 @@ FR_MUST_USE enum fr_status model_query_build(const struct state *state,
                                              const struct model_request *request,
                                              struct base_arena *arena,
                                              struct model_query *out_query);
+/* The same query as if the visits with drop[h], h < history_count, had not happened: history, counts
+ * and bucket. What they taught (counts, weights) stays, and `seen` stays. In the arena; FR_FULL. */
+FR_MUST_USE enum fr_status model_query_without(const struct model_query *query, const bool *drop,
+                                               struct base_arena *arena,
+                                               struct model_query *out_query);
 /* The request an event answers: what was known before it happened. */
 void model_request_of_event(const struct state_event *event, bool repeats, bool session_unit,
                             struct model_request *out_request);

@@ -117,3 +117,30 @@ enum fr_status model_query_build(const struct state *state, const struct model_r
     *out_query = query;
     return FR_OK;
 }
+
+enum fr_status model_query_without(const struct model_query *query, const bool *drop,
+                                   struct base_arena *arena, struct model_query *out_query)
+{
+    struct model_query without = *query;
+    struct model_recent *history =
+        base_arena_alloc(arena, (query->history_count + 1) * sizeof(*history));
+    uint32_t kept = 0, session = 0;
+    if (!history)
+        return FR_FULL;
+    for (uint32_t h = 0; h < query->history_count; h++) {
+        if (drop[h])
+            session += query->history[h].same_session;
+        else
+            history[kept++] = query->history[h];
+    }
+    uint32_t dropped = query->history_count - kept;
+    without.history = history;
+    without.history_count = kept;
+    without.session_count -= FR_MIN(session, query->session_count);
+    without.visit_count -= FR_MIN(dropped, query->visit_count);
+    if (query->history_count > 0 && drop[0])
+        without.last_age_s = kept ? history[0].age_s : UINT32_MAX;
+    without.bucket = bucket_of(&without);
+    *out_query = without;
+    return FR_OK;
+}

@@ -87,4 +87,5 @@ void serve__ask_read(struct serve_call *call, struct serve_ask *out_ask)
     out_ask->explain = serve_args_is(args, "explain", "none")   ? SERVE_EXPLAIN_NONE
                        : serve_args_is(args, "explain", "full") ? SERVE_EXPLAIN_FULL
                                                                 : SERVE_EXPLAIN_REASONS;
+    out_ask->counterfactual = serve_args_bool(args, "counterfactual", false);
 }

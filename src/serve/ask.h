@@ -24,14 +24,33 @@ struct serve_ask {
     uint32_t n, offset;
     uint32_t category_cap, author_cap;
     enum serve_explain explain;
+    bool counterfactual;
+};
+
+/* Which of the person's visits put the first item where it is: without `dropped` it would not be
+ * first (counterfactual.c). */
+enum serve_outcome {
+    SERVE_NO_HISTORY, /* there is no visit that could be missing */
+    SERVE_STAYS,      /* first even without any history */
+    SERVE_NOT_FIRST,  /* another one would be first */
+    SERVE_NOT_IN_LIST /* it would not even be among the first n */
+};
+struct serve_counterfactual {
+    uint32_t item;
+    enum serve_outcome outcome;
+    uint32_t instead;                    /* the item that would be first */
+    uint32_t dropped[MODEL_HISTORY_MAX]; /* items of the visits, heaviest first */
+    uint32_t dropped_count;
+    uint32_t proposed_count; /* by contributions alone, before anything was scored again */
+    uint32_t rescored;       /* how often all was scored again */
 };
 
 /* Of when an answer speaks. With the state at `position`, the arguments, the settings and the id of
  * the request it makes the answer's bytes: nothing else goes into them. */
 struct serve_moment {
-    int64_t now_us;    /* expiry, publication, the record's time */
-    uint64_t position; /* that the state has */
-    bool still;        /* it stayed there while the answer was computed */
+    int64_t now_us;                    /* expiry, publication, the record's time */
+    uint64_t position;                 /* that the state has */
+    bool still;                        /* it stayed there while the answer was computed */
     const struct serve_timing *timing; /* printed instead of measured ones, when made again */
 };
 
@@ -49,7 +68,8 @@ struct serve_answering {
     const float *fallback_score;
     uint32_t fallback_count;
     struct policy_slate slate;
-    struct explain_reasons *reasons; /* [slate.count], or NULL */
+    struct explain_reasons *reasons;             /* [slate.count], or NULL */
+    struct serve_counterfactual *counterfactual; /* or NULL */
     const char *degraded_reason;
     int64_t stage_began_ns;
 };
@@ -60,6 +80,15 @@ struct serve_answering *serve__recommend(struct serve_call *call,
                                          const struct serve_moment *moment);
 /* What besides its parts goes into an answer's bytes. */
 void serve__settings_of(const struct serve_options *options, struct serve_settings *out_settings);
+
+/* How the answer ranks. */
+void serve__rank_options(const struct serve_answering *answering,
+                         struct rank_query_options *out_options);
+/* Fills answering->counterfactual. FR_NOT_FOUND: the answer's first place was not given by rank
+ * (an offset, the quota for new items, the popular list); FR_FULL: out of request memory. */
+FR_MUST_USE enum fr_status serve__counterfactual(struct serve_answering *answering);
+void serve__counterfactual_print(const struct serve_counterfactual *counterfactual,
+                                 const struct state *state, struct base_buf *out);
 
 /* Reads the call's arguments. Names that the state does not know are left out. */
 void serve__ask_read(struct serve_call *call, struct serve_ask *out_ask);

@@ -71,13 +71,13 @@ static enum fr_status view(struct serve_answering *answering)
     return policy_new(&answering->policy_request, arena, &answering->policy);
 }
 
-static void rank_them(struct serve_answering *answering)
+void serve__rank_options(const struct serve_answering *answering,
+                         struct rank_query_options *out_options)
 {
-    struct serve_call *call = answering->call;
-    const struct serve_options *options = &call->serve->options;
+    const struct serve_options *options = &answering->call->serve->options;
     const struct serve_ask *ask = &answering->ask;
     uint32_t wanted = ask->offset + 2 * ask->n;
-    struct rank_query_options rank_options = {
+    *out_options = (struct rank_query_options){
         .retrieve = {
             .candidates_max =
                 FR_MIN(FR_MAX(options->candidates_max, wanted), (uint32_t)MODEL_BATCH_MAX),
@@ -87,9 +87,16 @@ static void rank_them(struct serve_answering *answering)
             .accept_context = answering->policy,
             .allow_unservable = true, /* policy_accept decides, by the clock of this answer */
         }};
+}
+
+static void rank_them(struct serve_answering *answering)
+{
+    struct serve_call *call = answering->call;
+    struct rank_query_options rank_options;
+    serve__rank_options(answering, &rank_options);
     size_t mark = base_arena_mark(call->arena);
-    enum fr_status status = rank_query(options->rank, &answering->query, &rank_options, call->arena,
-                                       &answering->result);
+    enum fr_status status = rank_query(call->serve->options.rank, &answering->query, &rank_options,
+                                       call->arena, &answering->result);
     answering->ranked = status == FR_OK;
     if (!answering->ranked) {
         degrade(answering, status == FR_FULL ? "ranking left out: request memory used up"
@@ -173,6 +180,8 @@ static void answer_stages(struct serve_answering *answering)
     stage_end(answering, SERVE_STAGE_POLICY);
     if (answering->ask.explain != SERVE_EXPLAIN_NONE)
         explain(answering);
+    if (answering->ask.counterfactual && serve__counterfactual(answering) == FR_FULL)
+        degrade(answering, "counterfactual left out: request memory used up");
     stage_end(answering, SERVE_STAGE_EXPLAIN);
 }
 
@@ -340,6 +349,8 @@ static void print(const struct serve_answering *answering)
     for (uint32_t i = 0; i < answering->slate.count; i++)
         print_item(answering, i, &titles);
     base_buf_put_str(out, "]");
+    if (answering->counterfactual)
+        serve__counterfactual_print(answering->counterfactual, call->serve->options.state, out);
     serve__key(out, "degraded_reason");
     if (answering->degraded_reason)
         base_buf_json_string(out, fr_slice_str(answering->degraded_reason));

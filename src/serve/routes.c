@@ -98,6 +98,13 @@ static const struct serve_param recommend_params[] = {
      .choices = "none|reasons|full",
      .fallback = "reasons",
      .about = "Reasons with their shares of the score; full adds the decision record."},
+    {.name = "counterfactual",
+     QUERY,
+     .type = SERVE_BOOL,
+     .fallback = "false",
+     .about = "Adds which of the user's visits the first item stands on: without them it would not "
+              "be first. Found by the shares of the scores, confirmed by scoring again; costs a few "
+              "rankings."},
     {.name = "max_per_category",
      QUERY,
      .type = SERVE_INT,

@@ -191,6 +191,14 @@ static const struct serve_schema table[] = {
      "\"description\":\"The journal position that the answer reflects.\"},\"items\":{\"type\":"
      "\"array\",\"items\":{\"$ref\":\"#/components/schemas/Recommendation\"}},\"degraded_reason\""
      ":{\"type\":[\"string\",\"null\"],\"description\":\"Which stage was left out, or null.\"},"
+     "\"counterfactual\":{\"type\":\"object\",\"description\":\"Without these visits the first "
+     "item would not be first; what they taught about items stays.\",\"required\":[\"item\","
+     "\"outcome\",\"verified\",\"without\",\"instead\",\"rescored\",\"proposed\"],"
+     "\"properties\":{\"item\":{\"type\":\"string\"},\"outcome\":{\"enum\":[\"no_history\","
+     "\"stays\",\"not_first\",\"not_in_list\"]},\"verified\":{\"type\":\"boolean\"},"
+     "\"without\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},\"instead\":{"
+     "\"type\":[\"string\",\"null\"]},\"rescored\":{\"type\":\"integer\",\"minimum\":0},"
+     "\"proposed\":{\"type\":\"integer\",\"minimum\":0}},\"additionalProperties\":false},"
      "\"decision\":{\"$ref\":\"#/components/schemas/Decision\"},\"took_us\":{\"type\":\"integer\""
      ",\"minimum\":0}},\"additionalProperties\":false}",
      NULL},

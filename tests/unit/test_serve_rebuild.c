@@ -23,7 +23,7 @@ static const char *const target[] = {
     "/v1/recommend?user=u1&n=20&explain=full",
     "/v1/recommend?user=u2&items=i3&items=i4&device=phone&offset=5",
     "/v1/recommend?user=u3&exclude=i1&repeats=allow&explain=none",
-    "/v1/recommend?n=3&context.mood=calm",
+    "/v1/recommend?user=u4&n=3&context.mood=calm&counterfactual=true",
     "/v1/recommend?user=nobody&categories=c1&max_per_category=2",
 };
 
