@@ -101,20 +101,14 @@ uint32_t state__user_intern(struct state *state, struct fr_slice id)
     return state__map_add(state->user_map, hash_of(state->user_map, id, 0), user) ? user : 0;
 }
 
-uint32_t state__item_admit(struct state *state, struct fr_slice id)
+bool state__item_admit(struct state *state, struct fr_slice id)
 {
-    uint32_t item = state_item_find(state, id);
-    if (item || !state__newcomer_admit(state, state->items, hash_of(state->item_map, id, 0)))
-        return item;
-    return state__item_intern(state, id);
+    return state__newcomer_admit(state, state->items, hash_of(state->item_map, id, 0));
 }
 
-uint32_t state__user_admit(struct state *state, struct fr_slice id)
+bool state__user_admit(struct state *state, struct fr_slice id)
 {
-    uint32_t user = state_user_find(state, id);
-    if (user || !state__newcomer_admit(state, state->users, hash_of(state->user_map, id, 0)))
-        return user;
-    return state__user_intern(state, id);
+    return state__newcomer_admit(state, state->users, hash_of(state->user_map, id, 0));
 }
 
 uint32_t state__value_intern(struct state *state, uint32_t field, struct fr_slice text)

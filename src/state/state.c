@@ -185,19 +185,36 @@ static int64_t clock_move(struct state *state, int64_t time_us)
     return total->clock_us;
 }
 
+/* Both or neither: an event that is refused for its item gives its user no row. */
+static bool resolve_ids(struct state *state, const struct schema_event *event, uint32_t *out_user,
+                        uint32_t *out_item)
+{
+    uint32_t user = state_user_find(state, event->user);
+    uint32_t item = state_item_find(state, event->item);
+    bool user_good = user || state__user_admit(state, event->user);
+    bool item_good = item || state__item_admit(state, event->item);
+    if (user_good && item_good) {
+        user = user ? user : state__user_intern(state, event->user);
+        item = item || !user ? item : state__item_intern(state, event->item);
+        user_good = user != 0;
+        item_good = item != 0;
+    }
+    *out_user = user;
+    *out_item = item;
+    if (user_good && item_good)
+        return true;
+    struct total_row *total = base_rows_write(state->total, 1);
+    FR_STORE(total->refused_users, total->refused_users + !user_good);
+    FR_STORE(total->refused_items, total->refused_items + (user_good && !item_good));
+    return false;
+}
+
 enum fr_status state_resolve(struct state *state, const struct schema_event *event,
                              const struct schema_types *types, uint64_t position,
                              int64_t received_us, struct state_event *out_event)
 {
-    struct total_row *total = base_rows_write(state->total, 1);
-    uint32_t items_before = base_rows_count(state->items);
-    uint32_t user = state__user_admit(state, event->user);
-    uint32_t item = user ? state__item_admit(state, event->item) : 0;
-    if (!user)
-        FR_STORE(total->refused_users, total->refused_users + 1);
-    else if (!item)
-        FR_STORE(total->refused_items, total->refused_items + 1);
-    if (!user || !item)
+    uint32_t items_before = base_rows_count(state->items), user, item;
+    if (!resolve_ids(state, event, &user, &item))
         return FR_FULL;
     int64_t time_us = FR_MIN(event->time_us, received_us + STATE_CLOCK_AHEAD_US);
     struct state_event out = {

@@ -229,9 +229,10 @@ static inline const struct total_row *state__total(const struct state *state)
 }
 uint32_t state__item_intern(struct state *state, struct fr_slice id);
 uint32_t state__user_intern(struct state *state, struct fr_slice id);
-/* The same for ids that only an event names: in a nearly full table, not at once (newcomers.c). */
-uint32_t state__item_admit(struct state *state, struct fr_slice id);
-uint32_t state__user_admit(struct state *state, struct fr_slice id);
+/* May an unknown id that only an event names be interned? In a nearly full table not at once
+ * (newcomers.c). */
+bool state__item_admit(struct state *state, struct fr_slice id);
+bool state__user_admit(struct state *state, struct fr_slice id);
 uint32_t state__value_intern(struct state *state, uint32_t field, struct fr_slice text);
 uint32_t state__token_intern(struct state *state, uint32_t kind, struct fr_slice text);
 uint32_t state__token_find(const struct state *state, uint32_t kind, struct fr_slice text);

@@ -109,6 +109,10 @@ static void items_and_contexts_alike(void **unused)
     assert_in_range(stats.contexts, 436, 440);
     assert_in_range(stats.refused_items, 2100, 2200);
     assert_in_range(stats.refused_contexts, 2500, 2600);
+    assert_false(act(&bed, "stranger", "item-5000", "there"));
+    assert_int_equal(state_user_find(bed.state, FR_SLICE("stranger")),
+                     0); /* nor gets its user a row */
+    assert_true(act(&bed, "stranger", "item-5000", "there"));
     assert_true(act(&bed, "u", "item-2999", "there")); /* it comes again */
     assert_int_equal(state_context_find(bed.state, STATE_REGION, FR_SLICE("region-2999")), 0);
     assert_true(act(&bed, "u", "known", "region-2999"));
