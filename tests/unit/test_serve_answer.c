@@ -13,79 +13,12 @@
 
 #include <cmocka.h>
 
-#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "serve/serve_priv.h"
+#include "tests/lib/allocations.h"
 #include "tests/lib/folding.h"
-
-/* ---- counting allocations of this thread ------------------------------------------------ */
-
-/* The whole family, on glibc's own names for them: so that sanitizers, which have allocators of
- * their own, never see a block of one in the hands of the other. */
-void *__libc_malloc(size_t bytes);
-void *__libc_calloc(size_t count, size_t bytes);
-void *__libc_realloc(void *old, size_t bytes);
-void *__libc_valloc(size_t bytes);
-void __libc_free(void *block);
-
-/* They are called before a sanitizer is awake. */
-#define UNWATCHED __attribute__((no_sanitize("thread", "address", "undefined")))
-
-static _Thread_local bool counting;
-static _Thread_local uint32_t allocations;
-
-/* The compiler believes that malloc() does not look at these. */
-static void count_from_here(bool on)
-{
-    counting = on;
-    if (on)
-        allocations = 0;
-    __asm__ volatile("" ::: "memory");
-}
-
-UNWATCHED void *malloc(size_t bytes)
-{
-    allocations += counting;
-    return __libc_malloc(bytes);
-}
-
-UNWATCHED void *calloc(size_t count, size_t bytes)
-{
-    allocations += counting;
-    return __libc_calloc(count, bytes);
-}
-
-UNWATCHED void *realloc(void *old, size_t bytes)
-{
-    allocations += counting;
-    return __libc_realloc(old, bytes);
-}
-
-UNWATCHED void *aligned_alloc(size_t align, size_t bytes)
-{
-    allocations += counting;
-    return align <= 4096 ? __libc_valloc(bytes) : NULL; /* by pages: more than was asked for */
-}
-
-UNWATCHED int posix_memalign(void **out, size_t align, size_t bytes)
-{
-    *out = aligned_alloc(align, bytes);
-    return *out ? 0 : ENOMEM;
-}
-
-UNWATCHED char *strdup(const char *text)
-{
-    size_t bytes = strlen(text) + 1;
-    char *copy = malloc(bytes);
-    return copy ? memcpy(copy, text, bytes) : NULL;
-}
-
-UNWATCHED void free(void *block)
-{
-    __libc_free(block);
-}
 
 /* ---- the engine -------------------------------------------------------------------------- */
 
@@ -154,6 +87,7 @@ static void a_warm_request_allocates_nothing(void **state)
     } row[] = {
         {HTTP_GET, "/v1/recommend?user=u1&n=20", NULL},
         {HTTP_GET, "/v1/recommend?user=u2&n=20&explain=full&categories=c1", NULL},
+        {HTTP_GET, "/v1/recommend?user=u4&counterfactual=true", NULL},
         {HTTP_POST, "/v1/recommend", "{\"user\":\"u3\",\"exclude\":[\"i1\",\"i\\u0032\"]}"},
         {HTTP_GET, "/v1/trending?n=20", NULL},
         {HTTP_GET, "/v1/items/i1/similar", NULL},
@@ -177,14 +111,7 @@ static void a_warm_request_allocates_nothing(void **state)
 static void the_counter_counts(void **state)
 {
     (void)state;
-    count_from_here(true);
-    void *volatile one = calloc(1, 8); /* volatile: or the compiler leaves them out */
-    one = realloc(one, 16);
-    free(one);
-    one = malloc(5);
-    free(one);
-    count_from_here(false);
-    assert_int_equal(allocations, 3);
+    assert_true(allocations_counted());
 }
 
 /* Less and less memory: the answer gets poorer, says why, and is never an error of the server. */
