@@ -16,10 +16,11 @@ enum {
     TICK_US = 1000000,
     SNAPSHOT_BLOCKS_A_STEP = 64,
     SPARE_UNITS_MAX = 256,
-    SPARE_BYTES_MAX = 1 << 20,    /* a larger buffer is not kept */
-    SPARE_SHARE = 4,              /* kept buffers: at most this part of what the queues may hold */
-    BACKLOG_HIGH_BYTES = 2 << 20, /* waiting for the fold: sample less */
-    BACKLOG_LOW_BYTES = 64 << 10, /* sample more */
+    SPARE_BYTES_MAX = 1 << 20, /* a larger buffer is not kept */
+    SPARE_SHARE = 4,           /* kept buffers: at most this part of what the queues may hold */
+    LATE_NS = 3000000,         /* durable to applied: sample less */
+    PAUSE_NS = 20000000,       /* between two changes */
+    CALM_NS = 1000000000,
 };
 
 /* ---- queues ----------------------------------------------------------------------------- */
@@ -285,9 +286,10 @@ static enum fr_status append_unit(struct fold *fold, struct fold__unit *unit,
     return FR_OK;
 }
 
-static void answer_durable(struct fold__unit *unit, int64_t now_us)
+static void answer_durable(struct fold__unit *unit, int64_t now_us, int64_t now_ns)
 {
     unit->durable_us = now_us;
+    unit->durable_ns = now_ns;
     if (!unit->batch)
         return;
     unit->batch->first_position = unit->first_position;
@@ -357,12 +359,12 @@ static void group_failed(struct fold *fold, struct fold__unit *group, const stru
 
 static void group_durable(struct fold *fold, struct fold__unit *group)
 {
-    int64_t now_us = os_wall_us(fold->options.os);
+    int64_t now_us = os_wall_us(fold->options.os), now_ns = os_mono_ns(fold->options.os);
     __atomic_store_n(&fold->durable, journal_durable(fold->journal), __ATOMIC_RELEASE);
     __atomic_fetch_add(&fold->syncs, 1, __ATOMIC_RELAXED);
     for (struct fold__unit *next; group; group = next) {
         next = group->next;
-        answer_durable(group, now_us);
+        answer_durable(group, now_us, now_ns);
         queue_put(&fold->to_apply, group);
     }
 }
@@ -395,21 +397,35 @@ bool fold__journal_step(struct fold *fold, bool wait)
 
 /* ---- fold stage ------------------------------------------------------------------------- */
 
-/* Sampling follows the backlog; the wish becomes a record, so that a replay samples alike. */
-static void choose_rate(struct fold *fold)
+/* The rate that the load asks for. Lateness is the time from durable to applied: above LATE_NS the
+ * fold samples less at once (but for a pause in which the change can take effect); after a whole
+ * CALM_NS in which nothing was later than a third of that, it samples more. */
+static uint32_t rate_for_load(struct fold *fold, const struct fold__unit *unit)
 {
-    uint32_t now = fold->row->sample_one_in, wish = now;
+    uint32_t now = fold->row->sample_one_in;
+    int64_t now_ns = os_mono_ns(fold->options.os), since_ns = now_ns - fold->rate_changed_ns;
+    int64_t late_ns = now_ns - unit->durable_ns;
+    fold->late_max_ns = FR_MAX(fold->late_max_ns, late_ns);
+    bool late = late_ns > LATE_NS && since_ns > PAUSE_NS;
+    bool calm = since_ns > CALM_NS && fold->late_max_ns < LATE_NS / 3;
+    if (!late && since_ns <= CALM_NS)
+        return now;
+    fold->rate_changed_ns = now_ns;
+    fold->late_max_ns = 0;
+    if (late)
+        return FR_MIN(now * 2, (uint32_t)FOLD__SAMPLE_ONE_IN_MAX);
+    return calm ? FR_MAX(now / 2, 1u) : now;
+}
+
+/* Sampling follows the load; the wish becomes a record, so that a replay samples alike. */
+static void choose_rate(struct fold *fold, const struct fold__unit *unit)
+{
     uint32_t fixed = __atomic_load_n(&fold->options.sample_one_in, __ATOMIC_RELAXED);
-    size_t backlog = queue_bytes(&fold->to_apply);
     if (fixed == FOLD_AS_RECORDED)
         return;
-    if (fixed)
-        wish = FR_MIN(fixed, (uint32_t)FOLD__SAMPLE_ONE_IN_MAX);
-    else if (backlog > BACKLOG_HIGH_BYTES)
-        wish = FR_MIN(now * 2, (uint32_t)FOLD__SAMPLE_ONE_IN_MAX);
-    else if (backlog < BACKLOG_LOW_BYTES)
-        wish = FR_MAX(now / 2, 1u);
-    if (wish != now && wish != fold->rate_wanted && !fold_failed(fold)) {
+    uint32_t wish =
+        fixed ? FR_MIN(fixed, (uint32_t)FOLD__SAMPLE_ONE_IN_MAX) : rate_for_load(fold, unit);
+    if (wish != fold->row->sample_one_in && wish != fold->rate_wanted && !fold_failed(fold)) {
         fold->rate_wanted = wish; /* said once; takes effect when its record is applied */
         hand_on_own(fold, SCHEMA_KIND_SAMPLING, wish);
     }
@@ -471,7 +487,7 @@ bool fold__apply_step(struct fold *fold, bool wait)
         FR_ASSERT(unit->first_position == fold->row->position + 1); /* F2 */
         apply_unit(fold, unit);
         measure_unit(fold, unit);
-        choose_rate(fold);
+        choose_rate(fold, unit);
         unit_answer(unit);
         unit_finish(fold, unit);
     }
