@@ -164,6 +164,21 @@ static bool answer_whole(const struct connection *conn)
     return conn->got >= (size_t)(end - conn->answer) + 4 + body;
 }
 
+static void dial(struct connection *conn)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)options.port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int one = 1;
+    conn->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(conn->fd, (struct sockaddr *)&address, sizeof(address)) != 0)
+        fail("connect");
+    setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
+    if (epoll_ctl(poller, EPOLL_CTL_ADD, conn->fd, &event) != 0)
+        fail("epoll");
+}
+
 static void pull(struct connection *conn)
 {
     for (;;) {
@@ -171,6 +186,11 @@ static void pull(struct connection *conn)
             recv(conn->fd, conn->answer + conn->got, ANSWER_BYTES - 1 - conn->got, MSG_DONTWAIT);
         if (bytes < 0 && errno == EAGAIN)
             return;
+        if (bytes <= 0 && !conn->busy) { /* idle for too long: the server may */
+            close(conn->fd);
+            dial(conn);
+            return;
+        }
         if (bytes <= 0)
             fail("the server closed a connection");
         conn->got += (size_t)bytes;
@@ -191,22 +211,14 @@ static void pull(struct connection *conn)
 
 static void open_connections(void)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)options.port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     poller = epoll_create1(EPOLL_CLOEXEC);
     for (uint64_t c = 0; c < options.connections; c++) {
         struct connection *conn = &connections[c];
-        int one = 1;
-        conn->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (connect(conn->fd, (struct sockaddr *)&address, sizeof(address)) != 0)
-            fail("connect");
-        setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
         base_buf_init(&conn->out, 0);
         conn->answer = malloc(ANSWER_BYTES);
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
-        if (epoll_ctl(poller, EPOLL_CTL_ADD, conn->fd, &event) != 0 || !conn->answer)
-            fail("epoll");
+        if (!conn->answer)
+            fail("memory");
+        dial(conn);
     }
 }
 
