@@ -39,7 +39,7 @@ struct connection {
     int fd;
     bool busy;
     bool is_events;
-    int64_t due_ns;
+    int64_t due_ns, sent_ns;
     struct base_buf out;
     size_t sent;
     char *answer;
@@ -58,6 +58,7 @@ static struct options options = {.mode = "recommend",
                                  .seed = 1};
 static struct connection connections[CONNECTIONS_MAX];
 static struct obs_histogram latency; /* nanoseconds */
+static struct obs_histogram refusal; /* of 429 and 503, from when it was sent */
 static uint64_t statuses[STATUS_MAX], done, events_done, began, draws;
 static int poller;
 
@@ -143,6 +144,7 @@ static void start_request(struct connection *conn, int64_t due_ns)
                       (strcmp(options.mode, "mixed") == 0 && began % 2 == 0);
     conn->busy = true;
     conn->due_ns = due_ns;
+    conn->sent_ns = now_ns();
     conn->sent = conn->got = 0;
     base_buf_clear(&conn->out);
     if (conn->is_events)
@@ -203,6 +205,8 @@ static void pull(struct connection *conn)
         if (status / 100 == 2) {
             obs_hist_record(&latency, (uint64_t)(now_ns() - conn->due_ns));
             events_done += conn->is_events ? options.batch : 0;
+        } else if (status == 429 || status == 503) {
+            obs_hist_record(&refusal, (uint64_t)(now_ns() - conn->sent_ns));
         }
         conn->busy = false;
         return;
@@ -260,11 +264,14 @@ static void run(void)
     }
     double seconds = (double)(now_ns() - start_ns) * 1e-9;
     printf("{\"requests\":%llu,\"events\":%llu,\"seconds\":%.3f,\"requests_per_second\":%.1f,"
-           "\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"statuses\":{",
+           "\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"refused_p50_us\":%.1f,"
+           "\"refused_p99_us\":%.1f,\"statuses\":{",
            (unsigned long long)done, (unsigned long long)events_done, seconds,
            (double)done / seconds, (double)obs_hist_quantile(&latency, .5) * 1e-3,
            (double)obs_hist_quantile(&latency, .9) * 1e-3,
-           (double)obs_hist_quantile(&latency, .99) * 1e-3);
+           (double)obs_hist_quantile(&latency, .99) * 1e-3,
+           (double)obs_hist_quantile(&refusal, .5) * 1e-3,
+           (double)obs_hist_quantile(&refusal, .99) * 1e-3);
     const char *comma = "";
     for (int s = 0; s < STATUS_MAX; s++) {
         if (statuses[s])

@@ -21,8 +21,8 @@ int app_inherited_listener(char out_address[APP_ADDRESS_BYTES])
     const char *whom = getenv("LISTEN_PID"), *many = getenv("LISTEN_FDS");
     struct sockaddr_storage bound;
     socklen_t bytes = sizeof(bound);
-    bool ours = whom && many && strtol(whom, NULL, 10) == (long)getpid() &&
-                strtol(many, NULL, 10) >= 1;
+    bool ours =
+        whom && many && strtol(whom, NULL, 10) == (long)getpid() && strtol(many, NULL, 10) >= 1;
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
     unsetenv("LISTEN_FDNAMES");

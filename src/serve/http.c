@@ -34,8 +34,8 @@ enum {
     POOL_MAX = 32,            /* idle requests kept a thread */
     KEEP_BYTES_MAX = 1 << 20, /* a larger buffer is given back after use */
     CONNECTIONS_DEFAULT = 16384,
-    DESCRIPTORS_KEPT = 128, /* for files */
-    EVENTS_A_TURN = 64,
+    DESCRIPTORS_KEPT = 128,      /* for files */
+    EVENTS_A_TURN = 1024,        /* all that is there, or how long it lay could not be told */
     LINGER_BYTES_MAX = 64 << 20, /* read over after a refusal, so that the answer is not lost */
     REQUESTS_A_TURN = 32,        /* pipelined ones, before others have their turn */
     BODY_READ_BYTES = 1 << 18,
@@ -754,8 +754,8 @@ static void take_again(struct http_thread *thread)
     }
 }
 
-/* What has come, and since when at most it lay there: what is there at once came after the last time
- * that nothing was left; what had to be waited for came now. */
+/* What has come, and since about when it lay there: what is there at once came between the last time
+ * that nothing was left and now; what had to be waited for came now. */
 static int take_events(struct http_thread *thread, struct epoll_event event[EVENTS_A_TURN])
 {
     int count = epoll_wait(thread->epoll_fd, event, EVENTS_A_TURN, 0);
@@ -763,7 +763,7 @@ static int take_events(struct http_thread *thread, struct epoll_event event[EVEN
     if (waits)
         count = epoll_wait(thread->epoll_fd, event, EVENTS_A_TURN, -1);
     int64_t now_ns = http__now_ns();
-    thread->came_ns = waits ? now_ns : thread->looked_ns;
+    thread->came_ns = waits ? now_ns : (thread->looked_ns + now_ns) / 2;
     if (count < EVENTS_A_TURN)
         thread->looked_ns = now_ns;
     return count;

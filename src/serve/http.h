@@ -59,8 +59,8 @@ struct http_request {
     uint32_t thread;
     bool resumed;
     int64_t began_ns;  /* monotonic: when the head was whole */
-    int64_t waited_ns; /* before that: at most so long its bytes lay unread */
-    void *job;        /* the handler's own between suspend and resume */
+    int64_t waited_ns; /* before that: about so long its bytes lay unread */
+    void *job;         /* the handler's own between suspend and resume */
 
     /* what goes back */
     uint16_t status;
@@ -80,13 +80,14 @@ struct http_options {
     uint32_t threads;         /* 0 = 1 */
     uint32_t connections_max; /* 0 = 16,384, lowered to what RLIMIT_NOFILE allows */
     int listen_fd;            /* listens already, address and port are not looked at; 0 = none */
-    const char *tls_certificate, *tls_key; /* PEM files, looked at again when changed; NULL: plain */
-    size_t body_bytes_max;    /* 0 = 16 MiB */
-    size_t bodies_bytes_max;  /* bodies in memory at once; 0 = 16 x body_bytes_max */
-    uint32_t head_ms;         /* 0 = 10,000: from connect or first line to the whole head */
-    uint32_t idle_ms;         /* 0 = 75,000: between requests of one connection */
-    uint32_t body_ms;         /* 0 = 15,000, and a second more for each 64 KiB that came */
-    uint32_t answer_ms;       /* 0 = 30,000, likewise */
+    const char *tls_certificate,
+        *tls_key;            /* PEM files, looked at again when changed; NULL: plain */
+    size_t body_bytes_max;   /* 0 = 16 MiB */
+    size_t bodies_bytes_max; /* bodies in memory at once; 0 = 16 x body_bytes_max */
+    uint32_t head_ms;        /* 0 = 10,000: from connect or first line to the whole head */
+    uint32_t idle_ms;        /* 0 = 75,000: between requests of one connection */
+    uint32_t body_ms;        /* 0 = 15,000, and a second more for each 64 KiB that came */
+    uint32_t answer_ms;      /* 0 = 30,000, likewise */
     void *context;
     void (*handle)(void *context, struct http_request *request);
     /* The door refuses by itself: fill in an answer of this status. code is a stable word. */

@@ -197,8 +197,8 @@ static void reap_one(struct http *http, uint32_t fd, int64_t now_ns)
     int64_t since = atomic_load_explicit(&slot->since_ns, memory_order_relaxed);
     uint64_t bytes = atomic_load_explicit(&slot->bytes, memory_order_relaxed);
     /* At a stop, who was heard lately is likely to ask again, and is told in that answer. */
-    bool is_silent = phase == HTTP_PHASE_IDLE || phase == HTTP_PHASE_FIRST ||
-                     phase == HTTP_PHASE_LINGER;
+    bool is_silent =
+        phase == HTTP_PHASE_IDLE || phase == HTTP_PHASE_FIRST || phase == HTTP_PHASE_LINGER;
     bool idle_stop = is_silent && atomic_load(&http->stopping) &&
                      now_ns - since >= IDLE_STOP_MS * (int64_t)1000000;
     if (!idle_stop && now_ns - since < deadline_ns(&http->options, phase, bytes))

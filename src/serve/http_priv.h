@@ -128,7 +128,7 @@ struct http_thread {
     uint32_t pool_count;
     struct http_connection *unused, *open, *again;
     int64_t looked_ns; /* when no event was left to take */
-    int64_t came_ns;   /* the events under way came at this time or later */
+    int64_t came_ns;   /* the events under way came at about this time */
     int64_t date_s;
     char date[40];
     pthread_mutex_t lock; /* guards the next three */

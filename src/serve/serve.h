@@ -31,18 +31,18 @@ struct serve_options {
     struct ingest_dead *dead;
     const uint8_t *dedupe_key; /* 16 bytes, the data directory's; NULL: a published one */
 
-    const char *address;                /* NULL = 127.0.0.1; others need at least one API key */
-    uint16_t port;                      /* 0 = any */
-    uint16_t port_tries;                /* the next ones when it is taken; 0 = 1 */
+    const char *address; /* NULL = 127.0.0.1; others need at least one API key */
+    uint16_t port;       /* 0 = any */
+    uint16_t port_tries; /* the next ones when it is taken; 0 = 1 */
     int listen_fd; /* a socket that listens already: address says where, port is not read; 0 = none */
     const char *tls_certificate, *tls_key; /* PEM files; NULL: plain HTTP */
-    uint32_t threads;                   /* 0 = 2 */
-    uint32_t connections_max;           /* 0 = 16,384 */
-    size_t body_bytes_max;              /* 0 = 16 MiB */
-    size_t bodies_bytes_max;            /* bodies in memory at once; 0 = 16 x body_bytes_max */
-    uint32_t batch_events_max;          /* things in one body; 0 = 10,000 */
-    uint32_t head_ms, body_ms, idle_ms; /* deadlines; 0 = 10 s, 15 s, 75 s */
-    double rate_per_second;             /* per key, unless the key says otherwise; 0 = none */
+    uint32_t threads;                      /* 0 = 2 */
+    uint32_t connections_max;              /* 0 = 16,384 */
+    size_t body_bytes_max;                 /* 0 = 16 MiB */
+    size_t bodies_bytes_max;               /* bodies in memory at once; 0 = 16 x body_bytes_max */
+    uint32_t batch_events_max;             /* things in one body; 0 = 10,000 */
+    uint32_t head_ms, body_ms, idle_ms;    /* deadlines; 0 = 10 s, 15 s, 75 s */
+    double rate_per_second;                /* per key, unless the key says otherwise; 0 = none */
 
     uint32_t n_max;          /* items in one answer; 0 = 100, the most */
     uint32_t candidates_max; /* ranked an answer; 0 = 320 */
@@ -82,7 +82,8 @@ struct serve_stored {
     uint64_t id, position;
     int64_t time_us;
     bool whole; /* it holds what makes the answer again: false for slates of older programs */
-    bool still; /* the state stood still while the answer was computed; else it cannot be made again */
+    bool
+        still; /* the state stood still while the answer was computed; else it cannot be made again */
     struct fr_slice payload; /* borrowed, during the call only */
 };
 /* False: enough. */

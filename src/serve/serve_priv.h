@@ -29,11 +29,12 @@ struct serve_job;
 struct serve_rates;
 struct ingest;
 
-/* Whether a thread is overloaded (shed.c). */
+/* What share of its requests a thread refuses, being overloaded (shed.c). */
 struct serve_shed {
-    int64_t until_ns, least_ns; /* this interval's end, and the shortest wait within it */
-    int64_t last_ns;            /* refused last */
-    bool is_overloaded;
+    int64_t until_ns, least_ns; /* of this window: its end, the least wait */
+    uint32_t count;             /* of its requests */
+    double share, offset;       /* offset: of the window before */
+    double sum[3];              /* by class: recommend, administration, bulk */
 };
 /* Must this request be refused? scope: of its route. */
 bool serve__shed(struct serve_shed *shed, uint32_t scope, int64_t now_ns, int64_t waited_ns);

@@ -1,49 +1,72 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * serve/shed: refuses what comes in faster than it can be answered, so that what is answered is answered
- * soon. Controlled delay after CoDel (Nichols and Jacobson, 2012) as servers use it (Maurer, "Fail at
- * Scale", 2015): the queue is told by how long requests lie unread, not by its length.
+ * serve/shed: refuses a share of what comes in faster than it can be answered, so that what is answered is
+ * answered soon. The queue is told by the least time that a request lay unread within a window, as in CoDel
+ * (RFC 8289): a burst that drains is a good queue, one that stands is a bad one. The share is steered as in
+ * PIE (RFC 8033) by how far that is from its target and by whether it grows. Refusing all that waited for
+ * more than the target, as servers often do, was measured first: arrivals come in bursts as long as a time
+ * slice of the scheduler, and refusing all but the first 5 ms of each left the thread idle until the next
+ * (goodput .2 of the peak at twice the load).
  *
- *   S1: A short burst is let through. Only when for a whole interval no request was read in less than
- *       the target is the thread overloaded (a standing queue).
- *   S2: An overloaded thread refuses each request that lay longer than its class may: bulk a quarter of
- *       the target, administration half, recommendations the whole. So bulk goes first.
- *   S3: The thread is well again when for so long (CALM_NS) nothing had to be refused; until then the
- *       queue is kept short rather than let grow for another interval.
+ *   S1: share += GAIN_OFFSET e + GAIN_TREND (e - e of the window before), e = (least wait - target) / target,
+ *       clamped to [-1, 50]. At twice the load the loop is damped and settles in about a second.
+ *       A window whose least wait was below half the target takes a third of the share away. Windows are
+ *       longer than the stalls of a shared machine, or each would be taken for a standing queue; with
+ *       fewer than COUNT_MIN requests there was none.
+ *   S2: Of administration twice the share is refused, of bulk four times: recommendations go last.
+ *   S3: While there is a share, what waited for WAIT_MAX_NS is refused whatever its class: whoever asked
+ *       has lost interest.
  *   S4: A refusal costs no more than reading the head, and says when to come back.
+ *   S5: No random numbers: each class adds up its share and refuses when a whole one is full.
  *
  * Thread: each serving thread has its own.
  */
 #include "obs/obs.h"
 #include "serve/serve_priv.h"
 
-enum { TARGET_NS = 5000000, INTERVAL_NS = 100000000, CALM_NS = 500000000 };
+static const double TARGET_NS = 2e6, GAIN_OFFSET = 0.008, GAIN_TREND = 0.005, DECAY = 0.65,
+                    SHARE_MIN = 0.02;
+enum { WINDOW_NS = 100000000, COUNT_MIN = 16, WAIT_MAX_NS = 15000000, WINDOWS_EMPTY_MAX = 16 };
 
-static int64_t limit_ns(uint32_t scope)
+static double clamp(double value, double low, double high)
 {
-    return scope == SERVE_READ     ? TARGET_NS
-           : scope == SERVE_INGEST ? TARGET_NS / 4
-                                   : TARGET_NS / 2;
+    return value < low ? low : value > high ? high : value;
+}
+
+/* S1; windows in which nothing came had no wait. */
+static void steer(struct serve_shed *shed, int64_t now_ns)
+{
+    double wait_ns = shed->count >= COUNT_MIN ? (double)shed->least_ns : 0;
+    int64_t windows = (now_ns - shed->until_ns) / WINDOW_NS;
+    for (int64_t i = 0; i <= FR_MIN(windows, (int64_t)WINDOWS_EMPTY_MAX); i++) {
+        double offset = clamp((i ? 0 : wait_ns) / TARGET_NS - 1, -1, 50);
+        double change = GAIN_OFFSET * offset + GAIN_TREND * (offset - shed->offset);
+        shed->share = clamp(shed->share + change, 0, 1);
+        if (offset < -0.5)
+            shed->share *= DECAY;
+        shed->offset = offset;
+    }
+    if (windows > WINDOWS_EMPTY_MAX)
+        shed->share = 0;
+    shed->until_ns = now_ns + WINDOW_NS;
+    shed->least_ns = INT64_MAX;
+    shed->count = 0;
 }
 
 bool serve__shed(struct serve_shed *shed, uint32_t scope, int64_t now_ns, int64_t waited_ns)
 {
-    if (now_ns >= shed->until_ns) { /* an interval is over; one without requests had no queue */
-        if (shed->least_ns > TARGET_NS && shed->until_ns + INTERVAL_NS > now_ns) {
-            shed->is_overloaded = true;
-            shed->last_ns = now_ns;
-        }
-        shed->until_ns = now_ns + INTERVAL_NS;
-        shed->least_ns = waited_ns;
-    }
+    if (now_ns >= shed->until_ns)
+        steer(shed, now_ns);
     shed->least_ns = FR_MIN(shed->least_ns, waited_ns);
-    if (!shed->is_overloaded || scope == 0)
+    shed->count++;
+    if (scope == 0 || shed->share < SHARE_MIN)
         return false;
-    if (waited_ns > limit_ns(scope)) {
-        shed->last_ns = now_ns;
+    uint32_t class = scope == SERVE_READ ? 0 : scope == SERVE_INGEST ? 2 : 1;
+    shed->sum[class] += clamp(shed->share * (1 << class), 0, 1);
+    bool refused = waited_ns > WAIT_MAX_NS || shed->sum[class] >= 1;
+    if (shed->sum[class] >= 1)
+        shed->sum[class] -= 1;
+    if (refused)
         obs_counter_add(OBS_HTTP_SHED, 1);
-        return true;
-    }
-    shed->is_overloaded = now_ns - shed->last_ns < CALM_NS;
-    return false;
+    return refused;
 }
