@@ -3,7 +3,7 @@
 """FTRL-proximal against Vowpal Wabbit's (PyPI vowpalwabbit): identical features, the predictions before
 each example within 1e-4. (river's FTRLProximal refreshes a weight one step late, so it cannot serve.)
 
-    tests/golden/ftrl_vw.py BENCH_FTRL     exit 0 equal, 1 not, 77 when vowpalwabbit is not installed
+    tests/golden/ftrl_vw.py [BENCH_FTRL]   exit 0 equal, 1 not, 77 when vowpalwabbit is not installed
 """
 import importlib.util
 import os
@@ -64,6 +64,5 @@ def main(program):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    sys.exit(main(sys.argv[1]))
+    BUILD = os.environ.get("FRESHET_BUILD", "build")
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else os.path.join(BUILD, "bench", "bench_ftrl")))

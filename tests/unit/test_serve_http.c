@@ -210,7 +210,7 @@ static void ambiguous_messages_are_refused(void **state)
         "GET /p HTTP/1.1\r\nHost: h/../x\r\n\r\n" NEXT,
         "GET /p HTTP/1.1\r\nHost: h\r\nBad Name: x\r\n\r\n" NEXT,
         "GET /p HTTP/1.1\r\nHost: h\r\nX: a\x01b\r\n\r\n" NEXT,
-        "GET http://h/p HTTP/1.1\r\nHost: h\r\n\r\n" NEXT,
+        "GET http://g/p HTTP/1.1\r\nHost: h\r\n\r\n" NEXT, /* two hosts */
         "GET * HTTP/1.1\r\nHost: h\r\n\r\n" NEXT,
         "GET p HTTP/1.1\r\nHost: h\r\n\r\n" NEXT,
         "GET /p HTTP/1.1\r\n\r\n" NEXT,
