@@ -14,7 +14,7 @@
  * bits), u32 propensity (float bits), u8 move (enum policy_move), varint generators (bits). Then
  * what makes the answer again (S1): u32 took_us, u32 stage_ns x 4, u64 seed, u32 candidates_max,
  * u32 new_age_s, u32 category_cap, u32 author_cap, u32 new_share (float bits), u8 repeats, string
- * version of the program, u64 bytes of the answer, u64 x 2 their SipHash-128 under a zero key,
+ * version of the program, u64 bytes of the answer, u64 x 2 their base_hash64() by the seeds 1 and 2,
  * varint arguments, then for each: u8 kind (enum serve_arg_kind, + 128 in a list), string name,
  * string value. string = varint length, bytes. A torn last record is normal: a reader stops there.
  * A start begins a new segment. Version 1 ended after the places.
