@@ -493,9 +493,16 @@ static bool read_head(struct http_connection *connection)
 
 static bool body_is_whole(struct http_connection *connection)
 {
-    phase_set(connection, HTTP_PHASE_WORK, 0);
-    connection->inner->request.body = base_buf_slice(&connection->inner->body);
-    run(connection);
+    struct http *http = connection->thread->http;
+    atomic_fetch_add(&http->working, 1); /* before the look: pairs with http_stop() */
+    if (atomic_load(&http->over)) {
+        connection_close(connection);
+    } else {
+        phase_set(connection, HTTP_PHASE_WORK, 0);
+        connection->inner->request.body = base_buf_slice(&connection->inner->body);
+        run(connection);
+    }
+    atomic_fetch_sub(&http->working, 1);
     return true;
 }
 
@@ -917,7 +924,9 @@ void http_stop(struct http *http, uint32_t drain_ms)
     int64_t until_ns = http__now_ns() + (int64_t)drain_ms * 1000000;
     while (atomic_load(&http->connections) > 0 && http__now_ns() < until_ns)
         usleep(1000); /* the reaper ends those that are idle */
-    while (atomic_load(&http->suspended) > 0)
+    atomic_store(&http->over,
+                 true); /* no handler is called from here on, but again for the suspended */
+    while (atomic_load(&http->working) > 0 || atomic_load(&http->suspended) > 0)
         usleep(1000); /* whoever they wait for holds them, and will resume them */
     http__acceptor_stop(http);
     atomic_store_explicit(&http->quit, true, memory_order_release);

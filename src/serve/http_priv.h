@@ -149,8 +149,8 @@ struct http {
     pthread_mutex_t slots_lock;
     pthread_t acceptor;
     bool acceptor_runs;
-    _Atomic bool acceptor_quit, stopping, quit;
-    _Atomic uint32_t connections, requests, suspended;
+    _Atomic bool acceptor_quit, stopping, over, quit;
+    _Atomic uint32_t connections, requests, working, suspended;
     _Atomic uint64_t bodies_bytes;
     _Atomic uint64_t accepted, refused_full, reaped_head, reaped_body, reaped_answer, malformed;
 };
