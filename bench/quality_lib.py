@@ -82,7 +82,13 @@ def globo():
 
 
 def sequences(name):
-    return cached(name + ".txt", lambda out: out.writelines(lines("sequences", name + ".txt.xz")))
+    """One event a line. The files carry order but no times, so all events get the same: nothing decays
+    (chosen on the validation items: NDCG@10 of Beauty .071 against .068 with a second between events)."""
+    def make(out):
+        for line in lines("sequences", name + ".txt.xz"):
+            user, *items = line.split()
+            out.writelines(f"{user}\t{item}\t1577836800\n" for item in items)
+    return cached(name + "-events.tsv", make)
 
 
 def say_metrics(title, result):
@@ -96,10 +102,11 @@ def best_expert(result, key):
 
 
 def leave_one_out(name):
-    """Strict (nothing but the train part is learnt) and online (the validation item too)."""
+    """Strict (nothing but the train part is learnt) and online (the validation item too). 256 candidates:
+    chosen on the validation items (Beauty NDCG@10 .0721 against .0709 with the default's 96 to 192)."""
     path, parts = sequences(name), {}
     for kind, words in (("strict", []), ("online", ["--learn-validation"])):
-        result = evaluate("leave-one-out", path, "--format", "sequences", *words)
+        result = evaluate("leave-one-out", path, *MOVIELENS, "--candidates", 256, *words)
         say_metrics(f"{name}, {kind}", result)
         for key in ("hr@10", "ndcg@10"):
             parts[f"{kind}_{key}"] = result["metrics"][key]

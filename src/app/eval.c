@@ -11,6 +11,7 @@
 #include "app/commands.h"
 #include "app/stream.h"
 #include "eval/eval.h"
+#include "model/model.h"
 
 enum { FILES_MAX = 64 };
 
@@ -71,7 +72,7 @@ static int parse(struct evaluating *work, const char *protocol)
     const struct app *app = work->app;
     struct eval_options *options = &work->options;
     const char *unit = app_flag(app, "unit");
-    uint64_t blocks = 0;
+    uint64_t blocks = 0, candidates = 0;
     if (!parse_protocol(protocol, &options->protocol))
         return app_usage(app,
                          "unknown protocol '%s': prequential, leave-one-out, split or sessions",
@@ -83,9 +84,13 @@ static int parse(struct evaluating *work, const char *protocol)
                          EVAL_K_MAX);
     if (!parse_count(app, "skip", 0, UINT64_MAX, &options->skip) ||
         !parse_count(app, "blocks", 10, EVAL_BLOCKS_MAX, &blocks) ||
+        !parse_count(app, "candidates", 0, MODEL_BATCH_MAX, &candidates) ||
         !parse_count(app, "seed", 0, UINT64_MAX, &options->seed))
-        return app_usage(app, "--skip, --blocks (at most %d) and --seed take whole numbers",
-                         EVAL_BLOCKS_MAX);
+        return app_usage(app,
+                         "--skip, --blocks (at most %d), --candidates (at most %d) and --seed "
+                         "take whole numbers",
+                         EVAL_BLOCKS_MAX, MODEL_BATCH_MAX);
+    options->candidates_max = (uint32_t)candidates;
     options->blocks = (uint32_t)blocks;
     options->repeats = app->options->repeats == 1;
     options->learn_validation = app_flag(app, "learn-validation") != NULL;
@@ -218,6 +223,7 @@ static const struct conf_flag flags[] = {
     {"test", "FILE", "split, sessions: what is predicted"},
     {"learn-validation", NULL, "leave-one-out: learn the item before the last too (online)"},
     {"validation-target", NULL, "leave-one-out: predict the item before the last (for tuning)"},
+    {"candidates", "N", "items ranked for each query; 96 to 192 by the length of the history"},
     {"seed", "N", "of everything drawn"},
     {"format", "NAME", "one of the ready formats; guessed from the content when not given"},
     {"columns", "MAP", "user=1,item=2,value=3,time=4,session=5,... by number or header name"},

@@ -224,47 +224,49 @@ static void learn_from(struct rank *rank, const struct rank_scoring *scoring,
             rank->expert[e]->learn(rank->self[e], batch, event, outcome->candidate, gradient);
 }
 
-/* Query, candidates, scores, judgement. False: not to be scored (seen, or no room). */
+/* One judged request: what was asked, how it was scored, how it came out. */
+struct judged {
+    struct model_query query;
+    struct rank_scoring scoring;
+    struct rank_outcome outcome;
+};
+
+/* False: not to be scored (seen, or no room). */
 static bool judge_request(struct rank *rank, const struct model_request *request, uint32_t target,
-                          struct model_query *query, struct rank_scoring *scoring,
-                          struct rank_outcome *outcome)
+                          uint32_t candidates_max, struct judged *judged)
 {
     const struct rank_query_options options = {
-        .retrieve = {.candidates_max = rank->options.candidates_max, .in_place = true}};
+        .retrieve = {.candidates_max = candidates_max, .in_place = true}};
     base_arena_clear(&rank->arena);
-    if (model_query_build(rank->state, request, &rank->arena, query) != FR_OK ||
-        is_seen(query, target) ||
-        rank__score(rank, query, &options, &rank->arena, scoring) != FR_OK)
+    if (model_query_build(rank->state, request, &rank->arena, &judged->query) != FR_OK ||
+        is_seen(&judged->query, target) ||
+        rank__score(rank, &judged->query, &options, &rank->arena, &judged->scoring) != FR_OK)
         return false;
-    outcome->candidate = find_target(scoring, target);
-    judge(rank, scoring, outcome);
+    judged->outcome.candidate = find_target(&judged->scoring, target);
+    judge(rank, &judged->scoring, &judged->outcome);
     return true;
 }
 
 void rank_learn(struct rank *rank, const struct state_event *event, bool learn,
                 struct rank_outcome *out_outcome)
 {
-    struct rank_outcome outcome = {.candidate = -1, .known = event->item_was_known};
+    struct judged judged = {.outcome = {.candidate = -1, .known = event->item_was_known}};
     struct model_request request;
-    struct model_query query;
-    struct rank_scoring scoring;
     if (event->signal > 0.0f && !event->is_exposure) {
         model_request_of_event(event, rank->options.repeats, rank->options.session_unit, &request);
-        if (judge_request(rank, &request, event->item, &query, &scoring, &outcome) && learn)
-            learn_from(rank, &scoring, event, &outcome);
+        if (judge_request(rank, &request, event->item, rank->options.candidates_max, &judged) && learn)
+            learn_from(rank, &judged.scoring, event, &judged.outcome);
     }
     if (out_outcome)
-        *out_outcome = outcome;
+        *out_outcome = judged.outcome;
 }
 
 void rank_judge(struct rank *rank, const struct model_request *request, uint32_t target,
                 struct rank_outcome *out_outcome)
 {
-    struct rank_outcome outcome = {.candidate = -1, .known = target != 0};
-    struct model_query query;
-    struct rank_scoring scoring;
-    judge_request(rank, request, target, &query, &scoring, &outcome);
-    *out_outcome = outcome;
+    struct judged judged = {.outcome = {.candidate = -1, .known = target != 0}};
+    judge_request(rank, request, target, rank->options.candidates_max, &judged);
+    *out_outcome = judged.outcome;
 }
 
 void rank_apply(struct rank *rank, const struct state_event *event)
