@@ -203,8 +203,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bench_speed DIRECTORY WARM-BATCHES BATCHES REQUESTS\n");
         return 2;
     }
-    uint32_t warm = (uint32_t)atoi(argv[2]), batches = (uint32_t)atoi(argv[3]);
-    uint32_t requests = (uint32_t)atoi(argv[4]);
+    uint32_t warm = (uint32_t)strtoul(argv[2], NULL, 10),
+             batches = (uint32_t)strtoul(argv[3], NULL, 10);
+    uint32_t requests = (uint32_t)strtoul(argv[4], NULL, 10);
     double intake_us = 0, fold_us = 0;
     struct fold_stats before, after;
     check(requests >= 20 && requests <= REQUESTS_MAX, "20 to 100,000 requests");

@@ -102,9 +102,10 @@ static const struct serve_param recommend_params[] = {
      QUERY,
      .type = SERVE_BOOL,
      .fallback = "false",
-     .about = "Adds which of the user's visits the first item stands on: without them it would not "
-              "be first. Found by the shares of the scores, confirmed by scoring again; costs a few "
-              "rankings."},
+     .about =
+         "Adds which of the user's visits the first item stands on: without them it would not "
+         "be first. Found by the shares of the scores, confirmed by scoring again; costs a few "
+         "rankings."},
     {.name = "max_per_category",
      QUERY,
      .type = SERVE_INT,

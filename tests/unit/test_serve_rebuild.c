@@ -232,6 +232,25 @@ static void a_slate_that_is_not_whole_is_refused(void **state)
     assert_int_equal(slate.position, kept[1].position);
 }
 
+/* Last: it takes the journal's beginning away. */
+static void what_retention_removed_is_refused(void **state)
+{
+    struct folding folding;
+    struct fr_error error = {0};
+    (void)state;
+    for (uint32_t run = 0; run < 3; run++) {
+        os_sim_advance(sim, 1000000);
+        assert_int_equal(folding_open_retaining(&folding, sim, 700, 1, &error), FR_OK);
+        for (uint32_t e = 0; e < 500; e++)
+            folding_add_event(&folding, 5, 100000 + run * 500 + e);
+        assert_int_equal(folding_run(&folding), FR_OK);
+        assert_int_equal(fold_snapshot(folding.fold, &error), FR_OK);
+        folding_close(&folding);
+    }
+    assert_int_not_equal(folding_open_until(&folding, sim, kept[0].position, &error), FR_OK);
+    assert_non_null(strstr(error.message, "the journal begins at"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +258,7 @@ int main(void)
         cmocka_unit_test(from_any_snapshot),
         cmocka_unit_test(another_moment_is_another_answer),
         cmocka_unit_test(a_slate_that_is_not_whole_is_refused),
+        cmocka_unit_test(what_retention_removed_is_refused),
     };
     return cmocka_run_group_tests(tests, give, forget);
 }
