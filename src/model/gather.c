@@ -170,15 +170,11 @@ float model_gather_part(const struct model_gather *gather, uint32_t v, uint32_t 
     const struct model_visit_row *visit = &gather->visit[v];
     if (v >= gather->visit_count || !visit->any || sum >= MODEL_GATHER_SUMS)
         return 0.0f;
-    for (uint32_t e = 0; e < visit->row.count; e++) {
-        if (visit->row.item[e] != item)
-            continue;
-        float part = 0.0f;
-        for (uint32_t c = 0; c < STATE_ROW_COUNTERS; c++)
-            part += visit->weight[c][sum] * (float)(int32_t)visit->row.counter[e][c];
-        return part;
-    }
-    return 0.0f;
+    int32_t e = state_row_place(&visit->row, item);
+    float part = 0.0f;
+    for (uint32_t c = 0; e >= 0 && c < STATE_ROW_COUNTERS; c++)
+        part += visit->weight[c][sum] * (float)(int32_t)visit->row.counter[e][c];
+    return part;
 }
 
 /* Which of the wanted items stand in the rows: a byte a bucket, so that an entry that nobody wants
@@ -246,10 +242,9 @@ static const struct {
     {STATE_LANGUAGE, STATE_POP_17MIN, MODEL_SUM_LANGUAGE},
 };
 
-void model_gather_contexts(const struct model_gather *gather, const struct state *state,
-                           const struct model_query *query, struct base_arena *arena,
-                           bool in_place, const int32_t *candidate_of_slot, uint32_t stride,
-                           float *out)
+void model_gather_contexts(const struct state *state, const struct model_query *query,
+                           struct base_arena *arena, bool in_place,
+                           const struct model_candidates *candidates)
 {
     for (uint32_t i = 0; i < FR_COUNT_OF(context_sums); i++) {
         uint32_t value = query->context[context_sums[i].field];
@@ -266,13 +261,10 @@ void model_gather_contexts(const struct model_gather *gather, const struct state
         for (uint32_t j = i; j <= last; j++) /* share, shrunk by 8 events of nothing */
             scale[j - i] = row.scale[context_sums[j].counter] /
                            (row.total[context_sums[j].counter] + 8.0f);
-        for (uint32_t e = 0; e < row.count; e++) {
-            int32_t slot = row.item[e] ? model_gather_find(gather, row.item[e]) : -1;
-            int32_t candidate = slot >= 0 ? candidate_of_slot[slot] : -1;
-            if (candidate < 0)
-                continue;
-            for (uint32_t j = i; j <= last; j++)
-                out[context_sums[j].sum * stride + (uint32_t)candidate] =
+        for (uint32_t c = 0; c < candidates->count; c++) {
+            int32_t e = state_row_place(&row, candidates->item[c]);
+            for (uint32_t j = i; j <= last && e >= 0; j++)
+                candidates->sum[context_sums[j].sum * candidates->stride + c] =
                     (float)(int32_t)row.counter[e][context_sums[j].counter] * scale[j - i];
         }
         base_arena_rewind(arena, mark);

@@ -72,10 +72,15 @@ enum { MODEL_PARTS_MAX = 128 };
 struct model_sums *model_gather_parts(const struct model_gather *gather, const uint32_t *item,
                                uint32_t count, struct base_arena *arena);
 
-/* Fills sums of contexts (MODEL_SUM_DEVICE and on) for the candidates: out[sum][stride]. */
-void model_gather_contexts(const struct model_gather *gather, const struct state *state,
-                           const struct model_query *query, struct base_arena *arena,
-                           bool in_place, const int32_t *candidate_of_slot, uint32_t stride,
-                           float *out);
+/* Where the sums of the candidates go: sum[enum model_sum][stride]. */
+struct model_candidates {
+    const uint32_t *item;
+    uint32_t count, stride;
+    float *sum;
+};
+/* Fills the sums of contexts (MODEL_SUM_DEVICE and on). */
+void model_gather_contexts(const struct state *state, const struct model_query *query,
+                           struct base_arena *arena, bool in_place,
+                           const struct model_candidates *candidates);
 
 #endif

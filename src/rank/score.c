@@ -19,14 +19,11 @@ static bool batch_fill(const struct rank *rank, struct rank_scoring *scoring, bo
     float *sum = base_arena_zalloc(arena, MODEL_SUM_COUNT * stride * sizeof(float));
     float *popularity = base_arena_zalloc(arena, STATE_HALF_COUNT * stride * sizeof(float));
     float *total = base_arena_alloc(arena, STATE_HALF_COUNT * sizeof(float));
-    int32_t *of_slot = base_arena_alloc(arena, (gather->count + 1) * sizeof(int32_t));
     if (base_arena_overflowed(arena))
         return false;
-    memset(of_slot, 0xff, (gather->count + 1) * sizeof(int32_t));
     for (uint32_t i = 0; i < batch->count; i++) {
         int32_t slot = model_gather_find(gather, batch->item[i]);
         FR_ASSERT(slot >= 0);
-        of_slot[slot] = (int32_t)i;
         for (uint32_t s = 0; s < MODEL_GATHER_SUMS; s++)
             sum[s * stride + i] = gather->sum[slot].at[s];
         float decayed[STATE_HALF_COUNT];
@@ -35,7 +32,8 @@ static bool batch_fill(const struct rank *rank, struct rank_scoring *scoring, bo
             popularity[h * stride + i] = decayed[h];
     }
     state_total_popularity(rank->state, batch->query->clock_s, total);
-    model_gather_contexts(gather, rank->state, batch->query, arena, in_place, of_slot, stride, sum);
+    model_gather_contexts(rank->state, batch->query, arena, in_place,
+                          &(struct model_candidates){batch->item, batch->count, stride, sum});
     batch->gather = gather;
     batch->sum = sum;
     batch->popularity = popularity;

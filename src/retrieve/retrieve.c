@@ -87,7 +87,7 @@ static void best_of_sum(struct run *run, enum model_sum sum, uint32_t asked,
         return;
     for (uint32_t s = 0; s < gather->count; s++) {
         float v = gather->sum[s].at[sum];
-        if (v <= 0.0f || gather->flags[s] & MODEL_SLOT_SEEN || (count == quota && v <= value[0]))
+        if (v <= 0.0f || (count == quota && v <= value[0]) || gather->flags[s] & MODEL_SLOT_SEEN)
             continue;
         uint32_t at;
         if (count < quota) { /* sift up */

@@ -371,6 +371,13 @@ uint32_t state__pairs_add(struct pairs *pairs, uint32_t ref, const struct pair_o
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
+int32_t state_row_place(const struct state_row *row, uint32_t item)
+{
+    uint32_t set = set_of(item, row->count);
+    int w = place_in_set(row->item + set, FR_MIN(row->count, (uint32_t)PAIR_WAYS), item);
+    return w < 0 ? -1 : (int32_t)set + w;
+}
+
 enum { READ_TRIES = 8 };
 
 bool state__pairs_read(const struct pairs *pairs, uint32_t ref, const struct pair_owner *owner,

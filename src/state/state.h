@@ -223,6 +223,8 @@ bool state_row_get(const struct state *state, enum state_row_kind kind, uint32_t
                    uint32_t clock_s, struct base_arena *arena, bool in_place,
                    struct state_row *out_row);
 void state_row_prefetch(const struct state *state, enum state_row_kind kind, uint32_t key); /* R */
+/* The slot of `item` in the row, or -1: one line of ids is looked at. */
+int32_t state_row_place(const struct state_row *row, uint32_t item);
 /* R. The leaders of a row (not an item's) by one counter, best first; refreshed every few events.
  * Gives how many. */
 uint32_t state_row_top(const struct state *state, enum state_row_kind kind, uint32_t key,
