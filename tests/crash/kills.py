@@ -25,7 +25,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BINARY = os.path.join(os.environ.get("FRESHET_BUILD", os.path.join(ROOT, "build")), "freshet")
 KILLS = int(os.environ.get("FRESHET_KILLS", "30"))
 SEED = int(os.environ.get("FRESHET_SEED", str(random.SystemRandom().randrange(1 << 31))))
-USERS, BATCH, CLIENTS, USER_EVENTS_MAX = 400, 50, 3, 3000
+USERS, BATCH, CLIENTS, USER_EVENTS_MAX = 1500, 50, 3, 1000
 
 
 def free_port():
@@ -41,7 +41,7 @@ class Server:
     def start(self):
         self.process = subprocess.Popen(
             [BINARY, "serve", "--data-dir", self.data, "--port", str(self.port), "--snapshot-records", "4000",
-             "--segment-bytes", "1MiB"], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+             "--segment-bytes", "1MiB", "--history-max", str(USER_EVENTS_MAX)], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         for _ in range(6000):
             if self.process.poll() is not None:
                 raise RuntimeError(f"the server ended with {self.process.returncode} at its start")
@@ -136,6 +136,10 @@ def main():
     server.process.wait(60)
     acknowledged = {(e["user"], e["item"]) for c in clients for e in c.acknowledged}
     known = acknowledged | {(e["user"], e["item"]) for c in clients for e in c.doubtful or []}
+    per_user = {}
+    for user, _ in acknowledged:
+        per_user[user] = per_user.get(user, 0) + 1
+    assert max(per_user.values()) < USER_EVENTS_MAX, "profiles keep no more: raise USERS"
     lost = [key for key in acknowledged if key not in seen]
     doubled = [key for key, times in seen.items() if times > 1]
     invented = [key for key in seen if key not in known]
