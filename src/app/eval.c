@@ -223,7 +223,7 @@ static const struct conf_flag flags[] = {
     {"test", "FILE", "split, sessions: what is predicted"},
     {"learn-validation", NULL, "leave-one-out: learn the item before the last too (online)"},
     {"validation-target", NULL, "leave-one-out: predict the item before the last (for tuning)"},
-    {"candidates", "N", "items ranked for each query; 96 to 320 by the length of the history"},
+    {"candidates", "N", "items ranked for each query; 128 to 320 by the length of the history"},
     {"seed", "N", "of everything drawn"},
     {"format", "NAME", "one of the ready formats; guessed from the content when not given"},
     {"columns", "MAP", "user=1,item=2,value=3,time=4,session=5,... by number or header name"},

@@ -31,7 +31,7 @@ const char *retrieve_generator_name(enum retrieve_generator generator);
 typedef bool (*retrieve_accept_fn)(void *context, const struct state_item *item);
 
 struct retrieve_options {
-    uint32_t candidates_max;  /* 0 = 96 to 320, by the length of the history */
+    uint32_t candidates_max;  /* 0 = 128 to 320, by the length of the history */
     const uint32_t *categories; /* category tokens asked for: more candidates from there */
     uint32_t category_count;
     retrieve_accept_fn accept; /* NULL: servable items only */
