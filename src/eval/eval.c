@@ -2,11 +2,12 @@
  *
  * The protocols. Prequential and the train parts go event by event through state_resolve(),
  * rank_learn(), state_apply(), rank_apply(): what the fold does, with every event sampled. Ranks of
- * all scored events are kept (four bytes each), so that metrics and blocks are made once at the end.
+ * all scored events are kept (four bytes each), so that metrics and blocks are made once at the
+ * end.
  *
- * Leave-one-out has to know a user's last events before learning the first: events are kept as ids of
- * a second state that only interns, and replayed at the end. The history of a test query holds the
- * validation item whether or not it was learnt.
+ * Leave-one-out has to know a user's last events before learning the first: events are kept as ids
+ * of a second state that only interns, and replayed at the end. The history of a test query holds
+ * the validation item whether or not it was learnt.
  */
 #include "eval/eval.h"
 
@@ -327,15 +328,17 @@ static void result_fill(const struct eval *eval, struct eval_result *result)
     result->popularity = metrics_of(eval, eval->ranks[1], 0, eval->scored);
     result->expert_count = eval->expert_count;
     for (uint32_t e = 0; e < eval->expert_count; e++)
-        result->experts[e] = (struct eval_expert){
-            eval->expert_name[e], metrics_of(eval, eval->ranks[2 + e], 0, eval->scored)};
+        result->experts[e] =
+            (struct eval_expert){eval->expert_name[e],
+                                 metrics_of(eval, eval->ranks[2 + e], 0, eval->scored)};
     result->block_count = FR_MIN(blocks, (uint32_t)EVAL_BLOCKS_MAX);
     for (uint32_t b = 0; b < result->block_count; b++)
         result->blocks[b] = metrics_of(eval, eval->ranks[0], eval->scored * b / result->block_count,
                                        eval->scored * (b + 1) / result->block_count);
 }
 
-enum fr_status eval_finish(struct eval *eval, struct fr_error *error, struct eval_result *out_result)
+enum fr_status eval_finish(struct eval *eval, struct fr_error *error,
+                           struct eval_result *out_result)
 {
     const struct eval_options *options = &eval->options;
     eval->k_count = options->k_count ? FR_MIN(options->k_count, (uint32_t)EVAL_K_MAX) : 2;

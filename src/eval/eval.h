@@ -3,8 +3,8 @@
  * eval: protocols and metrics. Runs streams of events through the very same state_resolve(),
  * rank_learn() and state_apply() that the fold calls, and counts.
  *
- * Metrics (fixed once): the rank r of the target is the number of candidates with a larger score plus
- * half of the ties; a target outside the candidates is a miss. HR@K = [r < K]; NDCG@K =
+ * Metrics (fixed once): the rank r of the target is the number of candidates with a larger score
+ * plus half of the ties; a target outside the candidates is a miss. HR@K = [r < K]; NDCG@K =
  * [r < K] / log2(r + 2); MRR@K = [r < K] / (r + 1). An unknown target is a miss; an unknown user is
  * answered and counted, never skipped.
  *
@@ -24,26 +24,26 @@ enum eval_protocol {
     EVAL_PREQUENTIAL,   /* test, then train, on every event in order */
     EVAL_LEAVE_ONE_OUT, /* each user's last item is the test, the one before it the validation */
     EVAL_SPLIT,         /* train on one file, rank all items for the users of the other */
-    EVAL_SESSIONS,      /* test sessions: every prefix predicts its next item; learns from train only */
+    EVAL_SESSIONS, /* test sessions: every prefix predicts its next item; learns from train only */
 };
 
 struct eval_options {
     enum eval_protocol protocol;
-    bool session_unit;     /* histories by session: seen items and the unscored first event */
-    bool repeats;          /* --repeats allow */
-    bool score_first;      /* score the first event of a unit too */
-    uint64_t skip;         /* events whose prediction is not counted */
+    bool session_unit; /* histories by session: seen items and the unscored first event */
+    bool repeats;      /* --repeats allow */
+    bool score_first;  /* score the first event of a unit too */
+    uint64_t skip;     /* events whose prediction is not counted */
     uint32_t k[EVAL_K_MAX];
-    uint32_t k_count;      /* 0 = 10, 20 */
-    uint32_t blocks;       /* 0 = 10 */
-    bool learn_validation; /* leave-one-out: the validation event is learnt too ("online") */
+    uint32_t k_count;       /* 0 = 10, 20 */
+    uint32_t blocks;        /* 0 = 10 */
+    bool learn_validation;  /* leave-one-out: the validation event is learnt too ("online") */
     bool validation_target; /* leave-one-out: predict the validation item instead (for tuning) */
-    const char *experts;   /* ablation; NULL = all */
+    const char *experts;    /* ablation; NULL = all */
     bool no_network;
     uint32_t candidates_max; /* 0 = default */
-    uint32_t history_max;  /* visits that scoring looks at; 0 = default */
+    uint32_t history_max;    /* visits that scoring looks at; 0 = default */
     uint64_t seed;
-    uint64_t event_count;  /* expected, for blocks; 0 = blocks of the events seen */
+    uint64_t event_count; /* expected, for blocks; 0 = blocks of the events seen */
     void (*progress)(void *context, uint64_t events, uint64_t scored);
     void *progress_context;
 };

@@ -11,7 +11,7 @@
 
 enum { EVAL_COLUMNS = EVAL_EXPERTS_MAX + 2, EVAL_PREFIX_MAX = 64 };
 
-struct eval_kept { /* an event that waits for the end of the stream */
+struct eval_kept {       /* an event that waits for the end of the stream */
     uint32_t user, item; /* of eval->names */
     int64_t time_us;
     double value;

@@ -9,19 +9,22 @@ static void table_row(const struct eval_result *result, const char *name,
 {
     base_buf_printf(out, "%-14s", name);
     for (uint32_t k = 0; k < result->k_count; k++)
-        base_buf_printf(out, "  %7.4f %7.4f %7.4f", metrics->hr[k], metrics->mrr[k], metrics->ndcg[k]);
+        base_buf_printf(out, "  %7.4f %7.4f %7.4f", metrics->hr[k], metrics->mrr[k],
+                        metrics->ndcg[k]);
     base_buf_put_str(out, "\n");
 }
 
 void eval_result_table(const struct eval_result *result, struct base_buf *out)
 {
-    base_buf_printf(out, "%s: %llu events, %llu scored (%llu never seen before, %llu no candidate)\n",
+    base_buf_printf(out,
+                    "%s: %llu events, %llu scored (%llu never seen before, %llu no candidate)\n",
                     eval_protocol_name(result->protocol), (unsigned long long)result->events,
                     (unsigned long long)result->scored, (unsigned long long)result->unknown_target,
                     (unsigned long long)result->outside);
     base_buf_printf(out, "%-14s", "");
     for (uint32_t k = 0; k < result->k_count; k++)
-        base_buf_printf(out, "  HR@%-4u MRR@%-3u NDCG@%-2u", result->k[k], result->k[k], result->k[k]);
+        base_buf_printf(out, "  HR@%-4u MRR@%-3u NDCG@%-2u", result->k[k], result->k[k],
+                        result->k[k]);
     base_buf_put_str(out, "\n");
     table_row(result, "blend", &result->blend, out);
     table_row(result, "popular", &result->popularity, out);
@@ -30,11 +33,12 @@ void eval_result_table(const struct eval_result *result, struct base_buf *out)
     base_buf_printf(out, "blocks (HR@%u):", result->k[0]);
     for (uint32_t b = 0; b < result->block_count; b++)
         base_buf_printf(out, " %.4f", result->blocks[b].hr[0]);
-    base_buf_printf(out, "\nCPU: %.2f us an event counted, %.1f us a query scored and learnt, %.1f s in all; "
-                         "RSS %.0f MB\nstate hash %016llx%016llx\n",
-                    result->cpu_us_per_event, result->cpu_us_per_query, result->cpu_seconds,
-                    result->rss_mb, (unsigned long long)result->hash.hi,
-                    (unsigned long long)result->hash.lo);
+    base_buf_printf(
+        out,
+        "\nCPU: %.2f us an event counted, %.1f us a query scored and learnt, %.1f s in all; "
+        "RSS %.0f MB\nstate hash %016llx%016llx\n",
+        result->cpu_us_per_event, result->cpu_us_per_query, result->cpu_seconds, result->rss_mb,
+        (unsigned long long)result->hash.hi, (unsigned long long)result->hash.lo);
 }
 
 static void json_metrics(const struct eval_result *result, const struct eval_metrics *metrics,
@@ -50,8 +54,9 @@ static void json_metrics(const struct eval_result *result, const struct eval_met
 
 void eval_result_json(const struct eval_result *result, struct base_buf *out)
 {
-    base_buf_printf(out, "{\"protocol\":\"%s\",\"events\":%llu,\"scored\":%llu,\"unknown_target\":%llu,"
-                         "\"outside\":%llu,\"metrics\":",
+    base_buf_printf(out,
+                    "{\"protocol\":\"%s\",\"events\":%llu,\"scored\":%llu,\"unknown_target\":%llu,"
+                    "\"outside\":%llu,\"metrics\":",
                     eval_protocol_name(result->protocol), (unsigned long long)result->events,
                     (unsigned long long)result->scored, (unsigned long long)result->unknown_target,
                     (unsigned long long)result->outside);
@@ -67,8 +72,9 @@ void eval_result_json(const struct eval_result *result, struct base_buf *out)
         base_buf_put_str(out, b ? "," : "");
         json_metrics(result, &result->blocks[b], out);
     }
-    base_buf_printf(out, "],\"cpu_us_per_event\":%.3f,\"cpu_us_per_query\":%.3f,\"cpu_seconds\":%.3f,"
-                         "\"rss_mb\":%.1f,\"hash\":\"%016llx%016llx\"}",
+    base_buf_printf(out,
+                    "],\"cpu_us_per_event\":%.3f,\"cpu_us_per_query\":%.3f,\"cpu_seconds\":%.3f,"
+                    "\"rss_mb\":%.1f,\"hash\":\"%016llx%016llx\"}",
                     result->cpu_us_per_event, result->cpu_us_per_query, result->cpu_seconds,
                     result->rss_mb, (unsigned long long)result->hash.hi,
                     (unsigned long long)result->hash.lo);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The split protocol: the train part is learnt, then each user of the test part is answered once and
- * the whole list judged against the set T of their test items that are not in their train part:
+ * The split protocol: the train part is learnt, then each user of the test part is answered once
+ * and the whole list judged against the set T of their test items that are not in their train part:
  *     recall@K = hits / |T|   (given as HR@K)
  *     NDCG@K   = sum over hits of 1 / log2(rank + 2), over the same for min(K, |T|) ideal hits
  *     MRR@K    = 1 / (rank of the first hit + 1)
@@ -49,9 +49,10 @@ static bool holds(const uint32_t *items, uint32_t count, uint32_t item)
 static enum fr_status judge_user(struct eval *eval, struct base_arena *arena,
                                  const struct eval_kept *const *events, uint32_t count)
 {
-    struct model_request request = {
-        .user = state_user_find(eval->state, state_user_id(eval->names, events[0]->user)),
-        .repeats = eval->options.repeats};
+    struct model_request request = {.user = state_user_find(eval->state,
+                                                            state_user_id(eval->names,
+                                                                          events[0]->user)),
+                                    .repeats = eval->options.repeats};
     const struct rank_query_options options = {.retrieve.candidates_max = SPLIT_CANDIDATES};
     struct model_query query;
     struct rank_result list;

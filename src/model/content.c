@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Expert "content": how much of what the user liked lately is in the candidate, by categories, author,
- * tags and stemmed words. The history's tokens form a profile, weight = recency * idf; the feature is
- * ln(1 + 8 * cosine-like share): sum of profile weights of the candidate's tokens over the root of
- * its token count. An item that nobody has touched gets its score like any other.
+ * Expert "content": how much of what the user liked lately is in the candidate, by categories,
+ * author, tags and stemmed words. The history's tokens form a profile, weight = recency * idf; the
+ * feature is ln(1 + 8 * cosine-like share): sum of profile weights of the candidate's tokens over
+ * the root of its token count. An item that nobody has touched gets its score like any other.
  * Cost: up to 48 table look-ups a candidate; nothing when no item has a catalogue entry.
  */
 #include <string.h>
@@ -94,14 +94,16 @@ static void score(void *self, const struct model_batch *batch, float *out)
             sum[kind] += profile->token[at] ? profile->weight[at] : 0.0f;
         }
         for (uint32_t kind = 0; kind < 2; kind++)
-            out[kind * batch->stride + i] =
-                of[kind] ? sum[kind] / (profile->norm[kind] + 0.1f) /
-                               __builtin_sqrtf((float)(int32_t)of[kind])
-                         : 0.0f;
+            out[kind * batch->stride + i] = of[kind] ? sum[kind] / (profile->norm[kind] + 0.1f) /
+                                                           __builtin_sqrtf((float)(int32_t)of[kind])
+                                                     : 0.0f;
     }
     vec_log1(out, 20.0f, out, 2 * batch->stride);
 }
 
 const struct model_expert model_content = {
-    .name = "content", .features = features, .feature_count = C_COUNT, .score = score,
+    .name = "content",
+    .features = features,
+    .feature_count = C_COUNT,
+    .score = score,
 };

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Expert "cooc": windowed, distance-weighted co-counts of the history with the candidate ("seq-cooc"),
- * with the query's visits weighted by recency (.6 and .8 a step side by side), both ways and forward
- * only. Feature = ln(1 + share / 1e-4): share = sum / norm of the gather, so "because you viewed X" has
- * the exact share of visit X in the sum. Sources: docs/PAPERS.md (Deshpande & Karypis 2004, SR).
- * No parameters of its own.
+ * Expert "cooc": windowed, distance-weighted co-counts of the history with the candidate
+ * ("seq-cooc"), with the query's visits weighted by recency (.6 and .8 a step side by side), both
+ * ways and forward only. Feature = ln(1 + share / 1e-4): share = sum / norm of the gather, so
+ * "because you viewed X" has the exact share of visit X in the sum. Sources: docs/PAPERS.md
+ * (Deshpande & Karypis 2004, SR). No parameters of its own.
  */
 #include "model/gather.h"
 #include "model/vec.h"
@@ -32,5 +32,8 @@ static void score(void *self, const struct model_batch *batch, float *out)
 }
 
 const struct model_expert model_cooc = {
-    .name = "cooc", .features = features, .feature_count = C_COUNT, .score = score,
+    .name = "cooc",
+    .features = features,
+    .feature_count = C_COUNT,
+    .score = score,
 };

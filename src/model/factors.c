@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Expert "factors": latent factors on the blend's residual. The query's vector is a recency-weighted
- * mean of the input vectors of its visits (this session's and earlier ones apart) plus vectors of the
- * context values, the hour and the place in the session; the feature is its product with the
- * candidate's output vector.
+ * Expert "factors": latent factors on the blend's residual. The query's vector is a
+ * recency-weighted mean of the input vectors of its visits (this session's and earlier ones apart)
+ * plus vectors of the context values, the hour and the place in the session; the feature is its
+ * product with the candidate's output vector.
  *
  *     u = sum_k .75^k in[session visit k] / norm + 1/2 sum_k .85^k in[earlier visit k] / norm
  *         + sum of value[context] + hour + position          x = u . out[candidate]
@@ -13,8 +13,8 @@
  * transitions). Update: row-wise Adagrad (one sum a vector), .05; small gradients are kept with
  * probability p / .002, as in rank/network.c.
  *
- * Rows: an item's input and output vector, a context value's vector. An item's row is drawn from its
- * index when it is first learnt, so that nothing depends on order of arrival but the learning.
+ * Rows: an item's input and output vector, a context value's vector. An item's row is drawn from
+ * its index when it is first learnt, so that nothing depends on order of arrival but the learning.
  * Cost: 32 multiply-adds a candidate; ~4 us an event learnt. Thread: learning on the fold thread;
  * scoring from any (words are read relaxed: a vector may be half a step newer).
  */
@@ -258,7 +258,12 @@ static void factors_learn(void *self, const struct model_batch *batch,
 }
 
 const struct model_expert model_factors = {
-    .name = "factors", .features = features, .feature_count = FR_COUNT_OF(features),
-    .open = factors_open, .close = factors_close, .tables = factors_tables,
-    .score = factors_score, .learn = factors_learn,
+    .name = "factors",
+    .features = features,
+    .feature_count = FR_COUNT_OF(features),
+    .open = factors_open,
+    .close = factors_close,
+    .tables = factors_tables,
+    .score = factors_score,
+    .learn = factors_learn,
 };

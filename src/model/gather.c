@@ -46,7 +46,8 @@ static bool gather_alloc(struct model_gather *gather, struct base_arena *arena, 
     gather->item = base_arena_alloc(arena, count_max * sizeof(uint32_t));
     gather->generators = base_arena_alloc(arena, count_max * sizeof(uint16_t));
     gather->flags = base_arena_alloc(arena, count_max);
-    gather->sum = base_arena_alloc(arena, FR_MAX(count_max * sizeof(struct model_sums), (size_t)1024));
+    gather->sum =
+        base_arena_alloc(arena, FR_MAX(count_max * sizeof(struct model_sums), (size_t)1024));
     return !base_arena_overflowed(arena);
 }
 
@@ -56,7 +57,7 @@ static void weigh(struct model_visit_row *visit, const struct model_recent *rece
 {
     const float r6 = r[0], r8 = r[1], r95 = r[2];
     const struct state_row *row = &visit->row;
-    float (*w)[MODEL_GATHER_SUMS] = visit->weight;
+    float(*w)[MODEL_GATHER_SUMS] = visit->weight;
     memset(visit->weight, 0, sizeof(visit->weight));
     float both = row->total[STATE_PAIR_FORWARD] + backward_share * row->total[STATE_PAIR_BACKWARD];
     float v = 1.0f / __builtin_sqrtf(both + 1.0f);
@@ -208,11 +209,12 @@ static void parts_of_row(const struct model_visit_row *visit, const struct wante
 }
 
 struct model_sums *model_gather_parts(const struct model_gather *gather, const uint32_t *item,
-                               uint32_t count, struct base_arena *arena)
+                                      uint32_t count, struct base_arena *arena)
 {
     FR_ASSERT(count <= MODEL_PARTS_MAX);
     uint32_t stride = gather->visit_count;
-    size_t bytes = ((size_t)count * stride + 32) * sizeof(struct model_sums); /* 1 KiB: 64-aligned */
+    size_t bytes =
+        ((size_t)count * stride + 32) * sizeof(struct model_sums); /* 1 KiB: 64-aligned */
     struct model_sums *out = base_arena_zalloc(arena, bytes);
     struct wanted *wanted = base_arena_zalloc(arena, sizeof(*wanted));
     if (!out || !wanted)
@@ -248,19 +250,20 @@ void model_gather_contexts(const struct state *state, const struct model_query *
 {
     for (uint32_t i = 0; i < FR_COUNT_OF(context_sums); i++) {
         uint32_t value = query->context[context_sums[i].field];
-        bool twin = i + 1 < FR_COUNT_OF(context_sums) &&
-                    context_sums[i + 1].field == context_sums[i].field;
+        bool twin =
+            i + 1 < FR_COUNT_OF(context_sums) && context_sums[i + 1].field == context_sums[i].field;
         struct state_row row;
         size_t mark = base_arena_mark(arena);
-        if (!value || !state_row_get(state, STATE_ROW_CONTEXT, value, query->clock_s, arena, in_place, &row)) {
+        if (!value || !state_row_get(state, STATE_ROW_CONTEXT, value, query->clock_s, arena,
+                                     in_place, &row)) {
             i += twin;
             continue;
         }
         const uint32_t last = i + twin;
         float scale[2];
         for (uint32_t j = i; j <= last; j++) /* share, shrunk by 8 events of nothing */
-            scale[j - i] = row.scale[context_sums[j].counter] /
-                           (row.total[context_sums[j].counter] + 8.0f);
+            scale[j - i] =
+                row.scale[context_sums[j].counter] / (row.total[context_sums[j].counter] + 8.0f);
         for (uint32_t c = 0; c < candidates->count; c++) {
             int32_t e = state_row_place(&row, candidates->item[c]);
             for (uint32_t j = i; j <= last && e >= 0; j++)

@@ -33,10 +33,10 @@ struct model_gather {
     uint32_t *table; /* item -> slot + 1, open addressing */
     uint32_t mask;
     uint32_t count, count_max;
-    uint32_t *item;       /* [slot] */
-    uint16_t *generators; /* [slot] */
-    uint8_t *flags;       /* [slot] MODEL_SLOT_* */
-    struct model_sums *sum;      /* [slot] */
+    uint32_t *item;         /* [slot] */
+    uint16_t *generators;   /* [slot] */
+    uint8_t *flags;         /* [slot] MODEL_SLOT_* */
+    struct model_sums *sum; /* [slot] */
     float norm[MODEL_GATHER_SUMS];
     uint32_t visit_count;
     struct model_visit_row *visit; /* [visit_count] */
@@ -70,7 +70,7 @@ float model_gather_part(const struct model_gather *gather, uint32_t visit, uint3
  * no item twice. NULL: the arena overflowed. */
 enum { MODEL_PARTS_MAX = 128 };
 struct model_sums *model_gather_parts(const struct model_gather *gather, const uint32_t *item,
-                               uint32_t count, struct base_arena *arena);
+                                      uint32_t count, struct base_arena *arena);
 
 /* Where the sums of the candidates go: sum[enum model_sum][stride]. */
 struct model_candidates {

@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The table of experts: order is the order of features in the blend, and stored weights depend on it.
- * Thread: any.
+ * The table of experts: order is the order of features in the blend, and stored weights depend on
+ * it. Thread: any.
  */
 #include "model/model.h"
 #include "model/encoder.h"
 
 static const struct model_expert *const experts[] = {
-    &model_popularity,
-    &model_cooc,
-    &model_transition,
-    &model_content,
-    &model_encoder_expert,
-    &model_factors,
+    &model_popularity, &model_cooc,           &model_transition,
+    &model_content,    &model_encoder_expert, &model_factors,
 };
 
 const struct model_expert *const *model_experts(uint32_t *out_count)
@@ -24,10 +20,10 @@ const struct model_expert *const *model_experts(uint32_t *out_count)
 const char *model_reason_name(enum model_reason reason)
 {
     static const char *const names[MODEL_REASON_COUNT] = {
-        [MODEL_REASON_HISTORY] = "history",   [MODEL_REASON_NEXT] = "next",
-        [MODEL_REASON_POPULAR] = "popular",   [MODEL_REASON_TRENDING] = "trending",
-        [MODEL_REASON_CONTEXT] = "context",   [MODEL_REASON_CONTENT] = "content",
-        [MODEL_REASON_NEW] = "new",           [MODEL_REASON_PATTERN] = "pattern",
+        [MODEL_REASON_HISTORY] = "history", [MODEL_REASON_NEXT] = "next",
+        [MODEL_REASON_POPULAR] = "popular", [MODEL_REASON_TRENDING] = "trending",
+        [MODEL_REASON_CONTEXT] = "context", [MODEL_REASON_CONTENT] = "content",
+        [MODEL_REASON_NEW] = "new",         [MODEL_REASON_PATTERN] = "pattern",
     };
     return reason < MODEL_REASON_COUNT ? names[reason] : "unknown";
 }

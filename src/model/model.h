@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * model: the experts. Each turns a query and a batch of candidates into features, x >= 0 where 0
- * means "this expert says nothing", so that the blend's score is a sum of weight * feature and every
- * part of it can be shown. An expert is a row in the table of model_experts(): adding one touches its
- * own file, the table and its test.
+ * means "this expert says nothing", so that the blend's score is a sum of weight * feature and
+ * every part of it can be shown. An expert is a row in the table of model_experts(): adding one
+ * touches its own file, the table and its test.
  *
  * Objective of all: the next item of this user. Sources: reference in README.md and docs/PAPERS.md.
  *
- * Thread: score() from any thread (R); apply() and learn() on the fold thread (W). All arithmetic is
- * plain IEEE float in a fixed order, so that learning is equal bit for bit everywhere.
+ * Thread: score() from any thread (R); apply() and learn() on the fold thread (W). All arithmetic
+ * is plain IEEE float in a fixed order, so that learning is equal bit for bit everywhere.
  */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
@@ -19,12 +19,12 @@
 #include "state/state.h"
 
 enum {
-    MODEL_HISTORY_MAX = 64,   /* newest visits that scoring looks at */
-    MODEL_SEEN_MAX = 16384,   /* items that are left out of an answer */
-    MODEL_FEATURES_MAX = 96,  /* of all experts together */
+    MODEL_HISTORY_MAX = 64,  /* newest visits that scoring looks at */
+    MODEL_SEEN_MAX = 16384,  /* items that are left out of an answer */
+    MODEL_FEATURES_MAX = 96, /* of all experts together */
     MODEL_EXPERTS_MAX = 24,
-    MODEL_BATCH_MAX = 1024,   /* candidates */
-    MODEL_BUCKETS = 64,       /* context buckets of the blend */
+    MODEL_BATCH_MAX = 1024, /* candidates */
+    MODEL_BUCKETS = 64,     /* context buckets of the blend */
 };
 
 /* ---- the query ------------------------------------------------------------------------------ */
@@ -40,13 +40,13 @@ struct model_recent {
  * (they count as this session's clicks, before the stored history). */
 struct model_request {
     uint32_t user;
-    uint32_t session_tag;     /* 0: the running session, when the last visit is < 30 min old */
-    uint32_t clock_s;         /* 0: the state's clock */
+    uint32_t session_tag; /* 0: the running session, when the last visit is < 30 min old */
+    uint32_t clock_s;     /* 0: the state's clock */
     uint32_t context[STATE_CONTEXT_COUNT];
     const uint32_t *recent;
     uint32_t recent_count;
-    bool repeats;             /* seen items may come back */
-    bool session_unit;        /* "seen" means seen in this session only */
+    bool repeats;      /* seen items may come back */
+    bool session_unit; /* "seen" means seen in this session only */
 };
 
 /* The user's view and the context, built once, the same for serving and for learning. */
@@ -56,12 +56,12 @@ struct model_query {
     uint32_t context[STATE_CONTEXT_COUNT];
     const struct model_recent *history; /* newest first, no item twice, dislikes left out */
     uint32_t history_count;
-    uint32_t session_count;   /* visits of this session (the session's first event: 0) */
-    uint32_t visit_count;     /* all of this user */
-    uint32_t last_age_s;      /* since the last visit; UINT32_MAX: none */
-    const uint32_t *seen;     /* never to be answered: seen (unless repeats) and disliked */
+    uint32_t session_count; /* visits of this session (the session's first event: 0) */
+    uint32_t visit_count;   /* all of this user */
+    uint32_t last_age_s;    /* since the last visit; UINT32_MAX: none */
+    const uint32_t *seen;   /* never to be answered: seen (unless repeats) and disliked */
     uint32_t seen_count;
-    uint32_t bucket;          /* < MODEL_BUCKETS: history length x session position x ... */
+    uint32_t bucket; /* < MODEL_BUCKETS: history length x session position x ... */
 };
 /* R. Everything lies in the arena. */
 FR_MUST_USE enum fr_status model_query_build(const struct state *state,
@@ -95,9 +95,14 @@ enum model_sum {
     MODEL_SUM_NEAR_LAST,    /* ... of the last item */
     MODEL_SUM_SEQ_95,       /* windowed co-counts, recency .95: the long taste */
     MODEL_SUM_SPARE,
-    MODEL_SUM_DEVICE, MODEL_SUM_REGION, MODEL_SUM_COUNTRY, MODEL_SUM_REFERRER, MODEL_SUM_CITY,
-    MODEL_SUM_LANGUAGE,     /* share among the context's recent events, half-life 17 min */
-    MODEL_SUM_REGION_2H, MODEL_SUM_REFERRER_2H,
+    MODEL_SUM_DEVICE,
+    MODEL_SUM_REGION,
+    MODEL_SUM_COUNTRY,
+    MODEL_SUM_REFERRER,
+    MODEL_SUM_CITY,
+    MODEL_SUM_LANGUAGE, /* share among the context's recent events, half-life 17 min */
+    MODEL_SUM_REGION_2H,
+    MODEL_SUM_REFERRER_2H,
     MODEL_SUM_COUNT
 };
 struct model_gather; /* see model/gather.h (for retrieve and rank) */
@@ -110,12 +115,12 @@ struct model_batch {
     struct base_arena *arena;
     const struct model_gather *gather;
     uint32_t count;
-    uint32_t stride;          /* floats between two features: count rounded up to 16 */
-    const uint32_t *item;     /* [count] */
-    const float *sum;         /* [MODEL_SUM_COUNT][stride] */
-    const float *popularity;  /* [STATE_HALF_COUNT][stride] decayed events of the item */
-    const float *total;       /* [STATE_HALF_COUNT] of all items */
-    bool in_place;            /* on the fold thread: rows may be read where they lie */
+    uint32_t stride;         /* floats between two features: count rounded up to 16 */
+    const uint32_t *item;    /* [count] */
+    const float *sum;        /* [MODEL_SUM_COUNT][stride] */
+    const float *popularity; /* [STATE_HALF_COUNT][stride] decayed events of the item */
+    const float *total;      /* [STATE_HALF_COUNT] of all items */
+    bool in_place;           /* on the fold thread: rows may be read where they lie */
 };
 
 /* How a feature is told to people. */
@@ -134,9 +139,9 @@ enum model_reason {
 struct model_feature {
     const char *name;
     enum model_reason reason;
-    float initial;            /* weight before anything was learnt */
-    int16_t sum;              /* enum model_sum this is the log of, or -1: gives shares by visit */
-    int16_t context;          /* enum state_context_field it speaks of, or -1 */
+    float initial;   /* weight before anything was learnt */
+    int16_t sum;     /* enum model_sum this is the log of, or -1: gives shares by visit */
+    int16_t context; /* enum state_context_field it speaks of, or -1 */
 };
 
 /* One expert. `self` is what open() gave (NULL for experts without parameters of their own). */

@@ -2,8 +2,8 @@
  *
  * Expert "popularity": what is liked now, by everyone and in the query's contexts; how fast that is
  * changing; how new an item is. Feature = ln(1 + share / floor), share = decayed events of the item
- * over those of all, at half-lives of 4 min, 17 min, 2.3 h, 18 h and 48 days side by side, so that the
- * blend picks the horizon of the site (news: minutes; films: months).
+ * over those of all, at half-lives of 4 min, 17 min, 2.3 h, 18 h and 48 days side by side, so that
+ * the blend picks the horizon of the site (news: minutes; films: months).
  * Cost: ~10 ns a candidate and feature. No parameters of its own.
  */
 #include <string.h>
@@ -11,9 +11,27 @@
 #include "model/gather.h"
 #include "model/vec.h"
 
-enum { P_4MIN, P_17MIN, P_2H, P_18H, P_SLOW, P_VELOCITY, P_RISING, P_NEW_HOUR, P_NEW_DAY, P_QUIET,
-       P_DEVICE, P_REGION, P_REGION_2H, P_COUNTRY, P_REFERRER, P_REFERRER_2H, P_CITY, P_LANGUAGE,
-       P_COUNT };
+enum {
+    P_4MIN,
+    P_17MIN,
+    P_2H,
+    P_18H,
+    P_SLOW,
+    P_VELOCITY,
+    P_RISING,
+    P_NEW_HOUR,
+    P_NEW_DAY,
+    P_QUIET,
+    P_DEVICE,
+    P_REGION,
+    P_REGION_2H,
+    P_COUNTRY,
+    P_REFERRER,
+    P_REFERRER_2H,
+    P_CITY,
+    P_LANGUAGE,
+    P_COUNT
+};
 
 static const struct model_feature features[P_COUNT] = {
     [P_4MIN] = {"popular_4min", MODEL_REASON_TRENDING, 0.15f, -1, -1},
@@ -39,10 +57,10 @@ static const struct model_feature features[P_COUNT] = {
 static const struct {
     uint8_t feature, sum;
 } of_context[] = {
-    {P_DEVICE, MODEL_SUM_DEVICE},         {P_REGION, MODEL_SUM_REGION},
-    {P_REGION_2H, MODEL_SUM_REGION_2H},   {P_COUNTRY, MODEL_SUM_COUNTRY},
-    {P_REFERRER, MODEL_SUM_REFERRER},     {P_REFERRER_2H, MODEL_SUM_REFERRER_2H},
-    {P_CITY, MODEL_SUM_CITY},             {P_LANGUAGE, MODEL_SUM_LANGUAGE},
+    {P_DEVICE, MODEL_SUM_DEVICE},       {P_REGION, MODEL_SUM_REGION},
+    {P_REGION_2H, MODEL_SUM_REGION_2H}, {P_COUNTRY, MODEL_SUM_COUNTRY},
+    {P_REFERRER, MODEL_SUM_REFERRER},   {P_REFERRER_2H, MODEL_SUM_REFERRER_2H},
+    {P_CITY, MODEL_SUM_CITY},           {P_LANGUAGE, MODEL_SUM_LANGUAGE},
 };
 
 /* 1 / (1 + age / scale): in (0, 1], cheap, monotone. */
@@ -86,5 +104,8 @@ static void score(void *self, const struct model_batch *batch, float *out)
 }
 
 const struct model_expert model_popularity = {
-    .name = "popularity", .features = features, .feature_count = P_COUNT, .score = score,
+    .name = "popularity",
+    .features = features,
+    .feature_count = P_COUNT,
+    .score = score,
 };

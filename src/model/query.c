@@ -32,8 +32,8 @@ static uint32_t bucket_of(const struct model_query *query)
 {
     uint32_t referrer = query->context[STATE_REFERRER];
     uint32_t group = referrer ? (uint32_t)(base_mix64(referrer) & 3) : 0;
-    return class_of(query->session_count, 0, 1, 2) * 16 + class_of(query->visit_count, 1, 7, 31) * 4 +
-           group;
+    return class_of(query->session_count, 0, 1, 2) * 16 +
+           class_of(query->visit_count, 1, 7, 31) * 4 + group;
 }
 
 struct building {
@@ -52,7 +52,8 @@ static bool in_history(const struct building *b, uint32_t item)
 
 static void take(struct building *b, const struct model_recent *recent)
 {
-    if (recent->signal > 0.0f && b->history_count < MODEL_HISTORY_MAX && !in_history(b, recent->item))
+    if (recent->signal > 0.0f && b->history_count < MODEL_HISTORY_MAX &&
+        !in_history(b, recent->item))
         b->history[b->history_count++] = *recent;
 }
 
@@ -69,8 +70,8 @@ static void take_visits(const struct model_request *request, const struct state_
         };
         query->session_count += same;
         take(b, &recent);
-        bool never = visits[v].signal < 0.0f ||
-                     (!request->repeats && (same || !request->session_unit));
+        bool never =
+            visits[v].signal < 0.0f || (!request->repeats && (same || !request->session_unit));
         if (never && b->seen_count < MODEL_SEEN_MAX)
             b->seen[b->seen_count++] = visits[v].item;
     }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Expert "transition": what follows in the same session just now. Next item after the last one and
- * after the session's items (half-life 17 min), what shares sessions with them (2.3 h), and the same
- * from the user's earlier sessions. Feature = ln(1 + 1000 * share), the share shrunk by a few events of
- * nothing, so that thin evidence says little. No parameters of its own.
+ * after the session's items (half-life 17 min), what shares sessions with them (2.3 h), and the
+ * same from the user's earlier sessions. Feature = ln(1 + 1000 * share), the share shrunk by a few
+ * events of nothing, so that thin evidence says little. No parameters of its own.
  */
 #include "model/gather.h"
 #include "model/vec.h"
@@ -29,5 +29,8 @@ static void score(void *self, const struct model_batch *batch, float *out)
 }
 
 const struct model_expert model_transition = {
-    .name = "transition", .features = features, .feature_count = T_COUNT, .score = score,
+    .name = "transition",
+    .features = features,
+    .feature_count = T_COUNT,
+    .score = score,
 };

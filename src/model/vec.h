@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Four floats at a time, the same bits on every processor: IEEE + - * / and integer operations only,
- * in a fixed order; the compiler splits the vectors as the machine needs.
+ * Four floats at a time, the same bits on every processor: IEEE + - * / and integer operations
+ * only, in a fixed order; the compiler splits the vectors as the machine needs.
  */
 #ifndef MODEL_VEC_H
 #define MODEL_VEC_H

@@ -12,8 +12,9 @@
 enum fr_status rank__figures_new(struct rank *rank, struct fr_error *error)
 {
     uint32_t rows = FIGURE_FIRST_EXPERT + MODEL_EXPERTS_MAX;
-    struct base_rows_options options = {
-        .name = "figures", .row_bytes = sizeof(struct figure_row), .count_max = rows};
+    struct base_rows_options options = {.name = "figures",
+                                        .row_bytes = sizeof(struct figure_row),
+                                        .count_max = rows};
     FR_TRY(base_rows_new(&options, error, &rank->figures));
     rank->tables[rank->table_count++] = rank->figures;
     for (uint32_t i = 1; i < rows; i++)

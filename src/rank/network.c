@@ -7,9 +7,9 @@
  *
  * The context enters the first layer only, once a query: it becomes that layer's bias. Loss: -ln
  * softmax of the whole score, with the rank-weighted step of blend.c; Adam 3e-4 (Kingma & Ba 2015)
- * after every BATCH queries. Gradients of candidates with p < .002 are kept with probability p/.002 and
- * weight .002 (dropping them lets all scores drift up together: measured). The last layer starts at
- * zero, so the blend starts as the linear one.
+ * after every BATCH queries. Gradients of candidates with p < .002 are kept with probability p/.002
+ * and weight .002 (dropping them lets all scores drift up together: measured). The last layer
+ * starts at zero, so the blend starts as the linear one.
  *
  * Parameters, moments and gradient sums live in one table of 16 KiB rows, which are adjacent in
  * memory. Serving threads read a published copy under a version, made every PUBLISH queries.
@@ -264,15 +264,15 @@ static void backward(const struct rank_activations *a, const float *w, float *g,
         ops->axpy(d2 + k * H2, dy[k], w + l->w3, H2);
     }
     through_relu(d2, h2, count * H2);
-    ops->dense_grad(&(struct simd_dense_grad){h1, w + l->w2, d2, g + l->w2, g + l->bias2, d1, count,
-                                              H1, H2});
+    ops->dense_grad(
+        &(struct simd_dense_grad){h1, w + l->w2, d2, g + l->w2, g + l->bias2, d1, count, H1, H2});
     through_relu(d1, h1, count * H1);
     float dbias1[H1] = {0};
-    ops->dense_grad(&(struct simd_dense_grad){x, w + l->w1, d1, g + l->w1, dbias1, NULL, count,
-                                              l->in, H1});
+    ops->dense_grad(
+        &(struct simd_dense_grad){x, w + l->w1, d1, g + l->w1, dbias1, NULL, count, l->in, H1});
     ops->axpy(g + l->bias1, 1.0f, dbias1, H1);
-    ops->dense_grad(&(struct simd_dense_grad){a->context, w, dbias1, g, (float[H1]){0}, NULL, 1,
-                                              CONTEXT, H1});
+    ops->dense_grad(
+        &(struct simd_dense_grad){a->context, w, dbias1, g, (float[H1]){0}, NULL, 1, CONTEXT, H1});
 }
 
 void rank__network_learn(struct rank *rank, const struct rank_scoring *scoring,
@@ -286,7 +286,8 @@ void rank__network_learn(struct rank *rank, const struct rank_scoring *scoring,
         return;
     uint32_t count = choose(rank, scoring, gradient, position, chosen, dy);
     float *g = part_write(rank, &l, PART_GRADIENT);
-    backward(&scoring->activations, part_read(rank, &l, PART_WEIGHTS), g, &l, chosen, count, dy, arena);
+    backward(&scoring->activations, part_read(rank, &l, PART_WEIGHTS), g, &l, chosen, count, dy,
+             arena);
     struct network_head *head = head_write(rank);
     FR_STORE(head->queries, head->queries + 1);
     if (head->queries % BATCH == 0) {

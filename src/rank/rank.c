@@ -254,7 +254,8 @@ void rank_learn(struct rank *rank, const struct state_event *event, bool learn,
     struct model_request request;
     if (event->signal > 0.0f && !event->is_exposure) {
         model_request_of_event(event, rank->options.repeats, rank->options.session_unit, &request);
-        if (judge_request(rank, &request, event->item, rank->options.candidates_max, &judged) && learn)
+        if (judge_request(rank, &request, event->item, rank->options.candidates_max, &judged) &&
+            learn)
             learn_from(rank, &judged.scoring, event, &judged.outcome);
     }
     if (out_outcome)

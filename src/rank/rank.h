@@ -2,8 +2,9 @@
  *
  * rank: batched scoring of candidates by all experts, the online listwise blend over them, and its
  * prequential judgement. score = sum over features of weight * x, plus (when on) a small network on
- * the residual, shown as "patterns". Weights = global + those of the query's context bucket, learnt by
- * softmax over the candidates of each sampled event, Adagrad, steps weighted by the target's rank.
+ * the residual, shown as "patterns". Weights = global + those of the query's context bucket, learnt
+ * by softmax over the candidates of each sampled event, Adagrad, steps weighted by the target's
+ * rank.
  *
  * Blend weights and prequential figures live in row tables: saved, hashed, replayed.
  *
@@ -27,9 +28,9 @@ struct rank_options {
     const char *experts;     /* comma-separated names (ablation); NULL or "" = all */
     uint32_t candidates_max; /* 0 = 128 to 320, by the length of the history */
     uint64_t seed;
-    bool no_network;         /* the linear blend alone */
-    bool repeats;            /* events on seen items are scored too, and seen items may come back */
-    bool session_unit;       /* "seen" is by session */
+    bool no_network;   /* the linear blend alone */
+    bool repeats;      /* events on seen items are scored too, and seen items may come back */
+    bool session_unit; /* "seen" is by session */
 };
 
 enum { RANK_ARENA_BYTES = 4 << 20 }; /* what one query needs at most */
@@ -44,11 +45,11 @@ FR_MUST_USE enum fr_status rank_rebuild(struct rank *rank, struct fr_error *erro
 
 /* How the event would have been answered just before it. */
 struct rank_outcome {
-    bool scored;            /* false: a repeat, a dislike, an exposure, no user view */
-    bool known;             /* the item existed */
-    int32_t candidate;      /* index among the candidates, -1 = a miss */
-    float rank;             /* 0-based, ties half; a large number for a miss */
-    float popularity_rank;  /* by decayed popularity alone */
+    bool scored;              /* false: a repeat, a dislike, an exposure, no user view */
+    bool known;               /* the item existed */
+    int32_t candidate;        /* index among the candidates, -1 = a miss */
+    float rank;               /* 0-based, ties half; a large number for a miss */
+    float popularity_rank;    /* by decayed popularity alone */
     const float *expert_rank; /* [expert count] each expert alone; valid until the next call */
 };
 
@@ -67,14 +68,14 @@ bool rank_is_sampled(const struct rank *rank, uint64_t position, uint32_t one_in
 /* ---- serving -------------------------------------------------------------------------------- */
 
 struct rank_feature {
-    const char *name;    /* "seq_8" */
-    const char *expert;  /* "cooc" */
+    const char *name;   /* "seq_8" */
+    const char *expert; /* "cooc" */
     enum model_reason reason;
-    int context;         /* enum state_context_field, or -1 */
+    int context; /* enum state_context_field, or -1 */
 };
 
 struct rank_result {
-    uint32_t count;          /* candidates, best first */
+    uint32_t count; /* candidates, best first */
     const uint32_t *item;
     const float *score;
     const uint16_t *generators; /* bit per enum retrieve_generator */
@@ -83,8 +84,8 @@ struct rank_result {
     const struct model_query *query;
     const char *degraded_reason; /* NULL, or which stage was left out */
     /* private */
-    const float *contribution;  /* [feature][stride], by original candidate index */
-    const uint32_t *order;      /* result index -> candidate index */
+    const float *contribution; /* [feature][stride], by original candidate index */
+    const uint32_t *order;     /* result index -> candidate index */
     const struct model_gather *gather;
     uint32_t stride;
     const struct rank *rank;
@@ -92,7 +93,7 @@ struct rank_result {
 
 struct rank_query_options {
     struct retrieve_options retrieve;
-    uint32_t experts_off;    /* bit e: leave expert e out (a failing or slow one) */
+    uint32_t experts_off; /* bit e: leave expert e out (a failing or slow one) */
 };
 
 /* R. Candidates for the query, scored and sorted. Zero malloc; all in the arena. FR_FULL: the arena
@@ -107,9 +108,9 @@ float rank_contribution(const struct rank_result *result, uint32_t r, uint32_t f
 bool rank_history_shares(const struct rank_result *result, uint32_t r, uint32_t feature,
                          float *out);
 /* The same for many results and all features in one pass over the history's rows: part[i * visits + h]
- * [s] is what visit h puts into the shared sum s of result r[i]; the sum that a feature is made of is
- * rank_feature_sum() (-1: none). The shares of a feature are contribution * part[h][sum] / (sum of
- * part[h][sum] over h). In the arena. FR_FULL: it is too small. */
+ * [s] is what visit h puts into the shared sum s of result r[i]; the sum that a feature is made of
+ * is rank_feature_sum() (-1: none). The shares of a feature are contribution * part[h][sum] / (sum
+ * of part[h][sum] over h). In the arena. FR_FULL: it is too small. */
 enum { RANK_SUMS = 12, RANK_PARTS_MAX = 128 };
 struct rank_parts {
     const float (*part)[RANK_SUMS];
@@ -128,10 +129,10 @@ FR_MUST_USE enum fr_status rank_similar(const struct rank *rank, uint32_t item,
 /* ---- figures -------------------------------------------------------------------------------- */
 
 struct rank_figure {
-    const char *name;        /* "blend", "popular" (the baseline), or an expert's name */
+    const char *name; /* "blend", "popular" (the baseline), or an expert's name */
     uint64_t scored;
-    double hit10, hit20, mrr10, ndcg10;  /* means over all scored */
-    double recent_hit10, recent_mrr10;   /* fading, alpha = .999 */
+    double hit10, hit20, mrr10, ndcg10; /* means over all scored */
+    double recent_hit10, recent_mrr10;  /* fading, alpha = .999 */
 };
 uint32_t rank_figures(const struct rank *rank, struct rank_figure *out, uint32_t count_max);
 uint32_t rank_experts(const struct rank *rank, const struct model_expert **out, uint32_t count_max);

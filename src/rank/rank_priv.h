@@ -27,7 +27,7 @@ struct rank {
     const struct model_expert *expert[MODEL_EXPERTS_MAX];
     void *self[MODEL_EXPERTS_MAX];
     uint32_t first_feature[MODEL_EXPERTS_MAX + 1];
-    uint32_t expert_count, feature_count; /* features of the linear blend */
+    uint32_t expert_count, feature_count;                /* features of the linear blend */
     struct rank_feature feature[MODEL_FEATURES_MAX + 1]; /* and the network's last */
     const struct model_feature *model_feature[MODEL_FEATURES_MAX];
     struct base_rows *blend, *figures, *network, *network_view;

@@ -80,7 +80,8 @@ enum fr_status rank__score(const struct rank *rank, const struct model_query *qu
         if (options->experts_off & 1u << e)
             continue;
         size_t mark = base_arena_mark(arena);
-        rank->expert[e]->score(rank->self[e], &scoring.batch, scoring.x + rank->first_feature[e] * stride);
+        rank->expert[e]->score(rank->self[e], &scoring.batch,
+                               scoring.x + rank->first_feature[e] * stride);
         base_arena_rewind(arena, mark);
     }
     rank__blend_weights(rank, query->bucket, scoring.weight);

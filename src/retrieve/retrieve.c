@@ -37,7 +37,8 @@ static uint32_t quota_of(const struct run *run, uint32_t quota)
 const char *retrieve_generator_name(enum retrieve_generator generator)
 {
     static const char *const names[RETRIEVE_GENERATOR_COUNT] = {
-        "popular", "trending", "context", "next", "history", "earlier", "content", "fresh", "category",
+        "popular", "trending", "context", "next",     "history",
+        "earlier", "content",  "fresh",   "category",
     };
     return generator < RETRIEVE_GENERATOR_COUNT ? names[generator] : "unknown";
 }
@@ -136,8 +137,8 @@ static void from_popularity(struct run *run)
 
 static void from_contexts(struct run *run)
 {
-    static const uint8_t fields[] = {STATE_REGION, STATE_REFERRER, STATE_CITY, STATE_DEVICE,
-                                     STATE_COUNTRY, STATE_LANGUAGE};
+    static const uint8_t fields[] = {STATE_REGION, STATE_REFERRER, STATE_CITY,
+                                     STATE_DEVICE, STATE_COUNTRY,  STATE_LANGUAGE};
     for (uint32_t f = 0; f < FR_COUNT_OF(fields); f++) {
         uint32_t value = run->query->context[fields[f]];
         if (!value)
@@ -146,10 +147,13 @@ static void from_contexts(struct run *run)
         leaders(run, STATE_ROW_CONTEXT, value, STATE_POP_2H, 8, RETRIEVE_CONTEXT);
     }
     for (uint32_t c = 0; c < run->options->category_count; c++) {
-        leaders(run, STATE_ROW_CATEGORY, run->options->categories[c], STATE_POP_17MIN, 48, RETRIEVE_CATEGORY);
-        leaders(run, STATE_ROW_CATEGORY, run->options->categories[c], STATE_POP_SLOW, 48, RETRIEVE_CATEGORY);
+        leaders(run, STATE_ROW_CATEGORY, run->options->categories[c], STATE_POP_17MIN, 48,
+                RETRIEVE_CATEGORY);
+        leaders(run, STATE_ROW_CATEGORY, run->options->categories[c], STATE_POP_SLOW, 48,
+                RETRIEVE_CATEGORY);
         uint32_t items[24];
-        mark_items(run, items, state_token_items(run->state, run->options->categories[c], items, 24),
+        mark_items(run, items,
+                   state_token_items(run->state, run->options->categories[c], items, 24),
                    RETRIEVE_CATEGORY);
     }
 }
@@ -226,6 +230,7 @@ enum fr_status retrieve_run(const struct state *state, const struct model_query 
         run.generators[count++] = run.gather->generators[slot];
     }
     *out_gather = run.gather;
-    *out_candidates = (struct retrieve_candidates){count, run.item, run.generators, run.marked_count};
+    *out_candidates =
+        (struct retrieve_candidates){count, run.item, run.generators, run.marked_count};
     return FR_OK;
 }

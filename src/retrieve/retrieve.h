@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * retrieve: candidates. A table of generators, each with a quota and its own reason; what several of
- * them name is taken once and remembers all of them. See README.md.
+ * retrieve: candidates. A table of generators, each with a quota and its own reason; what several
+ * of them name is taken once and remembers all of them. See README.md.
  *
  * Thread: any; everything lies in the given arena.
  */
@@ -14,15 +14,15 @@
 #include "state/state.h"
 
 enum retrieve_generator {
-    RETRIEVE_POPULAR,   /* leaders of everyone, long term */
-    RETRIEVE_TRENDING,  /* leaders of everyone, last minutes */
-    RETRIEVE_CONTEXT,   /* leaders of the region, device, country, referrer, ... */
-    RETRIEVE_NEXT,      /* transitions of the session's items */
-    RETRIEVE_HISTORY,   /* co-counts of the history */
-    RETRIEVE_EARLIER,   /* the user's earlier sessions */
-    RETRIEVE_CONTENT,   /* items like those of the history, brand-new ones included */
-    RETRIEVE_FRESH,     /* newest of the catalogue */
-    RETRIEVE_CATEGORY,  /* leaders of the categories asked for */
+    RETRIEVE_POPULAR,  /* leaders of everyone, long term */
+    RETRIEVE_TRENDING, /* leaders of everyone, last minutes */
+    RETRIEVE_CONTEXT,  /* leaders of the region, device, country, referrer, ... */
+    RETRIEVE_NEXT,     /* transitions of the session's items */
+    RETRIEVE_HISTORY,  /* co-counts of the history */
+    RETRIEVE_EARLIER,  /* the user's earlier sessions */
+    RETRIEVE_CONTENT,  /* items like those of the history, brand-new ones included */
+    RETRIEVE_FRESH,    /* newest of the catalogue */
+    RETRIEVE_CATEGORY, /* leaders of the categories asked for */
     RETRIEVE_GENERATOR_COUNT
 };
 const char *retrieve_generator_name(enum retrieve_generator generator);
@@ -31,13 +31,13 @@ const char *retrieve_generator_name(enum retrieve_generator generator);
 typedef bool (*retrieve_accept_fn)(void *context, const struct state_item *item);
 
 struct retrieve_options {
-    uint32_t candidates_max;  /* 0 = 128 to 320, by the length of the history */
+    uint32_t candidates_max;    /* 0 = 128 to 320, by the length of the history */
     const uint32_t *categories; /* category tokens asked for: more candidates from there */
     uint32_t category_count;
     retrieve_accept_fn accept; /* NULL: servable items only */
     void *accept_context;
-    bool allow_unservable;     /* accept decides alone (eval: files carry no catalogue) */
-    bool in_place;             /* only on the fold thread */
+    bool allow_unservable; /* accept decides alone (eval: files carry no catalogue) */
+    bool in_place;         /* only on the fold thread */
 };
 
 struct retrieve_candidates {
@@ -49,11 +49,9 @@ struct retrieve_candidates {
 
 /* R. Candidates for the query; also leaves the gather that ranking reads. FR_FULL: the arena
  * overflowed. */
-FR_MUST_USE enum fr_status retrieve_run(const struct state *state,
-                                        const struct model_query *query,
+FR_MUST_USE enum fr_status retrieve_run(const struct state *state, const struct model_query *query,
                                         const struct retrieve_options *options,
-                                        struct base_arena *arena,
-                                        struct model_gather **out_gather,
+                                        struct base_arena *arena, struct model_gather **out_gather,
                                         struct retrieve_candidates *out_candidates);
 
 #endif

@@ -49,7 +49,8 @@ static enum fr_status item_put(struct state *state, const struct schema_item *do
     FR_STORE(row->document_bytes, (uint32_t)bytes.bytes);
     FR_STORE(row->published_s, seconds_of(document->published_us));
     FR_STORE(row->expires_s, seconds_of(document->expires_us));
-    FR_STORE(row->flags, (uint16_t)(STATE_ITEM_CATALOGUED | (document->hidden ? STATE_ITEM_HIDDEN : 0)));
+    FR_STORE(row->flags,
+             (uint16_t)(STATE_ITEM_CATALOGUED | (document->hidden ? STATE_ITEM_HIDDEN : 0)));
     if (!row->first_s)
         FR_STORE(row->first_s, now_s > 1 ? now_s : seconds_of(received_us));
     state__document_free(state->text, old);
@@ -79,7 +80,8 @@ enum fr_status state_apply_item_patch(struct state *state, struct fr_slice bytes
     document.id = patch.id;
     if (row && row->document && row->document_bytes <= sizeof(stored) &&
         state__document_copy(state->text, row->document, stored, row->document_bytes))
-        FR_TRY(schema_item_decode(fr_slice_of((const char *)stored, row->document_bytes), &document));
+        FR_TRY(
+            schema_item_decode(fr_slice_of((const char *)stored, row->document_bytes), &document));
     schema_item_merge(&document, &patch);
     base_buf_clear(&state->patched);
     schema_item_encode(&document, &state->patched);
@@ -138,7 +140,8 @@ enum fr_status state_apply_user_patch(struct state *state, struct fr_slice bytes
     document.id = patch.id;
     if (row && row->document && row->document_bytes <= sizeof(stored) &&
         state__document_copy(state->text, row->document, stored, row->document_bytes))
-        FR_TRY(schema_user_decode(fr_slice_of((const char *)stored, row->document_bytes), &document));
+        FR_TRY(
+            schema_user_decode(fr_slice_of((const char *)stored, row->document_bytes), &document));
     schema_user_merge(&document, &patch);
     base_buf_clear(&state->patched);
     schema_user_encode(&document, &state->patched);
@@ -216,7 +219,8 @@ enum fr_status state_item_document(const struct state *state, uint32_t item,
         return FR_NOT_FOUND;
     const struct item_row *row = state__item(state, item);
     struct fr_slice bytes;
-    FR_TRY(document_read(state, &row->version, &row->document, &row->document_bytes, arena, &bytes));
+    FR_TRY(
+        document_read(state, &row->version, &row->document, &row->document_bytes, arena, &bytes));
     return schema_item_decode(bytes, out_document);
 }
 
@@ -227,7 +231,8 @@ enum fr_status state_user_document(const struct state *state, uint32_t user,
         return FR_NOT_FOUND;
     const struct user_row *row = state__user(state, user);
     struct fr_slice bytes;
-    FR_TRY(document_read(state, &row->version, &row->document, &row->document_bytes, arena, &bytes));
+    FR_TRY(
+        document_read(state, &row->version, &row->document, &row->document_bytes, arena, &bytes));
     return schema_user_decode(bytes, out_document);
 }
 

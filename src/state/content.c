@@ -5,8 +5,8 @@
  * many items carry it and a ring of the newest of them, through which a brand-new item is found
  * before anybody has touched it.
  *
- * Words: runs of ASCII letters and digits (lower-cased) and of bytes >= 0x80, 3 to 40 bytes, stemmed
- * by libstemmer (Snowball) in the item's language, English where none is given or known.
+ * Words: runs of ASCII letters and digits (lower-cased) and of bytes >= 0x80, 3 to 40 bytes,
+ * stemmed by libstemmer (Snowball) in the item's language, English where none is given or known.
  * Thread: writer; reading from any.
  */
 #include <libstemmer.h>
@@ -82,9 +82,10 @@ static bool is_word_byte(unsigned char c)
 }
 
 static const char *const stop_words[] = {
-    "the", "and", "for", "with", "that", "this", "from", "his", "her", "are", "was", "has", "who",
-    "not", "but", "you", "your", "their", "they", "have", "into", "its", "when", "after", "will",
-    "one", "all", "more", "about", "what", "how", "out", "can", "new", "been", "were", "which",
+    "the",  "and", "for",  "with",  "that", "this", "from",  "his",   "her",   "are",
+    "was",  "has", "who",  "not",   "but",  "you",  "your",  "their", "they",  "have",
+    "into", "its", "when", "after", "will", "one",  "all",   "more",  "about", "what",
+    "how",  "out", "can",  "new",   "been", "were", "which",
 };
 
 static bool is_stop_word(const char *word, size_t bytes)
@@ -170,7 +171,8 @@ void state__content_set(struct state *state, uint32_t item, const struct schema_
     base_row_change(&row->version);
     for (uint32_t i = 0; i < STATE_ITEM_CATEGORIES_MAX; i++)
         FR_STORE(row->categories[i], i < list.count ? list.token[i] : 0);
-    uint32_t author = document->author.bytes ? state__token_intern(state, 'a', document->author) : 0;
+    uint32_t author =
+        document->author.bytes ? state__token_intern(state, 'a', document->author) : 0;
     FR_STORE(row->author, author);
     base_row_done(&row->version);
     list_add(state, &list, 'a', document->author);
@@ -217,7 +219,8 @@ uint32_t state_token_items(const struct state *state, uint32_t token, uint32_t *
     if (token == 0 || token >= base_rows_count(state->tokens))
         return 0;
     const struct token_row *row = base_rows_at(state->tokens, token);
-    uint32_t at = FR_LOAD(row->ring_at), count = FR_MIN(FR_MIN(at, (uint32_t)TOKEN_RING), count_max);
+    uint32_t at = FR_LOAD(row->ring_at),
+             count = FR_MIN(FR_MIN(at, (uint32_t)TOKEN_RING), count_max);
     for (uint32_t i = 0; i < count; i++)
         out[i] = FR_LOAD(row->ring[(at - 1 - i) % TOKEN_RING]);
     return count;

@@ -16,9 +16,9 @@
 #define STATE_UNIT 256u
 #define STATE_COUNTER_MAX 0x7fffffffu
 
-extern const uint32_t state__grow[256];  /* 2^(i/64) in Q16 */
-extern const float state__shrink[256];   /* 2^-(i/64) */
-extern const float state__sixteenth[8];  /* 16^-i */
+extern const uint32_t state__grow[256]; /* 2^(i/64) in Q16 */
+extern const float state__shrink[256];  /* 2^-(i/64) */
+extern const float state__sixteenth[8]; /* 16^-i */
 
 /* Place of t in its epoch, in steps. k >= 6. */
 static inline uint32_t state__step(uint32_t t, uint32_t k)

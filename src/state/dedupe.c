@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The dedupe window: a ring of the newest keys (24 bytes an id), with an open-addressed table over it
- * that is derived and not saved. The window ends after dedupe_us of event receipt time or at
+ * The dedupe window: a ring of the newest keys (24 bytes an id), with an open-addressed table over
+ * it that is derived and not saved. The window ends after dedupe_us of event receipt time or at
  * dedupe_count_max keys, whichever is smaller.
  * Thread: writer.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Histories: a user's visits in chunks of seven, newest chunk first. The newest history_max visits are
- * kept whole; what falls out stays in a chain of bare items, so that "seen" remains exact (up to
- * OLDER_MAX items more). A user's version guards the chain: readers copy and check.
+ * Histories: a user's visits in chunks of seven, newest chunk first. The newest history_max visits
+ * are kept whole; what falls out stays in a chain of bare items, so that "seen" remains exact (up
+ * to OLDER_MAX items more). A user's version guards the chain: readers copy and check.
  * Sessions are tags on visits; nothing else is kept about them.
  * Thread: writer; reading from any.
  */
@@ -190,8 +190,8 @@ uint32_t state_seen_older(const struct state *state, uint32_t index, uint32_t *o
         uint32_t limit = base_rows_count(state->older);
         for (uint32_t i = FR_LOAD(user->older); i && i < limit && count < count_max;) {
             const struct older_row *row = base_rows_at(state->older, i);
-            uint32_t here = FR_MIN(FR_MIN(FR_LOAD(row->count), (uint32_t)OLDER_ITEMS),
-                                   count_max - count);
+            uint32_t here =
+                FR_MIN(FR_MIN(FR_LOAD(row->count), (uint32_t)OLDER_ITEMS), count_max - count);
             base_rows_copy(out + count, row->items, here * sizeof(uint32_t));
             count += here;
             i = FR_LOAD(row->next);

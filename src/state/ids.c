@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Interning: id text to index, for items, users, context values and content tokens. The row of an
- * index holds where its text lies; the maps are derived. Context values and tokens carry their field
- * or kind in the hash and in the comparison.
+ * index holds where its text lies; the maps are derived. Context values and tokens carry their
+ * field or kind in the hash and in the comparison.
  * Thread: intern by the writer, find by any.
  */
 #include <string.h>
@@ -11,7 +11,8 @@
 
 static bool text_is(const struct state *state, uint32_t ref, uint32_t bytes, struct fr_slice text)
 {
-    return ref && bytes == text.bytes && memcmp(state__text_at(state->text, ref), text.ptr, bytes) == 0;
+    return ref && bytes == text.bytes &&
+           memcmp(state__text_at(state->text, ref), text.ptr, bytes) == 0;
 }
 
 /* Where the parts of a row that name it lie; the four kinds of rows differ only here. */
@@ -39,8 +40,10 @@ static uint32_t named_find(const struct state *state, const struct named *named,
 }
 
 #define NAMED(state, what, row, kind_field)                                                        \
-    {(state)->what##s, (state)->what##_map, offsetof(struct row, text),                            \
-     offsetof(struct row, id_bytes), offsetof(struct row, kind_field)}
+    {                                                                                              \
+        (state)->what##s, (state)->what##_map, offsetof(struct row, text),                         \
+            offsetof(struct row, id_bytes), offsetof(struct row, kind_field)                       \
+    }
 
 static uint64_t hash_of(const struct map *map, struct fr_slice text, uint32_t kind)
 {
@@ -129,7 +132,7 @@ uint32_t state__value_intern(struct state *state, uint32_t field, struct fr_slic
     FR_STORE(row->field, (uint16_t)field);
     FR_STORE(row->text, ref);
     return state__map_add(state->value_map, hash_of(state->value_map, text, field), value) ? value
-                                                                                          : 0;
+                                                                                           : 0;
 }
 
 uint32_t state__token_intern(struct state *state, uint32_t kind, struct fr_slice text)
@@ -145,7 +148,8 @@ uint32_t state__token_intern(struct state *state, uint32_t kind, struct fr_slice
     FR_STORE(row->id_bytes, (uint16_t)text.bytes);
     FR_STORE(row->kind, (uint16_t)kind);
     FR_STORE(row->text, ref);
-    return state__map_add(state->token_map, hash_of(state->token_map, text, kind), token) ? token : 0;
+    return state__map_add(state->token_map, hash_of(state->token_map, text, kind), token) ? token
+                                                                                          : 0;
 }
 
 /* A free pair is interned as "key=value". */
@@ -174,9 +178,9 @@ static void context_texts(const struct schema_context *context,
     out[STATE_REFERRER] = context->referrer;
     out[STATE_LANGUAGE] = context->language;
     for (uint32_t i = 0; i < STATE_CONTEXT_COUNT - STATE_EXTRA_FIRST; i++)
-        out[STATE_EXTRA_FIRST + i] =
-            i < context->extra_count ? extra_text(context->extra[i], extra[i], EXTRA_BYTES_MAX)
-                                     : fr_slice_of(NULL, 0);
+        out[STATE_EXTRA_FIRST + i] = i < context->extra_count
+                                         ? extra_text(context->extra[i], extra[i], EXTRA_BYTES_MAX)
+                                         : fr_slice_of(NULL, 0);
 }
 
 static uint32_t field_kind(uint32_t field)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Id maps. Open addressing, linear probing, at most 3/4 full. A slot is one word: the hash's upper 32
- * bits and the index; 0 is empty; nothing is ever removed. A growing sub-table copies into a fresh
- * array and publishes it with release; readers that hold the old one miss only what came after,
- * which is as if they had asked a moment earlier.
+ * Id maps. Open addressing, linear probing, at most 3/4 full. A slot is one word: the hash's upper
+ * 32 bits and the index; 0 is empty; nothing is ever removed. A growing sub-table copies into a
+ * fresh array and publishes it with release; readers that hold the old one miss only what came
+ * after, which is as if they had asked a moment earlier.
  * Thread: add by the writer, next by any.
  */
 #include <stdlib.h>

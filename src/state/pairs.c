@@ -8,8 +8,8 @@
  *     struct pair_head (64 bytes), u32 ids[slots], u32 counters[slots][5]
  *
  * P1: an id occurs at most once in a row.  P2: ids of a set are filled from its start.
- * P3: all counters stand on the scale of touch_s.  P4: a ref is class << 28 | index; a reader checks
- * owner and version, because a row that grew leaves its place to another.
+ * P3: all counters stand on the scale of touch_s.  P4: a ref is class << 28 | index; a reader
+ * checks owner and version, because a row that grew leaves its place to another.
  *
  * Cost: one entry ~20 ns warm. Thread: writer; reading from any.
  */
@@ -70,7 +70,7 @@ enum fr_status state__pairs_new(struct pairs *pairs, const struct state_options 
 {
     pairs->bytes_max = options->pair_bytes_max;
     pairs->slow = options->slow_half_life_log2_s;
-    for (uint32_t class = 0; class < PAIR_CLASSES; class++) {
+    for (uint32_t class = 0; class < PAIR_CLASSES; class ++) {
         uint32_t row_bytes = (uint32_t)sizeof(struct pair_head) + class_slots[class] * ENTRY_BYTES;
         struct base_rows_options table = {
             .name = class_names[class],
@@ -79,17 +79,18 @@ enum fr_status state__pairs_new(struct pairs *pairs, const struct state_options 
         };
         FR_TRY(base_rows_new(&table, error, &pairs->tables[class]));
     }
-    struct base_rows_options tops = {
-        .name = "tops",
-        .row_bytes = sizeof(struct top_row),
-        .count_max = (uint32_t)FR_MIN(pairs->bytes_max / 8 / sizeof(struct top_row) + 64, 1u << 20)};
+    struct base_rows_options tops = {.name = "tops",
+                                     .row_bytes = sizeof(struct top_row),
+                                     .count_max = (uint32_t)
+                                         FR_MIN(pairs->bytes_max / 8 / sizeof(struct top_row) + 64,
+                                                1u << 20)};
     return base_rows_new(&tops, error, &pairs->tops);
 }
 
 size_t state__pairs_bytes(const struct pairs *pairs)
 {
     size_t bytes = 0;
-    for (uint32_t class = 0; class < PAIR_CLASSES; class++)
+    for (uint32_t class = 0; class < PAIR_CLASSES; class ++)
         bytes += base_rows_bytes(pairs->tables[class]);
     return bytes;
 }
@@ -97,8 +98,9 @@ size_t state__pairs_bytes(const struct pairs *pairs)
 uint32_t state__pairs_slots_max(const struct pairs *pairs, uint32_t item_count)
 {
     uint32_t class = PAIR_CLASSES - 1;
-    while (class > 2 && (uint64_t)item_count * (class_slots[class] * ENTRY_BYTES + 64) > pairs->bytes_max)
-        class--;
+    while (class > 2 &&
+           (uint64_t)item_count * (class_slots[class] * ENTRY_BYTES + 64) > pairs->bytes_max)
+        class --;
     return class_slots[class];
 }
 
@@ -298,7 +300,8 @@ static void top_make(struct pairs *pairs, struct pair_head *head, uint32_t slots
     if (!head->top)
         return;
     struct top_row *top = base_rows_write(pairs->tops, head->top);
-    const uint32_t *ids = ids_of(head), (*counters)[C] = (const uint32_t(*)[C])counters_of(head, slots);
+    const uint32_t *ids = ids_of(head),
+                   (*counters)[C] = (const uint32_t(*)[C])counters_of(head, slots);
     base_row_change(&top->version);
     for (uint32_t c = 0; c < STATE_ROW_COUNTERS; c++) {
         uint32_t best[TOP_ITEMS], value[TOP_ITEMS], count = 0;
@@ -325,7 +328,7 @@ static uint32_t class_for(uint32_t count)
 {
     uint32_t class = 0;
     while (class < 3 && class_slots[class] < count)
-        class++;
+        class ++;
     return class;
 }
 
@@ -426,7 +429,8 @@ uint32_t state__pairs_top(const struct pairs *pairs, uint32_t ref, const struct 
     const struct top_row *top = base_rows_at(pairs->tops, index);
     for (int i = 0; i < READ_TRIES; i++) {
         uint32_t began = base_row_read_begin(&top->version);
-        uint32_t count = FR_MIN(FR_MIN(FR_LOAD(top->count[counter]), count_max), (uint32_t)TOP_ITEMS);
+        uint32_t count =
+            FR_MIN(FR_MIN(FR_LOAD(top->count[counter]), count_max), (uint32_t)TOP_ITEMS);
         base_rows_copy(out_items, top->items[counter], count * sizeof(uint32_t));
         if (base_row_read_ok(&top->version, began))
             return count;

@@ -13,9 +13,9 @@ enum { WINDOW = 50 };
 /* Weight of a pair at distance d = 1 .. WINDOW in STATE_UNITs: d^-0.4 for the long-term counts,
  * d^-1 within a session. */
 static const uint8_t window_weight[WINDOW + 1] = {
-    0, 255, 194, 165, 147, 134, 125, 118, 111, 106, 102, 98, 95, 92, 89, 87, 84,
-    82, 81, 79, 77, 76, 74, 73, 72, 71, 70, 69, 68, 67, 66, 65, 64,
-    63, 62, 62, 61, 60, 60, 59, 59, 58, 57, 57, 56, 56, 55, 55, 54, 54, 54,
+    0,  255, 194, 165, 147, 134, 125, 118, 111, 106, 102, 98, 95, 92, 89, 87, 84,
+    82, 81,  79,  77,  76,  74,  73,  72,  71,  70,  69,  68, 67, 66, 65, 64, 63,
+    62, 62,  61,  60,  60,  59,  59,  58,  57,  57,  56,  56, 55, 55, 54, 54, 54,
 };
 
 static uint32_t or_default(uint32_t value, uint32_t otherwise)
@@ -63,16 +63,20 @@ static enum fr_status tables_new(struct state *state, struct fr_error *error)
     FR_TRY(table_new(s, "text", TEXT_UNIT, o->text_bytes_max / TEXT_UNIT, &s->text, error));
     FR_TRY(table_new(s, "items", sizeof(struct item_row), o->item_count_max, &s->items, error));
     FR_TRY(table_new(s, "users", sizeof(struct user_row), o->user_count_max, &s->users, error));
-    FR_TRY(table_new(s, "history", sizeof(struct chunk_row), o->event_count_max / 4, &s->chunks, error));
-    FR_TRY(table_new(s, "older", sizeof(struct older_row), o->event_count_max / 14, &s->older, error));
-    FR_TRY(table_new(s, "values", sizeof(struct value_row), o->context_count_max, &s->values, error));
+    FR_TRY(table_new(s, "history", sizeof(struct chunk_row), o->event_count_max / 4, &s->chunks,
+                     error));
+    FR_TRY(
+        table_new(s, "older", sizeof(struct older_row), o->event_count_max / 14, &s->older, error));
+    FR_TRY(
+        table_new(s, "values", sizeof(struct value_row), o->context_count_max, &s->values, error));
     FR_TRY(table_new(s, "tokens", sizeof(struct token_row), o->token_count_max, &s->tokens, error));
-    FR_TRY(table_new(s, "dedupe", sizeof(struct dedupe_row), o->dedupe_count_max, &s->dedupe, error));
+    FR_TRY(
+        table_new(s, "dedupe", sizeof(struct dedupe_row), o->dedupe_count_max, &s->dedupe, error));
     FR_TRY(table_new(s, "sources", sizeof(struct source_row), 65536, &s->sources, error));
     FR_TRY(state__newcomers_new(o->newcomer_count_max / 16, error, &s->newcomers));
     s->tables[s->table_count++] = s->newcomers;
     FR_TRY(state__pairs_new(&s->pairs, o, error));
-    for (uint32_t class = 0; class < PAIR_CLASSES; class++)
+    for (uint32_t class = 0; class < PAIR_CLASSES; class ++)
         s->tables[s->table_count++] = s->pairs.tables[class];
     s->tables[s->table_count++] = s->pairs.tops;
     return FR_OK;
@@ -167,7 +171,8 @@ static void cut_session(const struct state *state, struct fr_slice session,
             !state__history_has_tag(state, event->user, event->session_tag);
         return;
     }
-    bool runs = user->visit_count > 0 && event->clock_s - user->last_s < state->options.session_gap_s;
+    bool runs =
+        user->visit_count > 0 && event->clock_s - user->last_s < state->options.session_gap_s;
     event->is_first_of_session = !runs;
     event->session_tag = runs ? user->last_tag : event->clock_s << 1;
 }
@@ -279,8 +284,8 @@ static void count_popularity(struct state *state, const struct state_event *even
 /* Popularity among everybody, in each context and in each category of the item. */
 static void count_contexts(struct state *state, const struct state_event *event, uint32_t weight)
 {
-    static const uint8_t fields[] = {STATE_DEVICE, STATE_COUNTRY, STATE_REGION, STATE_CITY,
-                                     STATE_REFERRER, STATE_LANGUAGE};
+    static const uint8_t fields[] = {STATE_DEVICE, STATE_COUNTRY,  STATE_REGION,
+                                     STATE_CITY,   STATE_REFERRER, STATE_LANGUAGE};
     const struct pair_add add = {event->item, {weight, weight, weight, weight, weight}};
     struct pair_owner owner = {STATE_ROW_EVERYONE, 0, event->clock_s, STATE_ROW_ENTRIES_MAX};
     struct total_row *total = base_rows_write(state->total, 1);
@@ -319,9 +324,9 @@ static void count_pairs(struct state *state, const struct state_event *event, fl
     uint32_t count = state__history_window(state, event->user, event->item, window, WINDOW);
     if (count == 0)
         return;
-    struct pair_owner owner = {
-        STATE_ROW_ITEM, event->item, event->clock_s,
-        state__pairs_slots_max(&state->pairs, base_rows_count(state->items))};
+    struct pair_owner owner = {STATE_ROW_ITEM, event->item, event->clock_s,
+                               state__pairs_slots_max(&state->pairs,
+                                                      base_rows_count(state->items))};
     for (uint32_t i = 0; i < count; i++)
         state__pairs_prefetch(&state->pairs, state__item(state, window[i].item)->pairs);
     for (uint32_t i = 0; i < count; i++) {
@@ -425,7 +430,8 @@ static uint32_t row_ref(const struct state *state, enum state_row_kind kind, uin
 {
     switch (kind) {
     case STATE_ROW_ITEM:
-        return key && key < base_rows_count(state->items) ? FR_LOAD(state__item(state, key)->pairs) : 0;
+        return key && key < base_rows_count(state->items) ? FR_LOAD(state__item(state, key)->pairs)
+                                                          : 0;
     case STATE_ROW_EVERYONE:
         return FR_LOAD(state__total(state)->everyone);
     case STATE_ROW_CONTEXT:
@@ -536,16 +542,17 @@ uint32_t state_memory(const struct state *s, struct state_memory out[STATE_TABLE
     const struct {
         const struct base_rows *rows;
         const struct map *map;
-    } named[] = {{s->items, s->item_map}, {s->users, s->user_map}, {s->values, s->value_map},
+    } named[] = {{s->items, s->item_map},
+                 {s->users, s->user_map},
+                 {s->values, s->value_map},
                  {s->tokens, s->token_map}};
-    const struct base_rows *plain[] = {s->text,    s->chunks,    s->older,     s->sources,
+    const struct base_rows *plain[] = {s->text,  s->chunks,    s->older,     s->sources,
                                        s->total, s->newcomers, s->pairs.tops};
     uint32_t n = 0;
     for (uint32_t i = 0; i < FR_COUNT_OF(named); i++)
         out[n++] = memory_of(named[i].rows, state__map_bytes(named[i].map),
                              state__map_bytes_max(base_rows_count_max(named[i].rows)));
-    out[n++] =
-        memory_of(s->dedupe, state__dedupe_index_bytes(s), state__dedupe_index_bytes_max(s));
+    out[n++] = memory_of(s->dedupe, state__dedupe_index_bytes(s), state__dedupe_index_bytes_max(s));
     for (uint32_t i = 0; i < FR_COUNT_OF(plain); i++)
         out[n++] = memory_of(plain[i], 0, 0);
     out[n++] = (struct state_memory){.name = "pairs",

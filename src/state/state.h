@@ -33,25 +33,32 @@ enum {
 
 /* Where an event happened: one interned value id a field, 0 when absent. */
 enum state_context_field {
-    STATE_DEVICE, STATE_OS, STATE_COUNTRY, STATE_REGION, STATE_CITY, STATE_REFERRER,
-    STATE_LANGUAGE, STATE_EXTRA_FIRST, /* free key=value pairs, the first four, in order */
+    STATE_DEVICE,
+    STATE_OS,
+    STATE_COUNTRY,
+    STATE_REGION,
+    STATE_CITY,
+    STATE_REFERRER,
+    STATE_LANGUAGE,
+    STATE_EXTRA_FIRST, /* free key=value pairs, the first four, in order */
     STATE_CONTEXT_COUNT = STATE_EXTRA_FIRST + 4
 };
 
 struct state_options {
-    uint32_t item_count_max;    /* 0 = 1 M; from 7/8 of it on, ids that events name are taken when they
+    uint32_t item_count_max; /* 0 = 1 M; from 7/8 of it on, ids that events name are taken when they
                                    come again; at it, refused. Both are counted. So of the next two */
-    uint32_t user_count_max;    /* 0 = 4 M */
+    uint32_t user_count_max; /* 0 = 4 M */
     uint32_t context_count_max; /* 0 = 256 k values */
     uint32_t token_count_max;   /* 0 = 1 M content tokens */
     uint64_t text_bytes_max;    /* ids and documents; 0 = 4 GiB */
-    uint64_t event_count_max;   /* history entries; 0 = 64 M; then the oldest chunk of a user is reused */
-    uint64_t pair_bytes_max;    /* neighbour rows; 0 = 768 MiB; rows get shorter as items grow */
-    uint32_t dedupe_count_max;  /* 0 = 10 M ids */
+    uint64_t
+        event_count_max; /* history entries; 0 = 64 M; then the oldest chunk of a user is reused */
+    uint64_t pair_bytes_max;     /* neighbour rows; 0 = 768 MiB; rows get shorter as items grow */
+    uint32_t dedupe_count_max;   /* 0 = 10 M ids */
     uint32_t newcomer_count_max; /* ids remembered that a nearly full table did not take; 0 = 1 M */
-    int64_t dedupe_us;          /* 0 = 24 h */
-    uint32_t history_max;       /* events a user; 0 = STATE_HISTORY_MAX */
-    uint32_t session_gap_s;     /* inactivity that cuts a session; 0 = STATE_SESSION_GAP_S */
+    int64_t dedupe_us;           /* 0 = 24 h */
+    uint32_t history_max;        /* events a user; 0 = STATE_HISTORY_MAX */
+    uint32_t session_gap_s;      /* inactivity that cuts a session; 0 = STATE_SESSION_GAP_S */
     uint32_t slow_half_life_log2_s; /* 0 = 22 (48.5 days): of long-term counts */
 };
 
@@ -76,17 +83,17 @@ void state_clear(struct state *state);
  * state_apply() take it. */
 struct state_event {
     uint64_t position;
-    int64_t time_us;      /* clamped */
-    uint32_t clock_s;     /* the fold clock at this event, seconds; never goes back */
+    int64_t time_us;  /* clamped */
+    uint32_t clock_s; /* the fold clock at this event, seconds; never goes back */
     uint32_t user, item;
     uint32_t session_tag; /* same tag, same user = same session (explicit odd, implicit even) */
     uint32_t context[STATE_CONTEXT_COUNT];
-    float signal;         /* schema_signal(): negative = dislike, 0 = not a signal */
+    float signal; /* schema_signal(): negative = dislike, 0 = not a signal */
     uint8_t type;
     bool is_exposure;
     bool is_first_of_session;
-    bool item_was_known;    /* had an event or a catalogue entry before */
-    bool has_request;       /* answers one of our slates: scored apart from organic ones */
+    bool item_was_known; /* had an event or a catalogue entry before */
+    bool has_request;    /* answers one of our slates: scored apart from organic ones */
 };
 
 enum state_dedupe { STATE_DEDUPE_NEW, STATE_DEDUPE_DUPLICATE, STATE_DEDUPE_CONFLICT };
@@ -140,9 +147,9 @@ void state_context_resolve(const struct state *state, const struct schema_contex
                            uint32_t out_context[STATE_CONTEXT_COUNT]);
 uint32_t state_session_tag(struct fr_slice session_id); /* of an explicit session id */
 
-uint32_t state_item_count(const struct state *state);  /* one past the largest index */
+uint32_t state_item_count(const struct state *state); /* one past the largest index */
 uint32_t state_user_count(const struct state *state);
-int64_t state_clock_us(const struct state *state);      /* the fold clock; R */
+int64_t state_clock_us(const struct state *state);       /* the fold clock; R */
 uint32_t state_session_gap_s(const struct state *state); /* as configured; any thread */
 bool state_source_offset(const struct state *state, struct fr_slice name, int32_t partition,
                          int64_t *out_next); /* R */
@@ -180,9 +187,9 @@ uint32_t state_category_find(const struct state *state, struct fr_slice name);
 /* One entry of a history, newest first. */
 struct state_visit {
     uint32_t item;
-    uint32_t time_s;      /* fold clock when it happened */
+    uint32_t time_s; /* fold clock when it happened */
     uint32_t session_tag;
-    float signal;         /* negative: disliked */
+    float signal; /* negative: disliked */
 };
 /* R. Up to count_max newest visits into `out`; gives how many. */
 uint32_t state_history(const struct state *state, uint32_t user, struct state_visit *out,
@@ -205,14 +212,20 @@ enum state_row_kind {
 /* The five decayed counters of an entry. Of an item's row: how often the other came later and
  * earlier in a history (windowed, d^-0.4, slow), near by on either side (1/d, slow), in one session
  * (1/d, half-life 2.3 h), and just after it in the session (17 min). */
-enum { STATE_PAIR_FORWARD, STATE_PAIR_BACKWARD, STATE_PAIR_NEAR, STATE_PAIR_SESSION, STATE_PAIR_NEXT };
+enum {
+    STATE_PAIR_FORWARD,
+    STATE_PAIR_BACKWARD,
+    STATE_PAIR_NEAR,
+    STATE_PAIR_SESSION,
+    STATE_PAIR_NEXT
+};
 enum { STATE_POP_4MIN, STATE_POP_17MIN, STATE_POP_2H, STATE_POP_18H, STATE_POP_SLOW };
 enum { STATE_ROW_COUNTERS = 5, STATE_ROW_ENTRIES_MAX = 336 };
 
 /* A row as readers see it: copied into the arena (or in place on the fold thread). counter values
  * are to be multiplied by scale[c] to be "events as of now". */
 struct state_row {
-    uint32_t count;       /* slots, empty ones (item 0) among them */
+    uint32_t count; /* slots, empty ones (item 0) among them */
     const uint32_t *item;
     const uint32_t (*counter)[STATE_ROW_COUNTERS];
     float scale[STATE_ROW_COUNTERS];
@@ -231,8 +244,14 @@ uint32_t state_row_top(const struct state *state, enum state_row_kind kind, uint
                        uint32_t counter, uint32_t *out_items, uint32_t count_max);
 
 /* The popularity counters of one item, decayed to clock_s: events as of now. */
-enum { STATE_HALF_4MIN, STATE_HALF_17MIN, STATE_HALF_2H, STATE_HALF_18H, STATE_HALF_SLOW,
-       STATE_HALF_COUNT };
+enum {
+    STATE_HALF_4MIN,
+    STATE_HALF_17MIN,
+    STATE_HALF_2H,
+    STATE_HALF_18H,
+    STATE_HALF_SLOW,
+    STATE_HALF_COUNT
+};
 void state_item_popularity(const struct state *state, uint32_t item, uint32_t clock_s,
                            float out[STATE_HALF_COUNT]);
 void state_total_popularity(const struct state *state, uint32_t clock_s,
@@ -256,9 +275,9 @@ uint32_t state_items_newest(const struct state *state, uint32_t *out, uint32_t c
 /* What one named part of the state takes, and may take at most; the neighbour rows of all lengths are
  * one part, a table with its index another. R. Gives how many. */
 struct state_memory {
-    const char *name; /* static */
+    const char *name;        /* static */
     uint64_t rows, rows_max; /* 0, 0: no rows to speak of */
-    uint64_t use, budget; /* bytes */
+    uint64_t use, budget;    /* bytes */
 };
 uint32_t state_memory(const struct state *state, struct state_memory out[STATE_TABLES_MAX]);
 

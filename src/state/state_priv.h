@@ -48,7 +48,7 @@ void state__map_prefetch(const struct map *map, uint64_t hash);
 
 struct item_row { /* 128 bytes */
     uint32_t version;
-    uint32_t text;     /* id */
+    uint32_t text; /* id */
     uint16_t id_bytes;
     uint16_t flags;    /* enum state_item_flag */
     uint32_t document; /* chain; 0 = never PUT */
@@ -56,11 +56,11 @@ struct item_row { /* 128 bytes */
     uint32_t published_s, expires_s;
     uint32_t first_s, last_s;
     uint32_t event_count;
-    uint32_t touch_s;  /* of popularity */
+    uint32_t touch_s; /* of popularity */
     uint32_t popularity[STATE_HALF_COUNT];
-    uint32_t pairs;    /* neighbour row */
+    uint32_t pairs; /* neighbour row */
     uint32_t author;
-    uint32_t tokens;   /* run in the text heap: u32 each */
+    uint32_t tokens; /* run in the text heap: u32 each */
     uint32_t token_count;
     uint32_t categories[STATE_ITEM_CATEGORIES_MAX];
     uint32_t spare[4];
@@ -73,12 +73,12 @@ struct user_row { /* 64 bytes */
     uint16_t flags;
     uint32_t document;
     uint32_t document_bytes;
-    uint32_t newest, oldest;  /* chunks of the history */
-    uint32_t newest_count;    /* visits in the newest chunk */
-    uint32_t visit_count;     /* kept visits */
+    uint32_t newest, oldest; /* chunks of the history */
+    uint32_t newest_count;   /* visits in the newest chunk */
+    uint32_t visit_count;    /* kept visits */
     uint32_t last_s;
     uint32_t last_tag;
-    uint32_t older;           /* chain of seen items beyond the history */
+    uint32_t older; /* chain of seen items beyond the history */
     uint32_t older_count;
     uint32_t event_count;
     uint32_t spare[2];
@@ -99,7 +99,7 @@ struct value_row { /* a context value: 32 bytes */
     uint32_t text;
     uint16_t id_bytes;
     uint16_t field;
-    uint32_t pairs;  /* popularity in this context */
+    uint32_t pairs; /* popularity in this context */
     uint32_t event_count;
     uint32_t spare[4];
 };
@@ -108,7 +108,7 @@ enum { TOKEN_RING = 24 };
 struct token_row { /* 128 bytes */
     uint32_t text;
     uint16_t id_bytes;
-    uint16_t kind;      /* 'c' category, 't' tag, 'a' author, 'w' word */
+    uint16_t kind;       /* 'c' category, 't' tag, 'a' author, 'w' word */
     uint32_t item_count; /* document frequency */
     uint32_t pairs;      /* popularity in this category */
     uint32_t ring_at;    /* next place in the ring of the newest items */
@@ -150,12 +150,12 @@ struct total_row {
 enum { PAIR_CLASSES = 7, PAIR_WAYS = 16, TOP_ITEMS = 48 };
 struct pair_head { /* 64 bytes, then ids[slots], then counters[slots][5] */
     uint32_t version;
-    uint32_t owner;      /* kind << 28 | key */
+    uint32_t owner; /* kind << 28 | key */
     uint32_t used;
     uint32_t touch_s;
     uint32_t total[STATE_ROW_COUNTERS];
-    uint32_t top;        /* row of tops, 0 none */
-    uint32_t touches;    /* since the tops were made */
+    uint32_t top;     /* row of tops, 0 none */
+    uint32_t touches; /* since the tops were made */
     uint32_t evicted;
     uint32_t next_free;
     uint32_t spare[3];
@@ -211,8 +211,8 @@ struct state {
     struct pairs pairs;
     struct map *item_map, *user_map, *value_map, *token_map;
     struct dedupe_index *dedupe_index; /* derived */
-    struct stemmers *stemmers; /* fold thread only */
-    struct base_buf patched;   /* fold thread only */
+    struct stemmers *stemmers;         /* fold thread only */
+    struct base_buf patched;           /* fold thread only */
 };
 
 static inline const struct item_row *state__item(const struct state *state, uint32_t item)

@@ -40,7 +40,7 @@ static uint32_t class_of(size_t bytes)
 {
     uint32_t class = 1;
     while (class < 10 && ((size_t)TEXT_UNIT << class) < bytes + sizeof(struct chunk_head))
-        class++;
+        class ++;
     return class;
 }
 
@@ -59,7 +59,7 @@ uint32_t state__document_add(struct base_rows *text, struct fr_slice bytes)
             return 0;
         }
         uint8_t whole[(size_t)TEXT_UNIT << 10];
-        struct chunk_head head = {next, (uint16_t)class, (uint16_t)here};
+        struct chunk_head head = {next, (uint16_t) class, (uint16_t)here};
         size_t unit_bytes = (size_t)TEXT_UNIT << class;
         memset(whole, 0, unit_bytes);
         memcpy(whole, &head, sizeof(head));

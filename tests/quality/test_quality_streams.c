@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The learning core on generated streams, prequential: a world of tastes (histories matter), a newsroom
- * (the last minutes matter), a swap of all tastes half-way (recovery). Thresholds lie a little below
- * what is reached today (written beside each); a broken learner is far below.
+ * The learning core on generated streams, prequential: a world of tastes (histories matter), a
+ * newsroom (the last minutes matter), a swap of all tastes half-way (recovery). Thresholds lie a
+ * little below what is reached today (written beside each); a broken learner is far below.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,7 +28,8 @@ static uint32_t draw(struct stream *stream, uint32_t below)
     return (uint32_t)(base_random_u64(SEED, stream->drawn++, 0) % below);
 }
 
-static void click(struct stream *stream, uint32_t user, uint32_t item, uint32_t region, uint32_t at_s)
+static void click(struct stream *stream, uint32_t user, uint32_t item, uint32_t region,
+                  uint32_t at_s)
 {
     char u[16], i[16], r[16];
     snprintf(u, sizeof(u), "u%u", user);
@@ -108,7 +109,7 @@ static void test_newsroom(void **unused)
         }
     }
     struct eval_result result = finish(&stream, "newsroom");
-    assert_true(result.blend.hr[0] > 0.69); /* .719 */
+    assert_true(result.blend.hr[0] > 0.69);  /* .719 */
     assert_true(result.blend.mrr[0] > 0.49); /* .518 */
     for (uint32_t e = 0; e < result.expert_count; e++)
         assert_true(result.blend.mrr[0] > result.experts[e].metrics.mrr[0] * 0.995);

@@ -177,12 +177,9 @@ static void test_reports(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_scored),
-        cmocka_unit_test(test_session_unit),
-        cmocka_unit_test(test_repeats_allowed),
-        cmocka_unit_test(test_leave_one_out),
-        cmocka_unit_test(test_sessions),
-        cmocka_unit_test(test_split),
+        cmocka_unit_test(test_what_is_scored),  cmocka_unit_test(test_session_unit),
+        cmocka_unit_test(test_repeats_allowed), cmocka_unit_test(test_leave_one_out),
+        cmocka_unit_test(test_sessions),        cmocka_unit_test(test_split),
         cmocka_unit_test(test_reports),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

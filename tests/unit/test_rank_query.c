@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * retrieve and rank: parts sum to the score, shares by visit sum to their part, what was seen never
- * comes back, filters hold, a brand-new item is found by its content, a click changes the next answer,
- * learning helps, and the same events give the same bits.
+ * comes back, filters hold, a brand-new item is found by its content, a click changes the next
+ * answer, learning helps, and the same events give the same bits.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -55,8 +55,9 @@ static void act(struct bed *bed, const char *user, const char *item, uint32_t at
     };
     struct state_event out;
     struct rank_outcome outcome;
-    assert_int_equal(state_resolve(bed->state, &event, &bed->types, ++bed->position,
-                                   event.time_us, &out), FR_OK);
+    assert_int_equal(state_resolve(bed->state, &event, &bed->types, ++bed->position, event.time_us,
+                                   &out),
+                     FR_OK);
     rank_learn(bed->rank, &out, true, &outcome);
     bed->scored += outcome.scored;
     bed->hits += outcome.scored && outcome.rank < 10.0f;
@@ -309,12 +310,9 @@ static void test_options(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parts_sum),
-        cmocka_unit_test(test_seen_and_filters),
-        cmocka_unit_test(test_accept),
-        cmocka_unit_test(test_a_click_shows_at_once),
-        cmocka_unit_test(test_brand_new_item),
-        cmocka_unit_test(test_learning),
+        cmocka_unit_test(test_parts_sum),      cmocka_unit_test(test_seen_and_filters),
+        cmocka_unit_test(test_accept),         cmocka_unit_test(test_a_click_shows_at_once),
+        cmocka_unit_test(test_brand_new_item), cmocka_unit_test(test_learning),
         cmocka_unit_test(test_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

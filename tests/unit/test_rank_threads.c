@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One thread folds while others ask: answers stay well formed (known, unseen items, finite scores in
- * order, parts that sum), documents are whole, and the fold's result does not depend on being
+ * One thread folds while others ask: answers stay well formed (known, unseen items, finite scores
+ * in order, parts that sum), documents are whole, and the fold's result does not depend on being
  * watched. Built with ThreadSanitizer it shows that no word is shared unguarded.
  */
 #include <setjmp.h>
@@ -126,7 +126,8 @@ static void *ask(void *context)
         uint32_t count = state_item_count(world->state);
         enum fr_status status =
             state_item_document(world->state, count ? i % count : 0, &arena, &document);
-        if (status == FR_OK && (document.title.bytes < 6 || memcmp(document.title.ptr, "Title ", 6)))
+        if (status == FR_OK &&
+            (document.title.bytes < 6 || memcmp(document.title.ptr, "Title ", 6)))
             fault(world, "a document is torn");
         struct state_stats stats;
         state_stats_get(world->state, &stats);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * state: catalogue entries and user documents are kept, patched, replaced, deleted; content tokens and
- * their newest items follow.
+ * state: catalogue entries and user documents are kept, patched, replaced, deleted; content tokens
+ * and their newest items follow.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -63,7 +63,9 @@ static void test_document_lives_and_dies(void **unused)
     assert_true(state_item_get(state, index, &row));
     assert_true(state_item_servable(&row, 4999) && !state_item_servable(&row, 5000));
     assert_int_equal(row.categories[0], state_category_find(state, FR_SLICE("pets")));
-    const struct schema_item patch = {.id = FR_SLICE("a"), .hidden = true, .present = SCHEMA_HIDDEN};
+    const struct schema_item patch = {.id = FR_SLICE("a"),
+                                      .hidden = true,
+                                      .present = SCHEMA_HIDDEN};
     put(state, &patch, true);
     assert_int_equal(state_item_document(state, index, &arena, &back), FR_OK);
     assert_true(back.hidden && fr_slice_equal(back.title, item.title));
@@ -92,13 +94,15 @@ static void test_tokens(void **unused)
         const struct schema_item item = {.id = fr_slice_str(id),
                                          .title = i % 2 ? FR_SLICE("Runs and runners")
                                                         : FR_SLICE("The cats"),
-                                         .categories = {i % 2 ? FR_SLICE("sport") : FR_SLICE("pets")},
+                                         .categories = {i % 2 ? FR_SLICE("sport")
+                                                              : FR_SLICE("pets")},
                                          .category_count = 1,
                                          .present = 0xffff};
         put(state, &item, false);
         put(state, &item, false); /* a second PUT counts nothing twice */
     }
-    uint32_t sport = state_category_find(state, FR_SLICE("sport")), items[24], tokens[STATE_ITEM_TOKENS_MAX];
+    uint32_t sport = state_category_find(state, FR_SLICE("sport")), items[24],
+             tokens[STATE_ITEM_TOKENS_MAX];
     assert_int_equal(state_token_frequency(state, sport), 20);
     assert_int_equal(state_token_items(state, sport, items, 3), 3);
     assert_int_equal(items[0], state_item_find(state, FR_SLICE("39")));

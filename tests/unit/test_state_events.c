@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * state: ids, sessions, histories, popularity, dedupe, offsets, user deletion; and that what is rebuilt
- * after loading equals what was there.
+ * state: ids, sessions, histories, popularity, dedupe, offsets, user deletion; and that what is
+ * rebuilt after loading equals what was there.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,8 +41,8 @@ static struct state_event act(struct bed *bed, const char *user, const char *ite
         .context.device = FR_SLICE("phone"),
     };
     struct state_event out = {0};
-    enum fr_status status = state_resolve(bed->state, &event, &bed->types, ++bed->position,
-                                          event.time_us, &out);
+    enum fr_status status =
+        state_resolve(bed->state, &event, &bed->types, ++bed->position, event.time_us, &out);
     if (status == FR_OK)
         state_apply(bed->state, &out);
     return out;
@@ -213,7 +213,8 @@ static void test_dedupe(void **unused)
     assert_int_equal(state_dedupe_check_add(state, key, 5, 1000000), STATE_DEDUPE_NEW);
     assert_int_equal(state_dedupe_check_add(state, key, 5, 2000000), STATE_DEDUPE_DUPLICATE);
     assert_int_equal(state_dedupe_check_add(state, key, 6, 2000000), STATE_DEDUPE_CONFLICT);
-    assert_int_equal(state_dedupe_check_add(state, key, 5, 62000000), STATE_DEDUPE_NEW); /* out of time */
+    assert_int_equal(state_dedupe_check_add(state, key, 5, 62000000),
+                     STATE_DEDUPE_NEW);   /* out of time */
     for (uint64_t i = 0; i < 5000; i++) { /* the ring goes round several times */
         struct base_hash128 k = {base_mix64(i + 10), base_mix64(i * 7 + 3)};
         assert_int_equal(state_dedupe_check_add(state, k, 1, 62000000), STATE_DEDUPE_NEW);
@@ -224,7 +225,8 @@ static void test_dedupe(void **unused)
                              STATE_DEDUPE_DUPLICATE);
         }
     }
-    assert_int_equal(state_dedupe_check_add(state, key, 5, 62000000), STATE_DEDUPE_NEW); /* crowded out */
+    assert_int_equal(state_dedupe_check_add(state, key, 5, 62000000),
+                     STATE_DEDUPE_NEW); /* crowded out */
     assert_int_equal(state_rebuild(state, NULL), FR_OK);
     struct base_hash128 last = {base_mix64(5009), base_mix64(4999 * 7 + 3)};
     assert_int_equal(state_dedupe_check_add(state, last, 1, 62000000), STATE_DEDUPE_DUPLICATE);
