@@ -210,40 +210,57 @@ static enum fr_status judge_user(struct eval *eval, const struct eval_kept *befo
     return scored_add(eval, &outcome);
 }
 
-/* left[u]: events of the user still to come. Tests are users with at least three events. */
+/* A user's part: events in all and still to come, the last two. Tests are users with at least
+ * TEST_EVENTS. */
+struct held {
+    uint32_t many, left;
+    size_t last, before; /* indexes of kept */
+};
+enum { TEST_EVENTS = 3 };
+
+/* Learns what is not held out; notes what is. */
+static enum fr_status learn_train_part(struct eval *eval, struct held *held)
+{
+    const uint32_t held_back =
+        eval->options.learn_validation && !eval->options.validation_target ? 1 : 2;
+    for (size_t i = 0; i < eval->kept_count; i++) {
+        const struct eval_kept *kept = &eval->kept[i];
+        struct held *user = &held[kept->user];
+        user->before = user->left == 2 ? i : user->before;
+        user->last = user->left == 1 ? i : user->last;
+        if (user->left-- <= held_back && user->many >= TEST_EVENTS)
+            continue;
+        const struct schema_event event = kept_event(eval, kept);
+        FR_TRY(learn(eval, &event, false));
+    }
+    return FR_OK;
+}
+
+static enum fr_status judge_test_part(struct eval *eval, const struct held *held, uint32_t users)
+{
+    bool tuning = eval->options.validation_target;
+    for (uint32_t u = 1; u < users; u++) {
+        if (held[u].many < TEST_EVENTS)
+            continue;
+        const struct eval_kept *target = &eval->kept[tuning ? held[u].before : held[u].last];
+        const struct eval_kept *ahead = tuning ? NULL : &eval->kept[held[u].before];
+        FR_TRY(judge_user(eval, ahead, target, eval->options.learn_validation));
+    }
+    return FR_OK;
+}
+
 static enum fr_status leave_one_out(struct eval *eval)
 {
     uint32_t users = state_user_count(eval->names);
-    uint32_t *left = calloc(users, sizeof(*left)), *many = calloc(users, sizeof(*many));
-    size_t *last = calloc(users, sizeof(*last)), *before = calloc(users, sizeof(*before));
-    enum fr_status status = left && many && last && before ? FR_OK : FR_MEMORY;
-    bool tuning = eval->options.validation_target;
-    for (size_t i = 0; status == FR_OK && i < eval->kept_count; i++)
-        many[eval->kept[i].user] = ++left[eval->kept[i].user];
-    for (size_t i = 0; status == FR_OK && i < eval->kept_count; i++) {
-        const struct eval_kept *kept = &eval->kept[i];
-        uint32_t to_come = left[kept->user]--;
-        if (to_come == 2)
-            before[kept->user] = i + 1;
-        if (to_come == 1)
-            last[kept->user] = i + 1;
-        bool test = many[kept->user] >= 3;
-        if (test && (to_come == 1 || (to_come == 2 && (tuning || !eval->options.learn_validation))))
-            continue;
-        const struct schema_event event = kept_event(eval, kept);
-        status = learn(eval, &event, false);
-    }
-    for (uint32_t u = 1; status == FR_OK && u < users; u++) {
-        if (many[u] < 3)
-            continue;
-        const struct eval_kept *target = &eval->kept[(tuning ? before[u] : last[u]) - 1];
-        const struct eval_kept *ahead = tuning ? NULL : &eval->kept[before[u] - 1];
-        status = judge_user(eval, ahead, target, eval->options.learn_validation);
-    }
-    free(left);
-    free(many);
-    free(last);
-    free(before);
+    struct held *held = calloc(users, sizeof(*held));
+    if (!held)
+        return FR_MEMORY;
+    for (size_t i = 0; i < eval->kept_count; i++)
+        held[eval->kept[i].user].many = ++held[eval->kept[i].user].left;
+    enum fr_status status = learn_train_part(eval, held);
+    if (status == FR_OK)
+        status = judge_test_part(eval, held, users);
+    free(held);
     return status;
 }
 

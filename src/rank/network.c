@@ -212,28 +212,31 @@ void rank__network_score(const struct rank *rank, struct rank_scoring *scoring)
 /* ---- learning ------------------------------------------------------------------------------- */
 
 /* The candidates whose gradient is followed back, with their gradient. */
-static uint32_t choose(const struct rank *rank, const struct rank_scoring *scoring,
-                       const float *gradient, uint64_t position, uint32_t *chosen, float *dy)
+struct chosen {
+    uint32_t *index;
+    float *dy;
+    uint32_t count;
+};
+
+static void choose(const struct rank *rank, const float *gradient, uint32_t count,
+                   uint64_t position, struct chosen *chosen)
 {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < scoring->batch.count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         float g = gradient[i];
         if (g >= 0.0f && g < rare) {
             if ((float)base_random_unit(rank->options.seed, position, i) * rare >= g)
                 continue;
             g = rare;
         }
-        chosen[count] = i;
-        dy[count++] = g;
+        chosen->index[chosen->count] = i;
+        chosen->dy[chosen->count++] = g;
     }
-    return count;
 }
 
-static void take_rows(float *to, const float *from, const uint32_t *chosen, uint32_t count,
-                      uint32_t width)
+static void take_rows(float *to, const float *from, const struct chosen *chosen, uint32_t width)
 {
-    for (uint32_t k = 0; k < count; k++)
-        memcpy(to + k * width, from + chosen[k] * width, width * sizeof(float));
+    for (uint32_t k = 0; k < chosen->count; k++)
+        memcpy(to + k * width, from + chosen->index[k] * width, width * sizeof(float));
 }
 
 static void through_relu(float *d, const float *h, uint32_t count)
@@ -244,11 +247,15 @@ static void through_relu(float *d, const float *h, uint32_t count)
     }
 }
 
-static void backward(const struct rank_activations *a, const float *w, float *g,
-                     const struct layout *l, const uint32_t *chosen, uint32_t count,
-                     const float *dy, struct base_arena *arena)
+/* Adds the gradient of the chosen candidates to g. */
+static void backward(const struct rank_scoring *scoring, const struct layout *l,
+                     const struct chosen *chosen, const float *w, float *g)
 {
     const struct simd_ops *ops = simd_ops();
+    const struct rank_activations *a = &scoring->activations;
+    struct base_arena *arena = scoring->batch.arena;
+    const uint32_t count = chosen->count;
+    const float *dy = chosen->dy;
     float *x = base_arena_alloc(arena, (size_t)count * l->in * sizeof(float) + 64);
     float *h1 = base_arena_alloc(arena, (size_t)count * H1 * sizeof(float) + 64);
     float *h2 = base_arena_alloc(arena, (size_t)count * H2 * sizeof(float) + 64);
@@ -256,9 +263,9 @@ static void backward(const struct rank_activations *a, const float *w, float *g,
     float *d2 = base_arena_zalloc(arena, (size_t)count * H2 * sizeof(float) + 64);
     if (base_arena_overflowed(arena))
         return;
-    take_rows(x, a->x, chosen, count, l->in);
-    take_rows(h1, a->h1, chosen, count, H1);
-    take_rows(h2, a->h2, chosen, count, H2);
+    take_rows(x, a->x, chosen, l->in);
+    take_rows(h1, a->h1, chosen, H1);
+    take_rows(h2, a->h2, chosen, H2);
     for (uint32_t k = 0; k < count; k++) {
         ops->axpy(g + l->w3, dy[k], h2 + k * H2, H2);
         ops->axpy(d2 + k * H2, dy[k], w + l->w3, H2);
@@ -280,14 +287,15 @@ void rank__network_learn(struct rank *rank, const struct rank_scoring *scoring,
 {
     const struct layout l = layout_of(rank);
     struct base_arena *arena = scoring->batch.arena;
-    uint32_t *chosen = base_arena_alloc(arena, scoring->batch.count * sizeof(*chosen) + 16);
-    float *dy = base_arena_alloc(arena, scoring->batch.count * sizeof(*dy) + 16);
-    if (!chosen || !dy || !scoring->activations.ready)
+    struct chosen chosen = {
+        .index = base_arena_alloc(arena, scoring->batch.count * sizeof(uint32_t) + 16),
+        .dy = base_arena_alloc(arena, scoring->batch.count * sizeof(float) + 16),
+    };
+    if (!chosen.index || !chosen.dy || !scoring->activations.ready)
         return;
-    uint32_t count = choose(rank, scoring, gradient, position, chosen, dy);
+    choose(rank, gradient, scoring->batch.count, position, &chosen);
     float *g = part_write(rank, &l, PART_GRADIENT);
-    backward(&scoring->activations, part_read(rank, &l, PART_WEIGHTS), g, &l, chosen, count, dy,
-             arena);
+    backward(scoring, &l, &chosen, part_read(rank, &l, PART_WEIGHTS), g);
     struct network_head *head = head_write(rank);
     FR_STORE(head->queries, head->queries + 1);
     if (head->queries % BATCH == 0) {

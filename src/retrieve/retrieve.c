@@ -67,13 +67,19 @@ static void mark_items(struct run *run, const uint32_t *items, uint32_t count,
 
 /* ---- generators ----------------------------------------------------------------------------- */
 
-static void leaders(struct run *run, enum state_row_kind kind, uint32_t key, uint32_t counter,
-                    uint32_t quota, enum retrieve_generator generator)
+/* Whose leaders, by which counter, how many. */
+struct leaders {
+    enum state_row_kind kind;
+    uint32_t key, counter, quota;
+    enum retrieve_generator generator;
+};
+
+static void leaders(struct run *run, struct leaders of)
 {
     uint32_t items[LEADERS];
-    uint32_t count = state_row_top(run->state, kind, key, counter, items,
-                                   FR_MIN(quota_of(run, quota), (uint32_t)LEADERS));
-    mark_items(run, items, count, generator);
+    uint32_t count = state_row_top(run->state, of.kind, of.key, of.counter, items,
+                                   FR_MIN(quota_of(run, of.quota), (uint32_t)LEADERS));
+    mark_items(run, items, count, of.generator);
 }
 
 /* The `quota` unseen slots with the largest sum, by a heap of the best so far (least on top). */
@@ -128,11 +134,11 @@ static void from_history(struct run *run)
 
 static void from_popularity(struct run *run)
 {
-    leaders(run, STATE_ROW_EVERYONE, 0, STATE_POP_4MIN, 24, RETRIEVE_TRENDING);
-    leaders(run, STATE_ROW_EVERYONE, 0, STATE_POP_17MIN, 24, RETRIEVE_TRENDING);
-    leaders(run, STATE_ROW_EVERYONE, 0, STATE_POP_2H, 24, RETRIEVE_POPULAR);
-    leaders(run, STATE_ROW_EVERYONE, 0, STATE_POP_18H, 32, RETRIEVE_POPULAR);
-    leaders(run, STATE_ROW_EVERYONE, 0, STATE_POP_SLOW, 32, RETRIEVE_POPULAR);
+    leaders(run, (struct leaders){STATE_ROW_EVERYONE, 0, STATE_POP_4MIN, 24, RETRIEVE_TRENDING});
+    leaders(run, (struct leaders){STATE_ROW_EVERYONE, 0, STATE_POP_17MIN, 24, RETRIEVE_TRENDING});
+    leaders(run, (struct leaders){STATE_ROW_EVERYONE, 0, STATE_POP_2H, 24, RETRIEVE_POPULAR});
+    leaders(run, (struct leaders){STATE_ROW_EVERYONE, 0, STATE_POP_18H, 32, RETRIEVE_POPULAR});
+    leaders(run, (struct leaders){STATE_ROW_EVERYONE, 0, STATE_POP_SLOW, 32, RETRIEVE_POPULAR});
 }
 
 static void from_contexts(struct run *run)
@@ -143,14 +149,15 @@ static void from_contexts(struct run *run)
         uint32_t value = run->query->context[fields[f]];
         if (!value)
             continue;
-        leaders(run, STATE_ROW_CONTEXT, value, STATE_POP_17MIN, 16, RETRIEVE_CONTEXT);
-        leaders(run, STATE_ROW_CONTEXT, value, STATE_POP_2H, 8, RETRIEVE_CONTEXT);
+        leaders(run,
+                (struct leaders){STATE_ROW_CONTEXT, value, STATE_POP_17MIN, 16, RETRIEVE_CONTEXT});
+        leaders(run, (struct leaders){STATE_ROW_CONTEXT, value, STATE_POP_2H, 8, RETRIEVE_CONTEXT});
     }
     for (uint32_t c = 0; c < run->options->category_count; c++) {
-        leaders(run, STATE_ROW_CATEGORY, run->options->categories[c], STATE_POP_17MIN, 48,
-                RETRIEVE_CATEGORY);
-        leaders(run, STATE_ROW_CATEGORY, run->options->categories[c], STATE_POP_SLOW, 48,
-                RETRIEVE_CATEGORY);
+        leaders(run, (struct leaders){STATE_ROW_CATEGORY, run->options->categories[c],
+                                      STATE_POP_17MIN, 48, RETRIEVE_CATEGORY});
+        leaders(run, (struct leaders){STATE_ROW_CATEGORY, run->options->categories[c],
+                                      STATE_POP_SLOW, 48, RETRIEVE_CATEGORY});
         uint32_t items[24];
         mark_items(run, items,
                    state_token_items(run->state, run->options->categories[c], items, 24),

@@ -188,22 +188,26 @@ bool state_item_servable(const struct state_item *item, uint32_t clock_s)
     return item->published_s <= clock_s && (item->expires_s == 0 || item->expires_s > clock_s);
 }
 
-/* Copies a document under its row's version; `document` and `bytes` are fields of that row. */
-static enum fr_status document_read(const struct state *state, const uint32_t *version,
-                                    const uint32_t *document, const uint32_t *bytes,
+/* Where a row says what its document is. */
+struct document_place {
+    const uint32_t *version, *document, *bytes;
+};
+
+/* Copies a document under its row's version. */
+static enum fr_status document_read(const struct state *state, struct document_place row,
                                     struct base_arena *arena, struct fr_slice *out)
 {
     for (int i = 0; i < READ_TRIES; i++) {
-        uint32_t began = base_row_read_begin(version);
-        uint32_t ref = FR_LOAD(*document), count = FR_LOAD(*bytes);
-        if (!ref && base_row_read_ok(version, began))
+        uint32_t began = base_row_read_begin(row.version);
+        uint32_t ref = FR_LOAD(*row.document), count = FR_LOAD(*row.bytes);
+        if (!ref && base_row_read_ok(row.version, began))
             return FR_NOT_FOUND;
         size_t mark = base_arena_mark(arena);
         char *copy = count <= DOCUMENT_BYTES_MAX ? base_arena_alloc(arena, count) : NULL;
         if (!copy)
             return FR_FULL;
         bool whole = state__document_copy(state->text, ref, copy, count);
-        if (whole && base_row_read_ok(version, began)) {
+        if (whole && base_row_read_ok(row.version, began)) {
             *out = fr_slice_of(copy, count);
             return FR_OK;
         }
@@ -219,8 +223,8 @@ enum fr_status state_item_document(const struct state *state, uint32_t item,
         return FR_NOT_FOUND;
     const struct item_row *row = state__item(state, item);
     struct fr_slice bytes;
-    FR_TRY(
-        document_read(state, &row->version, &row->document, &row->document_bytes, arena, &bytes));
+    const struct document_place place = {&row->version, &row->document, &row->document_bytes};
+    FR_TRY(document_read(state, place, arena, &bytes));
     return schema_item_decode(bytes, out_document);
 }
 
@@ -231,8 +235,8 @@ enum fr_status state_user_document(const struct state *state, uint32_t user,
         return FR_NOT_FOUND;
     const struct user_row *row = state__user(state, user);
     struct fr_slice bytes;
-    FR_TRY(
-        document_read(state, &row->version, &row->document, &row->document_bytes, arena, &bytes));
+    const struct document_place place = {&row->version, &row->document, &row->document_bytes};
+    FR_TRY(document_read(state, place, arena, &bytes));
     return schema_user_decode(bytes, out_document);
 }
 

@@ -111,6 +111,22 @@ static void expire_one(struct state *state)
     __atomic_store_n(&meta[2], meta[2] - 1, __ATOMIC_RELAXED); /* read by state_stats_get() */
 }
 
+/* The row that holds the key, or NULL. */
+static const struct dedupe_row *find(const struct state *state, const uint32_t words[4])
+{
+    uint64_t hash = hash_of(words);
+    const struct sub *sub = sub_of(state, hash);
+    uint32_t at = tag_of(hash) & sub->mask;
+    for (; sub->slot && sub->slot[at]; at = (at + 1) & sub->mask) {
+        if ((uint32_t)(sub->slot[at] >> 32) != tag_of(hash))
+            continue;
+        const struct dedupe_row *row = base_rows_at(state->dedupe, (uint32_t)sub->slot[at]);
+        if (memcmp(row->key, words, sizeof(row->key)) == 0)
+            return row;
+    }
+    return NULL;
+}
+
 enum state_dedupe state_dedupe_check_add(struct state *state, struct base_hash128 key,
                                          uint32_t body_hash32, int64_t time_us)
 {
@@ -127,16 +143,9 @@ enum state_dedupe state_dedupe_check_add(struct state *state, struct base_hash12
             break;
         expire_one(state);
     }
-    uint64_t hash = hash_of(words);
-    const struct sub *sub = sub_of(state, hash);
-    uint32_t at = tag_of(hash) & sub->mask;
-    for (; sub->slot && sub->slot[at]; at = (at + 1) & sub->mask) {
-        if ((uint32_t)(sub->slot[at] >> 32) != tag_of(hash))
-            continue;
-        const struct dedupe_row *row = base_rows_at(state->dedupe, (uint32_t)sub->slot[at]);
-        if (memcmp(row->key, words, sizeof(words)) == 0)
-            return row->body == body_hash32 ? STATE_DEDUPE_DUPLICATE : STATE_DEDUPE_CONFLICT;
-    }
+    const struct dedupe_row *here = find(state, words);
+    if (here)
+        return here->body == body_hash32 ? STATE_DEDUPE_DUPLICATE : STATE_DEDUPE_CONFLICT;
     if (meta[2] == 0)
         meta[0] = 1;
     uint32_t place = (uint32_t)meta[0];
