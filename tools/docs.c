@@ -14,12 +14,9 @@ static const struct {
     const char *name;
     void (*write)(struct base_buf *out);
 } documents[] = {
-    {"config", conf_document_markdown},
-    {"metrics", obs_metrics_document},
-    {"sample", conf_document_sample},
-    {"man", app_document_man},
-    {"api", serve_api_document},
-    {"openapi", serve_openapi_print},
+    {"config", conf_document_markdown}, {"metrics", obs_metrics_document},
+    {"sample", conf_document_sample},   {"man", app_document_man},
+    {"api", serve_api_document},        {"openapi", serve_openapi_print},
 };
 
 int main(int argc, char **argv)

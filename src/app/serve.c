@@ -245,7 +245,8 @@ const struct app_command app_command_serve = {
         "Recovers the data directory (newest snapshot, then the rest of the journal), binds the\n"
         "address and serves until SIGINT or SIGTERM; then finishes what is under way, writes a\n"
         "snapshot and ends with 0. A listening socket passed by the service manager (LISTEN_FDS)\n"
-        "is used instead of binding, so that an upgrade refuses no connection. Ends with 1 when the\n"
+        "is used instead of binding, so that an upgrade refuses no connection. Ends with 1 when "
+        "the\n"
         "disk refuses a sync: a supervisor should start it again, and it recovers everything that\n"
         "was acknowledged.",
     .flags = flags,

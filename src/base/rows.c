@@ -21,7 +21,7 @@ struct base_rows {
     size_t region_bytes;
     uint32_t rows_per_block;
     uint64_t block_factor; /* 2^43 / rows_per_block + 1: see block_of() */
-    uint32_t count; /* release by the writer, acquire by readers */
+    uint32_t count;        /* release by the writer, acquire by readers */
     uint64_t meta[BASE_ROWS_META_WORDS];
 
     struct base_pool *pool; /* non-NULL while frozen */

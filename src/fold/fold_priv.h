@@ -37,7 +37,7 @@ struct fold__unit {
     int64_t received_us;
     uint64_t first_position;
     int64_t durable_us, durable_ns; /* wall and monotonic */
-    struct fold_batch *batch; /* NULL once `done` was called, or when nobody waits */
+    struct fold_batch *batch;       /* NULL once `done` was called, or when nobody waits */
     enum fold_ack ack;
     struct fold__unit *next;
 };
@@ -100,7 +100,7 @@ struct fold {
     uint32_t failed;         /* atomic; the journal refused a sync (F5) */
     uint64_t batches, syncs; /* atomic, statistics */
     int64_t rate_changed_ns, late_max_ns; /* fold stage: of the sampling rate's control */
-    uint32_t rate_wanted;    /* fold stage: the last sampling rate asked for */
+    uint32_t rate_wanted;                 /* fold stage: the last sampling rate asked for */
     int64_t tick_last_us;
     uint64_t tick_position;
 };
