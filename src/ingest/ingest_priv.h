@@ -140,7 +140,10 @@ FR_MUST_USE enum fr_status ingest__time_parse(struct fr_slice text, enum ingest_
 /* An event type by name, also by the names that shops and data sets use; -1. */
 int ingest__type_find(const struct schema_types *types, struct fr_slice name);
 
-/* Times for files without any: consecutive seconds from here. 2020-01-01T00:00:00Z */
+/* Times for files without any, from 2020-01-01T00:00:00Z: a second an event; a millisecond in files
+ * of whole histories, whose order across users means nothing, so that nothing decays between them. */
 #define INGEST__FIRST_US ((int64_t)1577836800 * 1000000)
+#define INGEST__STEP_US ((int64_t)1000000)
+#define INGEST__SEQUENCE_STEP_US ((int64_t)1000)
 
 #endif

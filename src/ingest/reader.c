@@ -242,7 +242,7 @@ static enum fr_status next_row(struct ingest_reader *reader, struct ingest_recor
         refuse(reader, "row", rule, out->raw, out);
         return FR_OK;
     }
-    int64_t synthetic_us = INGEST__FIRST_US + (int64_t)reader->event_count * 1000000;
+    int64_t synthetic_us = INGEST__FIRST_US + (int64_t)reader->event_count * INGEST__STEP_US;
     status = ingest__mapper_row(&reader->mapper, &reader->row, synthetic_us, &reader->reject);
     return finish_thing(reader, status, out);
 }
@@ -299,7 +299,9 @@ static enum fr_status next_of_list(struct ingest_reader *reader, struct ingest_r
     if (reader->mapper.mapping.layout == INGEST_SESSIONS)
         event->session = reader->list_user;
     event->type = reader->mapper.default_type;
-    event->time_us = INGEST__FIRST_US + (int64_t)reader->event_count * 1000000;
+    bool sessions = reader->mapper.mapping.layout == INGEST_SESSIONS;
+    int64_t step_us = sessions ? INGEST__STEP_US : INGEST__SEQUENCE_STEP_US;
+    event->time_us = INGEST__FIRST_US + (int64_t)reader->event_count * step_us;
     out->raw = item;
     if (schema_event_check(reader->mapper.types, event, &reader->reject) != FR_OK) {
         give_reject(reader, out);

@@ -152,8 +152,8 @@ static void test_lists(void **state)
 {
     (void)state;
     expect("1 10 20\n2 30 \n3\n4 40", NULL,
-           "1 10 click @1577836800\n1 20 click @1577836801\n2 30 click @1577836802\n"
-           "4 40 click @1577836803\n");
+           "1 10 click @1577836800\n1 20 click @1577836800\n2 30 click @1577836800\n"
+           "4 40 click @1577836800\n");
     expect("5 6\n5 7 8\n", NULL,
            "session-1 5 click @1577836800 s=session-1\nsession-1 6 click @1577836801 s=session-1\n"
            "session-2 5 click @1577836802 s=session-2\nsession-2 7 click @1577836803 s=session-2\n"
