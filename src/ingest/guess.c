@@ -498,9 +498,8 @@ static enum fr_status settle_type(struct guess *guess, struct fr_error *error)
                     : has_column(mapping, INGEST_TYPE) ? "where the column is empty"
                                                        : "no column says");
     if (mapping->layout != INGEST_TABLE || !has_column(mapping, INGEST_TIME))
-        base_buf_put_str(guess->explain,
-                         "time: no column has one: consecutive seconds in the order "
-                         "of the file\n");
+        base_buf_put_str(guess->explain, "time: no column has one: made up in the order "
+                                         "of the file\n");
     return FR_OK;
 }
 

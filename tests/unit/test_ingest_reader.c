@@ -162,7 +162,7 @@ static void test_lists(void **state)
            "session-1 1 view @1577836800 s=session-1\nsession-1 2 view @1577836801 s=session-1\n"
            "session-2 2 view @1577836802 s=session-2\nsession-2 3 view @1577836803 s=session-2\n");
     expect("9 2\n2 3\n", &(struct ingest_reader_options){.format = "sequences"},
-           "9 2 click @1577836800\n2 3 click @1577836801\n");
+           "9 2 click @1577836800\n2 3 click @1577836800\n");
 }
 
 static void test_columns_given(void **state)
