@@ -64,7 +64,6 @@ struct fold_options {
     uint64_t snapshot_records; /* a snapshot every so many records; 0 = 1,000,000 */
     uint64_t segment_bytes;    /* journal segments; 0 = default */
     int64_t retention_us;      /* older segments go once two snapshots are past them; 0 = never */
-    uint32_t batch_max;        /* records applied between publications; 0 = 256 */
     uint32_t queue_bytes_max;  /* waiting batches, bytes; 0 = 64 MiB */
     uint32_t copied_bytes_max; /* blocks copied before their change, for a snapshot; 0 = 64 MiB */
     uint32_t sample_one_in;    /* 0 = automatic (1 .. 32 by load), else fixed */

@@ -24,7 +24,6 @@ enum {
     FOLD__TABLES_MAX = 96,
     FOLD__GROUP_RECORDS_MAX = 1000,
     FOLD__GROUP_BYTES_MAX = 4 << 20,
-    FOLD__BATCH_MAX = 256,
     FOLD__SAMPLE_ONE_IN_MAX = 32,
     FOLD__CLOCK_AHEAD_US = 300 * 1000000, /* event time is clamped to received + 5 minutes */
 };
