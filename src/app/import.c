@@ -19,6 +19,7 @@
 
 enum {
     BATCH_RECORDS = 1000,
+    BATCH_RECORDS_MAX = 4096,
     BATCH_BYTES = 1 << 20,
     SAMPLED_WANTED = 25000,
     REJECTS_SHOWN = 10,
@@ -36,6 +37,7 @@ struct importing {
     struct base_buf payload;
     struct app_progress progress;
     uint64_t events, items, users, rejects;
+    uint32_t batch_records; /* in one group of the journal */
     bool rate_chosen;
 };
 
@@ -116,7 +118,7 @@ static enum fr_status import_all(struct importing *work, struct app_stream *stre
             refuse(work, stream->paths[stream->path_at], &record);
         else
             add(work, &record);
-        if (work->batch.count < BATCH_RECORDS && work->batch.bytes.count < BATCH_BYTES)
+        if (work->batch.count < work->batch_records && work->batch.bytes.count < BATCH_BYTES)
             continue;
         choose_rate(work, stream);
         FR_TRY(flush(work, error));
@@ -233,7 +235,7 @@ static enum fr_status import_records(struct importing *work, FILE *file, struct 
                       row);
             break;
         }
-        if (work->batch.count >= BATCH_RECORDS ||
+        if (work->batch.count >= work->batch_records ||
             (work->batch.count && work->batch.received_us != record.received_us))
             status = flush(work, error);
         work->batch.received_us = record.received_us;
@@ -342,6 +344,15 @@ static int preview(struct importing *work, int count, char **paths)
     return app_print(&out);
 }
 
+static bool parse_batch(const struct app *app, uint32_t *out_records)
+{
+    const char *text = app_flag(app, "batch");
+    char *end = NULL;
+    unsigned long records = text ? strtoul(text, &end, 10) : BATCH_RECORDS;
+    *out_records = (uint32_t)records;
+    return records >= 1 && records <= BATCH_RECORDS_MAX && (!end || (*end == '\0' && *text != '-'));
+}
+
 static int app_import(struct app *app, int argc, char **argv)
 {
     if (argc < 1 || argc > FILES_MAX)
@@ -350,6 +361,8 @@ static int app_import(struct app *app, int argc, char **argv)
     struct importing work = {.app = app};
     struct fr_error error = {0};
     struct base_buf out;
+    if (!parse_batch(app, &work.batch_records))
+        return app_usage(app, "--batch is a number of records from 1 to %d", BATCH_RECORDS_MAX);
     work.options = (struct ingest_reader_options){
         .format = app_flag(app, "format"),
         .columns = app_flag(app, "columns"),
@@ -389,6 +402,7 @@ static const struct conf_flag flags[] = {
     {"time-unit", "U", "s, ms or us; guessed by magnitude when not given"},
     {"type", "TYPE", "event type of rows without one; rating with a value, else click"},
     {"preview", NULL, "show how the files are understood and their first rows; learn nothing"},
+    {"batch", "N", "records in one group of the journal, 1 to 4096 [1000]; the state is the same"},
     {"shift-to-now", NULL, "move all times so that the newest event is now"},
 };
 
