@@ -6,14 +6,18 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { ALIGN_SMALL = 16, ALIGN_LARGE = 64, LARGE_BYTES = 1024 };
+enum { ALIGN_SMALL = 16, ALIGN_LARGE = 64, LARGE_BYTES = 1024, PAGE_LARGE = 2 << 20 };
 
 enum fr_status base_arena_init(struct base_arena *arena, size_t bytes_max)
 {
     void *block = NULL;
-    if (posix_memalign(&block, ALIGN_LARGE, bytes_max) != 0)
+    bool large = bytes_max >= 2 * (size_t)PAGE_LARGE; /* few page walks; a wish to the kernel */
+    if (posix_memalign(&block, large ? PAGE_LARGE : ALIGN_LARGE, bytes_max) != 0)
         return FR_MEMORY;
+    if (large)
+        (void)madvise(block, bytes_max & ~((size_t)PAGE_LARGE - 1), MADV_HUGEPAGE);
     base_arena_init_with(arena, block, bytes_max);
     arena->owns_block = true;
     return FR_OK;

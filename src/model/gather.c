@@ -10,28 +10,32 @@
 
 #include <string.h>
 
-enum { SLOTS_MAX = 32768, SCAN_ENTRIES_MAX = 20000 };
+enum { SLOTS_MAX = 32768, SCAN_ENTRIES_MAX = 20000, SCAN_BATCH = 16 };
 
 static const float backward_share = 1.0f;
 
+/* The slot of `item`, made if need be; there is room for it. What is stored is the same for an old slot
+ * and a new one, so that nothing but a collision costs a wrong guess of the processor. */
+static inline uint32_t slot_take(struct model_gather *gather, uint32_t item)
+{
+    uint32_t at = model_gather_home(gather, item);
+    uint64_t key;
+    while ((key = gather->table[at]) != 0 && (uint32_t)key != item)
+        at = (at + 1) & gather->mask;
+    uint32_t slot = key ? (uint32_t)(key >> 32) - 1 : gather->count;
+    gather->table[at] = (uint64_t)(slot + 1) << 32 | item;
+    gather->item[slot] = item;
+    gather->count += key == 0;
+    return slot;
+}
+
 int32_t model_gather_slot(struct model_gather *gather, uint32_t item)
 {
-    uint32_t at = (item * 0x9e3779b1u) >> 8;
-    for (;; at++) {
-        uint32_t slot = gather->table[at & gather->mask];
-        if (slot == 0)
-            break;
-        if (gather->item[slot - 1] == item)
-            return (int32_t)slot - 1;
-    }
     if (gather->count == gather->count_max)
-        return -1;
-    uint32_t slot = gather->count++;
-    gather->table[at & gather->mask] = slot + 1;
-    gather->item[slot] = item;
-    gather->generators[slot] = 0;
-    gather->flags[slot] = 0;
-    gather->sum[slot] = (struct model_sums){0};
+        return model_gather_find(gather, item);
+    uint32_t before = gather->count, slot = slot_take(gather, item);
+    if (slot == before)
+        gather->sum[slot] = (struct model_sums){0};
     return (int32_t)slot;
 }
 
@@ -42,10 +46,10 @@ static bool gather_alloc(struct model_gather *gather, struct base_arena *arena, 
         size *= 2;
     gather->mask = size - 1;
     gather->count_max = count_max;
-    gather->table = base_arena_zalloc(arena, size * sizeof(uint32_t));
+    gather->table = base_arena_zalloc(arena, size * sizeof(*gather->table));
     gather->item = base_arena_alloc(arena, count_max * sizeof(uint32_t));
-    gather->generators = base_arena_alloc(arena, count_max * sizeof(uint16_t));
-    gather->flags = base_arena_alloc(arena, count_max);
+    gather->generators = base_arena_zalloc(arena, count_max * sizeof(uint16_t));
+    gather->flags = base_arena_zalloc(arena, count_max);
     gather->sum =
         base_arena_alloc(arena, FR_MAX(count_max * sizeof(struct model_sums), (size_t)1024));
     return !base_arena_overflowed(arena);
@@ -99,31 +103,54 @@ static void weigh(struct model_visit_row *visit, const struct model_recent *rece
             w[c][s] *= row->scale[c];
 }
 
+typedef uint32_t counter_four __attribute__((vector_size(16)));
+typedef int32_t signed_four __attribute__((vector_size(16)));
+
+/* Adds an entry's counters to the sums of its slot, in the order of the counters; pairs of counter and
+ * sums whose weights weigh() leaves at zero are left out, which changes no bit. */
+static inline void entry_add(const model_four w[STATE_ROW_COUNTERS][3], const uint32_t *counter,
+                             struct model_sums *sums, bool fresh)
+{
+    const model_four none = {0, 0, 0, 0};
+    model_four a = fresh ? none : sums->four[0], b = fresh ? none : sums->four[1],
+               d = fresh ? none : sums->four[2];
+    counter_four raw;
+    memcpy(&raw, counter, sizeof(raw));
+    model_four c = __builtin_convertvector((signed_four)raw, model_four);
+    model_four forward = {c[0], c[0], c[0], c[0]}, backward = {c[1], c[1], c[1], c[1]};
+    a += w[STATE_PAIR_SESSION][0] * c[3];
+    b += w[STATE_PAIR_FORWARD][1] * forward;
+    d += w[STATE_PAIR_FORWARD][2] * forward;
+    a += w[STATE_PAIR_NEXT][0] * (float)(int32_t)counter[4];
+    b += w[STATE_PAIR_BACKWARD][1] * backward;
+    d += w[STATE_PAIR_BACKWARD][2] * backward;
+    d += w[STATE_PAIR_NEAR][2] * c[2];
+    sums->four[0] = a;
+    sums->four[1] = b;
+    sums->four[2] = d;
+}
+
+/* Slots of a few entries first, then their sums: the look-ups of one batch overlap. */
 static void scan(struct model_gather *gather, const struct model_visit_row *visit)
 {
     enum { FOURS = MODEL_GATHER_SUMS / 4 };
-    _Static_assert(FOURS == 3, "three vectors a slot");
+    _Static_assert(FOURS == 3 && MODEL_SUM_SEQ_6 == 4 && MODEL_SUM_NEAR_6 == 8,
+                   "entry_add() knows which counters go where");
     model_four w[STATE_ROW_COUNTERS][FOURS];
     memcpy(w, visit->weight, sizeof(w));
-    for (uint32_t e = 0; e < visit->row.count; e++) {
-        uint32_t item = visit->row.item[e];
-        if (item == 0)
-            continue;
-        int32_t slot = model_gather_slot(gather, item);
-        if (slot < 0)
-            continue;
-        const uint32_t *c = visit->row.counter[e];
-        model_four *sum = gather->sum[slot].four;
-        model_four a = sum[0], b = sum[1], d = sum[2]; /* in registers: not stored five times */
-        for (uint32_t i = 0; i < STATE_ROW_COUNTERS; i++) {
-            float value = (float)(int32_t)c[i];
-            a += w[i][0] * value;
-            b += w[i][1] * value;
-            d += w[i][2] * value;
+    for (uint32_t first = 0; first < visit->row.count; first += SCAN_BATCH) {
+        uint32_t slot[SCAN_BATCH], place[SCAN_BATCH], count = 0;
+        uint32_t old = gather->count, last = FR_MIN(first + SCAN_BATCH, visit->row.count);
+        if (gather->count_max - gather->count < SCAN_BATCH)
+            return;
+        for (uint32_t e = first; e < last; e++) {
+            if (visit->row.item[e] == 0)
+                continue;
+            place[count] = e;
+            slot[count++] = slot_take(gather, visit->row.item[e]);
         }
-        sum[0] = a;
-        sum[1] = b;
-        sum[2] = d;
+        for (uint32_t i = 0; i < count; i++)
+            entry_add(w, visit->row.counter[place[i]], &gather->sum[slot[i]], slot[i] >= old);
     }
 }
 

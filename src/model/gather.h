@@ -30,7 +30,7 @@ struct model_visit_row {
 };
 
 struct model_gather {
-    uint32_t *table; /* item -> slot + 1, open addressing */
+    uint64_t *table; /* open addressing: slot + 1, item; 0 = empty */
     uint32_t mask;
     uint32_t count, count_max;
     uint32_t *item;         /* [slot] */
@@ -46,16 +46,20 @@ struct model_gather {
 struct model_gather *model_gather_run(const struct state *state, const struct model_query *query,
                                       struct base_arena *arena, bool in_place);
 
+static inline uint32_t model_gather_home(const struct model_gather *gather, uint32_t item)
+{
+    return (item * 0x9e3779b1u) >> 8 & gather->mask;
+}
 /* The item's slot, or -1. */
 static inline int32_t model_gather_find(const struct model_gather *gather, uint32_t item)
 {
-    uint32_t at = (item * 0x9e3779b1u) >> 8;
-    for (;; at++) {
-        uint32_t slot = gather->table[at & gather->mask];
-        if (slot == 0)
+    uint32_t at = model_gather_home(gather, item);
+    for (;; at = (at + 1) & gather->mask) {
+        uint64_t key = gather->table[at];
+        if (key == 0)
             return -1;
-        if (gather->item[slot - 1] == item)
-            return (int32_t)slot - 1;
+        if ((uint32_t)key == item)
+            return (int32_t)(uint32_t)(key >> 32) - 1;
     }
 }
 /* The item's slot, made if need be; -1 when there is no room. */
