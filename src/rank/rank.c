@@ -279,23 +279,40 @@ void rank_apply(struct rank *rank, const struct state_event *event)
 
 /* ---- answering ------------------------------------------------------------------------------ */
 
-/* Best first; equal scores keep the candidates' order. Shell sort: at most 1,024. */
+/* Unsigned order of the result = descending order of finite scores; -0 is 0. */
+static uint32_t order_key(float score)
+{
+    uint32_t bits;
+    score += 0.0f;
+    memcpy(&bits, &score, sizeof(bits));
+    return bits >> 31 ? bits : ~bits & 0x7fffffffu;
+}
+
+/* Best first; equal scores keep the candidates' order. Radix sort, a byte a pass, the least first. */
 static void order_by_score(const float *score, uint32_t *order, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++)
-        order[i] = i;
-    static const uint32_t gaps[] = {301, 132, 57, 23, 10, 4, 1};
-    for (uint32_t g = 0; g < FR_COUNT_OF(gaps); g++)
-        for (uint32_t i = gaps[g]; i < count; i++) {
-            uint32_t moved = order[i], j = i;
-            for (; j >= gaps[g]; j -= gaps[g]) {
-                uint32_t other = order[j - gaps[g]];
-                if (score[other] > score[moved] || (score[other] == score[moved] && other < moved))
-                    break;
-                order[j] = other;
-            }
-            order[j] = moved;
+    uint32_t first[4][256] = {{0}}, key[2][MODEL_BATCH_MAX], index[2][MODEL_BATCH_MAX], now = 0;
+    FR_ASSERT(count <= MODEL_BATCH_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        key[0][i] = order_key(score[i]);
+        index[0][i] = i;
+        for (uint32_t p = 0; p < 4; p++)
+            first[p][key[0][i] >> 8 * p & 255]++;
+    }
+    for (uint32_t p = 0; p < 4; p++, now ^= 1) {
+        uint32_t below = 0;
+        for (uint32_t b = 0; b < 256; b++) {
+            uint32_t here = first[p][b];
+            first[p][b] = below;
+            below += here;
         }
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t at = first[p][key[now][i] >> 8 * p & 255]++;
+            key[now ^ 1][at] = key[now][i];
+            index[now ^ 1][at] = index[now][i];
+        }
+    }
+    memcpy(order, index[now], count * sizeof(*order));
 }
 
 enum fr_status rank_query(const struct rank *rank, const struct model_query *query,
@@ -317,23 +334,18 @@ enum fr_status rank_query(const struct rank *rank, const struct model_query *que
         score[r] = scoring.score[order[r]];
         generators[r] = scoring.candidates.generators[order[r]];
     }
-    for (uint32_t f = 0; f < rank->feature_count; f++) /* features become contributions */
-        for (uint32_t i = 0; i < stride; i++)
-            scoring.x[f * stride + i] *= scoring.weight[f];
-    bool network = scoring.activations.ready;
-    if (network)
-        memcpy(scoring.x + rank->feature_count * stride, scoring.activations.out,
-               stride * sizeof(float));
     *out_result = (struct rank_result){
         .count = count,
         .item = item,
         .score = score,
         .generators = generators,
-        .feature_count = rank->feature_count + network,
+        .feature_count = rank->feature_count + scoring.activations.ready,
         .feature = rank->feature,
         .query = query,
         .degraded_reason = options->experts_off ? "experts_left_out" : NULL,
-        .contribution = scoring.x,
+        .x = scoring.x,
+        .weight = scoring.weight,
+        .network = scoring.activations.out,
         .order = order,
         .gather = scoring.gather,
         .stride = stride,
@@ -345,7 +357,10 @@ enum fr_status rank_query(const struct rank *rank, const struct model_query *que
 float rank_contribution(const struct rank_result *result, uint32_t r, uint32_t feature)
 {
     FR_ASSERT(r < result->count && feature < result->feature_count);
-    return result->contribution[feature * result->stride + result->order[r]];
+    uint32_t i = result->order[r];
+    return feature < result->rank->feature_count
+               ? result->x[feature * result->stride + i] * result->weight[feature]
+               : result->network[i];
 }
 
 bool rank_history_shares(const struct rank_result *result, uint32_t r, uint32_t feature, float *out)

@@ -85,8 +85,10 @@ struct rank_result {
     const struct model_query *query;
     const char *degraded_reason; /* NULL, or which stage was left out */
     /* private */
-    const float *contribution; /* [feature][stride], by original candidate index */
-    const uint32_t *order;     /* result index -> candidate index */
+    const float *x;        /* [feature][stride], by original candidate index */
+    const float *weight;   /* [feature]; the network's own part has none */
+    const float *network;  /* [stride] */
+    const uint32_t *order; /* result index -> candidate index */
     const struct model_gather *gather;
     uint32_t stride;
     const struct rank *rank;
