@@ -459,15 +459,26 @@ bool model_encoder_vector(const struct model_encoder *encoder, const uint32_t *h
     return pass.count != 0;
 }
 
+/* Every line of an item's output row: random ones, or each costs a miss. */
+static void out_prefetch(const struct model_encoder *encoder, uint32_t item)
+{
+    if (item >= base_rows_count(encoder->tables[ENC_OUT]))
+        return;
+    const float *row = base_rows_at(encoder->tables[ENC_OUT], item);
+    for (uint32_t d = 0; d <= encoder->options.dimension; d += 16)
+        __builtin_prefetch(row + d);
+    __builtin_prefetch(row + 2 * encoder->width); /* its tail */
+}
+
 void model_encoder_scores(const struct model_encoder *encoder, const float *vector,
                           const uint32_t *items, uint32_t count, float *out_scores)
 {
     const struct simd_ops *simd = simd_ops();
     uint32_t d = encoder->options.dimension;
-    float row[MODEL_ENCODER_DIMENSION_MAX + 1];
+    _Alignas(16) float row[MODEL_ENCODER_DIMENSION_MAX + 1];
     for (uint32_t c = 0; c < count; c++) {
-        if (c + 4 < count)
-            base_rows_prefetch(encoder->tables[ENC_OUT], items[c + 4]);
+        if (c + 8 < count)
+            out_prefetch(encoder, items[c + 8]);
         out_scores[c] = 0.0f;
         if (model_encoder_item(encoder, items[c], row))
             out_scores[c] = simd->dot(row, vector, d) + row[d];

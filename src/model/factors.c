@@ -125,7 +125,7 @@ static void mix(const struct model_query *query, struct mixture *mixture)
 
 static void add_row(float u[D], float weight, const float *row)
 {
-    float copy[D];
+    _Alignas(16) float copy[D];
     base_rows_copy(copy, row, sizeof(copy));
     for (uint32_t d = 0; d < D; d++)
         u[d] += weight * copy[d];
@@ -149,20 +149,27 @@ static void vector_of(const struct factors *factors, const struct mixture *mixtu
     }
 }
 
+/* The two lines of an item's output vector. */
+static void out_prefetch(const struct factors *factors, uint32_t item)
+{
+    const struct item_factors *row = base_rows_at(factors->items, item);
+    __builtin_prefetch(row->out);
+    __builtin_prefetch(row->out + D / 2);
+}
+
 static void factors_score(void *self, const struct model_batch *batch, float *out)
 {
     const struct factors *factors = self;
     uint32_t items = base_rows_count(factors->items);
     struct mixture mixture;
-    float u[D], copy[D];
+    float u[D];
+    _Alignas(16) float copy[D];
     mix(batch->query, &mixture);
     vector_of(factors, &mixture, u);
     const struct simd_ops *ops = simd_ops();
-    for (uint32_t i = 0; i < batch->count && i < 16; i++)
-        base_rows_prefetch(factors->items, FR_MIN(batch->item[i], items));
     for (uint32_t i = 0; i < batch->count; i++) {
         if (i + 16 < batch->count && batch->item[i + 16] < items)
-            base_rows_prefetch(factors->items, batch->item[i + 16]);
+            out_prefetch(factors, batch->item[i + 16]);
         if (batch->item[i] >= items)
             continue;
         const struct item_factors *row = base_rows_at(factors->items, batch->item[i]);

@@ -130,7 +130,8 @@ static inline void entry_add(const model_four w[STATE_ROW_COUNTERS][3], const ui
     sums->four[2] = d;
 }
 
-/* Slots of a few entries first, then their sums: the look-ups of one batch overlap. */
+/* Slots of a few entries first, then their sums: the look-ups of one batch overlap, and their lines were
+ * asked for one batch ahead. */
 static void scan(struct model_gather *gather, const struct model_visit_row *visit)
 {
     enum { FOURS = MODEL_GATHER_SUMS / 4 };
@@ -146,6 +147,9 @@ static void scan(struct model_gather *gather, const struct model_visit_row *visi
         for (uint32_t e = first; e < last; e++) {
             if (visit->row.item[e] == 0)
                 continue;
+            if (e + SCAN_BATCH < visit->row.count)
+                __builtin_prefetch(
+                    &gather->table[model_gather_home(gather, visit->row.item[e + SCAN_BATCH])]);
             place[count] = e;
             slot[count++] = slot_take(gather, visit->row.item[e]);
         }

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { ROW_TARGETS_MAX = 1023 };
+
 void model_ridge_defaults(struct model_ridge_options *out_options)
 {
     *out_options = (struct model_ridge_options){
@@ -36,7 +38,8 @@ static enum fr_status options_check(const struct model_ridge_options *o, struct 
         o->neighbours > MODEL_RIDGE_NEIGHBOURS_MAX)
         return base_fail(error, FR_INVALID, "model", "seq-ridge: %u neighbours, %u items, %u pairs",
                          o->neighbours, o->item_max, o->pair_max);
-    if (o->row_targets < 63 || o->row_targets > 1023 || ((o->row_targets + 1) & o->row_targets))
+    if (o->row_targets < 63 || o->row_targets > ROW_TARGETS_MAX ||
+        ((o->row_targets + 1) & o->row_targets))
         return base_fail(error, FR_INVALID, "model", "seq-ridge: row of %u targets",
                          o->row_targets);
     return FR_OK;
@@ -375,26 +378,28 @@ uint32_t model_ridge_row(const struct model_ridge *ridge, uint32_t source, uint3
     if (!at || at >= base_rows_count(ridge->tables[RIDGE_SOURCE]))
         return 0;
     const struct model__ridge_source *row = base_rows_at(ridge->tables[RIDGE_SOURCE], at);
+    _Alignas(8) struct model__ridge_entry entries[ROW_TARGETS_MAX];
     uint32_t version, count;
     do {
         version = base_row_read_begin(&row->version);
         count = FR_MIN(FR_LOAD(row->count), FR_MIN(max, ridge->options.row_targets));
-        for (uint32_t i = 0; i < count; i++) {
-            base_rows_copy(&out_target[i], &row->entries[i].target, sizeof(*out_target));
-            base_rows_copy(&out_weight[i], &row->entries[i].weight, sizeof(*out_weight));
-        }
+        base_rows_copy(entries, row->entries, count * sizeof(entries[0]));
     } while (!base_row_read_ok(&row->version, version));
+    for (uint32_t i = 0; i < count; i++) {
+        out_target[i] = entries[i].target;
+        out_weight[i] = entries[i].weight;
+    }
     return count;
 }
 
 void model_ridge_query(const struct model_ridge *ridge, const struct model_ridge_query *query,
                        float *scores, uint32_t score_count)
 {
-    uint32_t target[1023];
-    float value[1023], recency = 1.0f;
+    uint32_t target[ROW_TARGETS_MAX];
+    float value[ROW_TARGETS_MAX], recency = 1.0f;
     for (uint32_t i = 0; i < FR_MIN(query->count, (uint32_t)MODEL_RIDGE_QUERY_MAX); i++) {
         float w = query->weight ? query->weight[i] : recency;
-        uint32_t n = model_ridge_row(ridge, query->history[i], target, value, 1023);
+        uint32_t n = model_ridge_row(ridge, query->history[i], target, value, ROW_TARGETS_MAX);
         for (uint32_t k = 0; k < n; k++)
             if (target[k] < score_count)
                 scores[target[k]] += w * value[k];

@@ -53,8 +53,10 @@ static bool mark_slot(struct run *run, int32_t slot, enum retrieve_generator gen
     if (fresh && run->marked_count == MARKED_MAX)
         return false;
     gather->generators[slot] |= (uint16_t)(1u << generator);
-    if (fresh)
+    if (fresh) {
         run->marked[run->marked_count++] = (uint32_t)slot;
+        state_item_prefetch(run->state, gather->item[slot]); /* looked at by accepted() */
+    }
     return fresh;
 }
 
@@ -82,54 +84,92 @@ static void leaders(struct run *run, struct leaders of)
     mark_items(run, items, count, of.generator);
 }
 
-/* The `quota` unseen slots with the largest sum, by a heap of the best so far (least on top). */
-static void best_of_sum(struct run *run, enum model_sum sum, uint32_t asked,
-                        enum retrieve_generator generator)
+/* What stands high by the sums of the history, and how many of each. */
+static const struct wanted {
+    uint8_t sum, quota, generator;
+} wanted[] = {
+    {MODEL_SUM_NEXT_LAST, 32, RETRIEVE_NEXT},  {MODEL_SUM_NEXT_SESSION, 16, RETRIEVE_NEXT},
+    {MODEL_SUM_SESSION, 32, RETRIEVE_NEXT},    {MODEL_SUM_NEAR_6, 32, RETRIEVE_HISTORY},
+    {MODEL_SUM_SEQ_8, 80, RETRIEVE_HISTORY},   {MODEL_SUM_FORWARD_8, 40, RETRIEVE_HISTORY},
+    {MODEL_SUM_EARLIER, 16, RETRIEVE_EARLIER},
+};
+
+/* The `quota` unseen slots with the largest sum so far: a heap, the least on top. */
+struct best {
+    uint32_t quota, count;
+    struct {
+        float value;
+        uint32_t slot;
+    } at[BEST_MAX];
+};
+
+/* Gives what the next one has to exceed. */
+static float best_add(struct best *best, float value, uint32_t slot)
 {
-    struct model_gather *gather = run->gather;
-    const uint32_t quota = quota_of(run, asked);
-    float value[BEST_MAX];
-    uint32_t slot[BEST_MAX], count = 0;
-    if (gather->norm[sum] <= 0.0f)
-        return;
-    for (uint32_t s = 0; s < gather->count; s++) {
-        float v = gather->sum[s].at[sum];
-        if (v <= 0.0f || (count == quota && v <= value[0]) || gather->flags[s] & MODEL_SLOT_SEEN)
-            continue;
-        uint32_t at;
-        if (count < quota) { /* sift up */
-            for (at = count++; at > 0 && value[(at - 1) / 2] > v; at = (at - 1) / 2) {
-                value[at] = value[(at - 1) / 2];
-                slot[at] = slot[(at - 1) / 2];
-            }
-        } else { /* replace the least, sift down */
-            for (at = 0; at * 2 + 1 < count;) {
-                uint32_t child = at * 2 + 1;
-                if (child + 1 < count && value[child + 1] < value[child])
-                    child++;
-                if (value[child] >= v)
-                    break;
-                value[at] = value[child];
-                slot[at] = slot[child];
-                at = child;
-            }
+    uint32_t at, count = best->count;
+    if (count < best->quota) { /* sift up */
+        for (at = best->count++; at > 0 && best->at[(at - 1) / 2].value > value; at = (at - 1) / 2)
+            best->at[at] = best->at[(at - 1) / 2];
+    } else { /* replace the least, sift down */
+        for (at = 0; at * 2 + 1 < count;) {
+            uint32_t child = at * 2 + 1;
+            child += child + 1 < count && best->at[child + 1].value < best->at[child].value;
+            if (best->at[child].value >= value)
+                break;
+            best->at[at] = best->at[child];
+            at = child;
         }
-        value[at] = v;
-        slot[at] = s;
     }
-    for (uint32_t i = 0; i < count; i++)
-        mark_slot(run, (int32_t)slot[i], generator);
+    best->at[at].value = value;
+    best->at[at].slot = slot;
+    return best->count == best->quota ? best->at[0].value : 0.0f;
 }
 
+typedef int32_t mask_four __attribute__((vector_size(16)));
+
+/* One bit for each sum of the slot that exceeds `least`. */
+static inline uint32_t sums_over(const struct model_sums *sums, const struct model_sums *least)
+{
+    const mask_four bits = {1, 2, 4, 8};
+    mask_four over = (sums->four[0] > least->four[0]) & bits;
+    over |= (sums->four[1] > least->four[1]) & (bits << 4);
+    over |= (sums->four[2] > least->four[2]) & (bits << 8);
+    uint64_t half[2];
+    memcpy(half, &over, sizeof(half));
+    half[0] |= half[1];
+    return (uint32_t)half[0] | (uint32_t)(half[0] >> 32);
+}
+
+/* One pass over the slots for all wanted sums: most slots are over none of the leasts. */
 static void from_history(struct run *run)
 {
-    best_of_sum(run, MODEL_SUM_NEXT_LAST, 32, RETRIEVE_NEXT);
-    best_of_sum(run, MODEL_SUM_NEXT_SESSION, 16, RETRIEVE_NEXT);
-    best_of_sum(run, MODEL_SUM_SESSION, 32, RETRIEVE_NEXT);
-    best_of_sum(run, MODEL_SUM_NEAR_6, 32, RETRIEVE_HISTORY);
-    best_of_sum(run, MODEL_SUM_SEQ_8, 80, RETRIEVE_HISTORY);
-    best_of_sum(run, MODEL_SUM_FORWARD_8, 40, RETRIEVE_HISTORY);
-    best_of_sum(run, MODEL_SUM_EARLIER, 16, RETRIEVE_EARLIER);
+    struct model_gather *gather = run->gather;
+    struct best *best = base_arena_alloc(run->arena, FR_COUNT_OF(wanted) * sizeof(*best));
+    uint8_t best_of[MODEL_GATHER_SUMS] = {0};
+    struct model_sums least;
+    if (!best)
+        return;
+    for (uint32_t s = 0; s < MODEL_GATHER_SUMS; s++)
+        least.at[s] = 3e38f;
+    for (uint32_t i = 0; i < FR_COUNT_OF(wanted); i++) {
+        best[i].quota = quota_of(run, wanted[i].quota);
+        best[i].count = 0;
+        best_of[wanted[i].sum] = (uint8_t)i;
+        if (gather->norm[wanted[i].sum] > 0.0f)
+            least.at[wanted[i].sum] = 0.0f;
+    }
+    for (uint32_t s = 0; s < gather->count; s++) {
+        uint32_t over = sums_over(&gather->sum[s], &least);
+        if (!over || gather->flags[s] & MODEL_SLOT_SEEN)
+            continue;
+        for (; over; over &= over - 1) {
+            uint32_t sum = (uint32_t)__builtin_ctz(over);
+            least.at[sum] = best_add(&best[best_of[sum]], gather->sum[s].at[sum], s);
+        }
+    }
+    for (uint32_t i = 0; i < FR_COUNT_OF(wanted); i++)
+        for (uint32_t k = 0; k < best[i].count; k++)
+            mark_slot(run, (int32_t)best[i].at[k].slot, wanted[i].generator);
 }
 
 static void from_popularity(struct run *run)

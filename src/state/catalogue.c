@@ -164,6 +164,13 @@ void state_apply_user_delete(struct state *state, struct fr_slice id)
     state__history_clear(state, user);
 }
 
+void state_item_prefetch(const struct state *state, uint32_t item)
+{
+    const char *row = (const char *)state__item(state, item);
+    __builtin_prefetch(row);
+    __builtin_prefetch(row + 64);
+}
+
 bool state_item_get(const struct state *state, uint32_t item, struct state_item *out)
 {
     if (item == 0 || item >= base_rows_count(state->items))

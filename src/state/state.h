@@ -170,6 +170,8 @@ struct state_item {
     uint32_t author;                 /* token, 0 none */
     uint32_t categories[STATE_ITEM_CATEGORIES_MAX]; /* tokens, 0-ended when fewer */
 };
+/* R. Asks for the lines of an item's row that state_item_get() reads; item < state_item_count(). */
+void state_item_prefetch(const struct state *state, uint32_t item);
 /* R. False when index is out of range. */
 bool state_item_get(const struct state *state, uint32_t item, struct state_item *out_item);
 /* R. The whole schema_item, decoded into the arena; FR_NOT_FOUND when it was never PUT. */
