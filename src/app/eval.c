@@ -4,16 +4,16 @@
  * code as serve, predicting before learning, and prints the metrics.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "app/commands.h"
+#include "app/eval_files.h"
 #include "app/stream.h"
 #include "eval/eval.h"
 #include "model/model.h"
-
-enum { FILES_MAX = 64 };
 
 struct evaluating {
     const struct app *app;
@@ -38,9 +38,8 @@ static bool parse_protocol(const char *name, enum eval_protocol *out)
     return false;
 }
 
-/* A whole number of a flag; `fallback` when the flag is not given. */
-static bool parse_count(const struct app *app, const char *flag, uint64_t fallback, uint64_t max,
-                        uint64_t *out)
+bool app_eval_count(const struct app *app, const char *flag, uint64_t fallback, uint64_t max,
+                    uint64_t *out)
 {
     const char *text = app_flag(app, flag);
     char *end = NULL;
@@ -50,6 +49,36 @@ static bool parse_count(const struct app *app, const char *flag, uint64_t fallba
     errno = 0;
     *out = strtoull(text, &end, 10);
     return errno == 0 && end != text && *end == '\0' && *text != '-' && *out <= max;
+}
+
+bool app_eval_number(const struct app *app, const char *flag, double fallback, double *out)
+{
+    const char *text = app_flag(app, flag);
+    char *end = NULL;
+    *out = text ? strtod(text, &end) : fallback;
+    return !text || (end != text && *end == '\0' && isfinite(*out));
+}
+
+struct ingest_reader_options app_eval_reader(const struct app *app,
+                                             const struct schema_types *types)
+{
+    return (struct ingest_reader_options){
+        .types = types,
+        .format = app_flag(app, "format"),
+        .columns = app_flag(app, "columns"),
+        .separator = app_flag(app, "separator"),
+        .header = app_flag(app, "header") ? "yes" : NULL,
+        .time_unit = app_flag(app, "time-unit"),
+        .type = app_flag(app, "type"),
+    };
+}
+
+void app_eval_reject(const struct ingest_record *record, uint64_t *rejects)
+{
+    if ((*rejects)++ == 0)
+        fprintf(stderr, "row %llu: %s %s; seen: %s (further rejects are only counted)\n",
+                (unsigned long long)record->row, record->reject->path, record->reject->rule,
+                record->reject->seen);
 }
 
 static bool parse_k(const struct app *app, struct eval_options *options)
@@ -75,17 +104,18 @@ static int parse(struct evaluating *work, const char *protocol)
     uint64_t blocks = 0, candidates = 0;
     if (!parse_protocol(protocol, &options->protocol))
         return app_usage(app,
-                         "unknown protocol '%s': prequential, leave-one-out, split or sessions",
+                         "unknown protocol '%s': prequential, leave-one-out, split, sessions, "
+                         "ctr or bandit",
                          protocol);
     if (unit && strcmp(unit, "user") != 0 && strcmp(unit, "session") != 0)
         return app_usage(app, "--unit is user or session, not '%s'", unit);
     if (!parse_k(app, options))
         return app_usage(app, "--k takes at most %d whole numbers from 1 to 1000, as 10,20",
                          EVAL_K_MAX);
-    if (!parse_count(app, "skip", 0, UINT64_MAX, &options->skip) ||
-        !parse_count(app, "blocks", 10, EVAL_BLOCKS_MAX, &blocks) ||
-        !parse_count(app, "candidates", 0, MODEL_BATCH_MAX, &candidates) ||
-        !parse_count(app, "seed", 0, UINT64_MAX, &options->seed))
+    if (!app_eval_count(app, "skip", 0, UINT64_MAX, &options->skip) ||
+        !app_eval_count(app, "blocks", 10, EVAL_BLOCKS_MAX, &blocks) ||
+        !app_eval_count(app, "candidates", 0, MODEL_BATCH_MAX, &candidates) ||
+        !app_eval_count(app, "seed", 0, UINT64_MAX, &options->seed))
         return app_usage(app,
                          "--skip, --blocks (at most %d), --candidates (at most %d) and --seed "
                          "take whole numbers",
@@ -96,15 +126,7 @@ static int parse(struct evaluating *work, const char *protocol)
     options->learn_validation = app_flag(app, "learn-validation") != NULL;
     options->validation_target = app_flag(app, "validation-target") != NULL;
     options->experts = strcmp(app->options->experts, "all") == 0 ? NULL : app->options->experts;
-    work->reader = (struct ingest_reader_options){
-        .types = &work->types,
-        .format = app_flag(app, "format"),
-        .columns = app_flag(app, "columns"),
-        .separator = app_flag(app, "separator"),
-        .header = app_flag(app, "header") ? "yes" : NULL,
-        .time_unit = app_flag(app, "time-unit"),
-        .type = app_flag(app, "type"),
-    };
+    work->reader = app_eval_reader(app, &work->types);
     return APP_OK;
 }
 
@@ -122,13 +144,8 @@ static bool by_session(const struct app *app, const struct ingest_mapping *mappi
 
 static enum fr_status take(struct evaluating *work, const struct ingest_record *record, bool test)
 {
-    if (record->reject) {
-        if (work->rejects++ == 0)
-            fprintf(stderr, "row %llu: %s %s; seen: %s (further rejects are only counted)\n",
-                    (unsigned long long)record->row, record->reject->path, record->reject->rule,
-                    record->reject->seen);
-        return FR_OK;
-    }
+    if (record->reject)
+        app_eval_reject(record, &work->rejects);
     if (record->item)
         return eval_item(work->eval, record->item);
     if (!record->event)
@@ -189,6 +206,10 @@ static int app_eval(struct app *app, int argc, char **argv)
     struct fr_error error = {0};
     if (argc < 1)
         return app_usage(app, "eval needs a protocol and files");
+    if (strcmp(argv[0], "ctr") == 0)
+        return app_eval_ctr(app, argc - 1, argv + 1);
+    if (strcmp(argv[0], "bandit") == 0)
+        return app_eval_bandit(app, argc - 1, argv + 1);
     int code = parse(&work, argv[0]);
     if (code != APP_OK)
         return code;
@@ -197,8 +218,8 @@ static int app_eval(struct app *app, int argc, char **argv)
         return app_usage(app, "%s needs --train FILE and --test FILE", argv[0]);
     if (argc < 2 && !app_flag(app, "train"))
         return app_usage(app, "eval needs the files to read");
-    if (argc > FILES_MAX)
-        return app_usage(app, "at most %d files", FILES_MAX);
+    if (argc > APP_EVAL_FILES_MAX)
+        return app_usage(app, "at most %d files", APP_EVAL_FILES_MAX);
     if (app_event_types(app->conf, &work.types, &error) != FR_OK)
         return app_fail(app, &error);
     struct base_buf out;
@@ -219,12 +240,16 @@ static const struct conf_flag flags[] = {
     {"skip", "N", "events whose prediction is not counted"},
     {"k", "LIST", "lengths of the lists that are judged; 10,20"},
     {"blocks", "N", "parts in which the curve is reported; 10"},
-    {"train", "FILE", "split, sessions: what is learnt"},
-    {"test", "FILE", "split, sessions: what is predicted"},
+    {"train", "FILE", "split, sessions, ctr: what is learnt"},
+    {"test", "FILE", "split, sessions, ctr: what is predicted"},
     {"learn-validation", NULL, "leave-one-out: learn the item before the last too (online)"},
     {"validation-target", NULL, "leave-one-out: predict the item before the last (for tuning)"},
     {"candidates", "N", "items ranked for each query; 128 to 320 by the length of the history"},
     {"seed", "N", "of everything drawn"},
+    {"positive", "X", "ctr: the least value of a positive example; 1"},
+    {"policy", "FILE", "bandit: a log or table of the policy to judge; uniform"},
+    {"actions", "N", "bandit: how many items can be chosen, where the log does not show all"},
+    {"ess-min", "N", "bandit: least effective sample size; 50"},
     {"format", "NAME", "one of the ready formats; guessed from the content when not given"},
     {"columns", "MAP", "user=1,item=2,value=3,time=4,session=5,... by number or header name"},
     {"separator", "S", "between columns: , tab ; | :: space; guessed when not given"},
@@ -242,6 +267,12 @@ const struct app_command app_command_eval = {
         "leave-one-out  each user's last item is predicted, the one before it held out too\n"
         "split          --train is learnt, all items are ranked for the users of --test\n"
         "sessions       --train is learnt, every next item of the sessions of --test predicted\n"
+        "ctr            the click model predicts each event's label, then learns it: a value of\n"
+        "               --positive or more; files of items and users give it facets, and with\n"
+        "               --test only that file is scored, and not learnt\n"
+        "bandit         what another policy would have earned on a log with propensities: IPS,\n"
+        "               SNIPS, DM, DR and relatives; exit 1 when the effective sample size is\n"
+        "               too small to say\n"
         "\n"
         "The files go through the very same fold and ranking code as serve. --repeats skip\n"
         "(default) leaves out what someone has seen and does not judge it; --experts a,b judges\n"

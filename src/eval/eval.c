@@ -27,7 +27,7 @@ const char *eval_protocol_name(enum eval_protocol protocol)
     return (size_t)protocol < FR_COUNT_OF(names) ? names[protocol] : "unknown";
 }
 
-static double cpu_now_us(void)
+double eval__cpu_now_us(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
@@ -65,7 +65,7 @@ enum fr_status eval_new(const struct eval_options *options, struct fr_error *err
     eval->expert_count = rank_experts(eval->rank, experts, EVAL_EXPERTS_MAX);
     for (uint32_t e = 0; e < eval->expert_count; e++)
         eval->expert_name[e] = experts[e]->name;
-    eval->cpu_started_us = cpu_now_us();
+    eval->cpu_started_us = eval__cpu_now_us();
     *out_eval = eval;
     return FR_OK;
 }
@@ -116,14 +116,14 @@ static enum fr_status learn(struct eval *eval, const struct schema_event *event,
     struct state_event resolved;
     struct rank_outcome outcome;
     bool timed = ++eval->events % TIMED_ONE_IN == 0;
-    double at[4] = {timed ? cpu_now_us() : 0};
+    double at[4] = {timed ? eval__cpu_now_us() : 0};
     FR_TRY(state_resolve(eval->state, event, &eval->types, eval->events, INT64_MAX / 2, &resolved));
-    at[1] = timed ? cpu_now_us() : 0;
+    at[1] = timed ? eval__cpu_now_us() : 0;
     rank_learn(eval->rank, &resolved, true, &outcome);
-    at[2] = timed ? cpu_now_us() : 0;
+    at[2] = timed ? eval__cpu_now_us() : 0;
     state_apply(eval->state, &resolved);
     rank_apply(eval->rank, &resolved);
-    at[3] = timed ? cpu_now_us() : 0;
+    at[3] = timed ? eval__cpu_now_us() : 0;
     eval->event_us += TIMED_ONE_IN * (at[1] - at[0] + (at[3] - at[2]));
     eval->query_us += TIMED_ONE_IN * (at[2] - at[1]);
     eval->queries += timed && outcome.scored ? TIMED_ONE_IN : 0;
@@ -203,9 +203,9 @@ static enum fr_status judge_user(struct eval *eval, const struct eval_kept *befo
         request.recent_count = 1;
     }
     struct rank_outcome outcome;
-    double started = cpu_now_us();
+    double started = eval__cpu_now_us();
     rank_judge(eval->rank, &request, item, &outcome);
-    eval->query_us += cpu_now_us() - started;
+    eval->query_us += eval__cpu_now_us() - started;
     eval->queries++;
     return scored_add(eval, &outcome);
 }
@@ -284,10 +284,10 @@ enum fr_status eval_test_event(struct eval *eval, const struct schema_event *eve
                                         .recent = eval->prefix,
                                         .recent_count = eval->prefix_count};
         struct rank_outcome outcome;
-        double started = cpu_now_us();
+        double started = eval__cpu_now_us();
         state_context_resolve(eval->state, &event->context, request.context);
         rank_judge(eval->rank, &request, item, &outcome);
-        eval->query_us += cpu_now_us() - started;
+        eval->query_us += eval__cpu_now_us() - started;
         eval->queries++;
         FR_TRY(scored_add(eval, &outcome));
     }
@@ -378,7 +378,7 @@ enum fr_status eval_finish(struct eval *eval, struct fr_error *error,
         .outside = eval->outside,
         .cpu_us_per_event = eval->events ? eval->event_us / (double)eval->events : 0,
         .cpu_us_per_query = eval->queries ? eval->query_us / (double)eval->queries : 0,
-        .cpu_seconds = (cpu_now_us() - eval->cpu_started_us) * 1e-6,
+        .cpu_seconds = (eval__cpu_now_us() - eval->cpu_started_us) * 1e-6,
         .hash = hash_of(eval),
     };
     memcpy(result.k, eval->k, sizeof(result.k));

@@ -38,6 +38,8 @@ struct eval {
     struct eval_metrics split; /* sums, then means */
 };
 
+/* Processor time of this thread. */
+double eval__cpu_now_us(void);
 /* split.c: answers every user of the test part. */
 enum fr_status eval__split_finish(struct eval *eval);
 
