@@ -43,7 +43,7 @@ struct model_ctr {
 
 /* One example on its way through the parts. */
 struct pass {
-    struct model_example example;
+    const struct model_example *example;
     struct model_ctr_answer answer;
     float blended[MODEL_CTR_DENSE_MAX + BLEND_COUNT];
     bool writer;
@@ -132,7 +132,10 @@ static enum fr_status open_parts(struct model_ctr *ctr, struct fr_error *error)
 {
     ctr->options.features.descriptors = ctr->options.effects;
     ctr->options.features.dense_only = !ctr->options.ffm && !ctr->options.ftrl;
-    FR_TRY(model_features_new(&ctr->options.features, error, &ctr->features));
+    if (!ctr->options.shared)
+        FR_TRY(model_features_new(&ctr->options.features, error, &ctr->features));
+    else
+        ctr->features = ctr->options.shared;
     ctr->dense = model_features_dense_count(ctr->features);
     FR_TRY(open_linear(ctr, error));
     FR_TRY(open_effects(ctr, error));
@@ -163,7 +166,8 @@ void model_ctr_free(struct model_ctr *ctr)
 {
     if (!ctr)
         return;
-    model_features_free(ctr->features);
+    if (!ctr->options.shared)
+        model_features_free(ctr->features);
     model_bayes_free(ctr->base);
     model_bayes_free(ctr->blend);
     model_effects_free(ctr->user);
@@ -176,8 +180,9 @@ void model_ctr_free(struct model_ctr *ctr)
 
 uint32_t model_ctr_tables(struct model_ctr *ctr, struct base_rows *out[MODEL_CTR_TABLES_MAX])
 {
-    uint32_t count = MODEL_FEATURES_TABLES;
-    model_features_tables(ctr->features, out);
+    uint32_t count = ctr->options.shared ? 0 : MODEL_FEATURES_TABLES;
+    if (!ctr->options.shared)
+        model_features_tables(ctr->features, out);
     out[count++] = model_bayes_table(ctr->base);
     out[count++] = model_bayes_table(ctr->blend);
     out[count++] = model_effects_table(ctr->user);
@@ -191,7 +196,7 @@ uint32_t model_ctr_tables(struct model_ctr *ctr, struct base_rows *out[MODEL_CTR
 /* ---- scoring ------------------------------------------------------------------------------ */
 
 /* Rows whose ids have just been handed out start anew. */
-static void reset_fresh(struct model_ctr *ctr, const struct model_example *example)
+void model_ctr_fresh(struct model_ctr *ctr, const struct model_example *example)
 {
     for (uint32_t i = 0; i < example->fresh_count; i++)
         model_ftrl_reset(ctr->ftrl, example->sparse[example->fresh[i]].id);
@@ -210,18 +215,18 @@ static float score_ffm(const struct model_ctr *ctr, const struct pass *pass)
 {
     struct model_sparse known[MODEL_CTR_MAIN_MAX];
     uint32_t count = 0;
-    for (uint32_t i = 0; i < pass->example.main_count; i++) {
-        if (!pass->example.main_fresh[i])
-            known[count++] = pass->example.main[i];
+    for (uint32_t i = 0; i < pass->example->main_count; i++) {
+        if (!pass->example->main_fresh[i])
+            known[count++] = pass->example->main[i];
     }
     return pass->writer ? model_ffm_score(ctr->ffm, known, count)
                         : model_ffm_score_shared(ctr->ffm, known, count);
 }
 
-static void score_parts(struct model_ctr *ctr, struct pass *pass)
+static void score_parts(const struct model_ctr *ctr, struct pass *pass)
 {
     struct model_ctr_answer *answer = &pass->answer;
-    const struct model_example *example = &pass->example;
+    const struct model_example *example = pass->example;
     float user_variance = 0, item_variance = 0;
     memset(answer, 0, sizeof(*answer));
     answer->base = model_bayes_score(ctr->base, example->dense);
@@ -257,9 +262,17 @@ static void score_parts(struct model_ctr *ctr, struct pass *pass)
 void model_ctr_score(struct model_ctr *ctr, const struct model_ctr_row *row,
                      struct model_ctr_answer *out_answer)
 {
+    struct model_example example;
+    model_features_build(ctr->features, row, false, &example);
+    model_ctr_score_example(ctr, &example, false, out_answer);
+}
+
+void model_ctr_score_example(const struct model_ctr *ctr, const struct model_example *example,
+                             bool in_place, struct model_ctr_answer *out_answer)
+{
     struct pass pass;
-    pass.writer = false;
-    model_features_build(ctr->features, row, false, &pass.example);
+    pass.writer = in_place;
+    pass.example = example;
     score_parts(ctr, &pass);
     *out_answer = pass.answer;
 }
@@ -270,10 +283,10 @@ static void learn_effects(struct model_ctr *ctr, const struct pass *pass,
                           struct model_bayes_target target)
 {
     target.offset = pass->answer.base;
-    fr_ignore(model_effects_learn(ctr->user, pass->example.main[0].id, pass->example.of_item,
+    fr_ignore(model_effects_learn(ctr->user, pass->example->main[0].id, pass->example->of_item,
                                   target),
               "a full table learns no new users");
-    fr_ignore(model_effects_learn(ctr->item, pass->example.main[1].id, pass->example.of_user,
+    fr_ignore(model_effects_learn(ctr->item, pass->example->main[1].id, pass->example->of_user,
                                   target),
               "a full table learns no new items");
 }
@@ -281,7 +294,7 @@ static void learn_effects(struct model_ctr *ctr, const struct pass *pass,
 static void learn_parts(struct model_ctr *ctr, const struct model_ctr_row *row,
                         const struct pass *pass)
 {
-    const struct model_example *example = &pass->example;
+    const struct model_example *example = pass->example;
     const struct model_ctr_answer *answer = &pass->answer;
     struct model_bayes_target target = {.label = row->label, .weight = row->weight};
     float known = answer->base + answer->user_effect + answer->item_effect;
@@ -299,28 +312,39 @@ static void learn_parts(struct model_ctr *ctr, const struct model_ctr_row *row,
     if (ctr->options.ffm)
         model_ffm_step(ctr->ffm, example->main, example->main_count,
                        row->weight * (base_sigmoidf(known + answer->ffm) - row->label));
-    model_features_learn(ctr->features, row, example);
+}
+
+void model_ctr_learn_example(struct model_ctr *ctr, const struct model_ctr_row *row,
+                             const struct model_example *example,
+                             struct model_ctr_answer *out_answer)
+{
+    struct pass pass;
+    pass.writer = true;
+    pass.example = example;
+    score_parts(ctr, &pass);
+    learn_parts(ctr, row, &pass);
+    *out_answer = pass.answer;
 }
 
 void model_ctr_learn(struct model_ctr *ctr, const struct model_ctr_row *row,
                      struct model_ctr_answer *out_answer)
 {
-    struct pass pass;
-    pass.writer = true;
-    model_features_build(ctr->features, row, true, &pass.example);
-    reset_fresh(ctr, &pass.example);
-    score_parts(ctr, &pass);
-    learn_parts(ctr, row, &pass);
-    *out_answer = pass.answer;
+    struct model_example example;
+    model_features_build(ctr->features, row, true, &example);
+    model_ctr_fresh(ctr, &example);
+    model_ctr_learn_example(ctr, row, &example, out_answer);
+    model_features_learn(ctr->features, row, &example);
 }
 
 uint32_t model_ctr_explain(struct model_ctr *ctr, const struct model_ctr_row *row,
                            struct model_ctr_part *out_parts, uint32_t max,
                            struct model_ctr_answer *out_answer)
 {
+    struct model_example example;
     struct pass pass;
     pass.writer = false;
-    model_features_build(ctr->features, row, false, &pass.example);
+    pass.example = &example;
+    model_features_build(ctr->features, row, false, &example);
     score_parts(ctr, &pass);
     const float *weights = model_bayes_weights(ctr->blend);
     uint32_t count = 0;

@@ -33,6 +33,9 @@ struct model_ctr_options {
     bool ffm, effects, ftrl;                     /* parts in use; the base and the blend always */
     bool blend;                                  /* false: the base and the effects alone answer */
     uint64_t seed;
+    /* Borrowed: others use and feed them too, so that model_ctr_learn_example() leaves their
+     * counters alone. NULL: features of its own, made from `features`. */
+    struct model_features *shared;
 };
 
 /* The settings chosen on events 10,000-30,000 of ML-100K. The kinds are the caller's. */
@@ -58,6 +61,15 @@ void model_ctr_score(struct model_ctr *ctr, const struct model_ctr_row *row,
 /* W. Predicts, then learns; the answer has the same bits as model_ctr_score() just before. */
 void model_ctr_learn(struct model_ctr *ctr, const struct model_ctr_row *row,
                      struct model_ctr_answer *out_answer);
+
+/* The same over features built before: in_place on the fold thread. After a build by the writer,
+ * model_ctr_fresh() comes first. R / W. */
+void model_ctr_score_example(const struct model_ctr *ctr, const struct model_example *example,
+                             bool in_place, struct model_ctr_answer *out_answer);
+void model_ctr_fresh(struct model_ctr *ctr, const struct model_example *example);
+void model_ctr_learn_example(struct model_ctr *ctr, const struct model_ctr_row *row,
+                             const struct model_example *example,
+                             struct model_ctr_answer *out_answer);
 
 /* One summand of the blend's logit. */
 struct model_ctr_part {

@@ -197,6 +197,16 @@ uint32_t model_features_field_count(const struct model_features *features)
     return 2 + features->options.kind_count;
 }
 
+uint32_t model_features_id_max(const struct model_features *features)
+{
+    return features->options.id_max;
+}
+
+uint32_t model_features_main_max(const struct model_features *features)
+{
+    return features->options.main_max;
+}
+
 /* ---- building ----------------------------------------------------------------------------- */
 
 struct builder {

@@ -115,5 +115,8 @@ void model_features_learn(struct model_features *features, const struct model_ct
 uint32_t model_features_dense_count(const struct model_features *features);
 const char *model_features_dense_name(const struct model_features *features, uint32_t i);
 uint32_t model_features_field_count(const struct model_features *features); /* of main */
+/* Ids of the large and of the small table lie below these. */
+uint32_t model_features_id_max(const struct model_features *features);
+uint32_t model_features_main_max(const struct model_features *features);
 
 #endif

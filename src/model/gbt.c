@@ -76,6 +76,11 @@ uint32_t model_gbt_row_count(const struct model_gbt *gbt)
     return base_rows_count(gbt->rows) - 1;
 }
 
+uint64_t model_gbt_seen(const struct model_gbt *gbt)
+{
+    return FR_LOAD(base_rows_meta(gbt->rows)[META_SEEN]);
+}
+
 void model_gbt_add(struct model_gbt *gbt, const float *features, float label, float weight)
 {
     uint64_t *seen = &base_rows_meta(gbt->rows)[META_SEEN];

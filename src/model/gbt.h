@@ -42,6 +42,7 @@ struct base_rows *model_gbt_table(struct model_gbt *gbt);
 /* Writer. NaN is a missing feature; label 0 or 1. */
 void model_gbt_add(struct model_gbt *gbt, const float *features, float label, float weight);
 uint32_t model_gbt_row_count(const struct model_gbt *gbt);
+uint64_t model_gbt_seen(const struct model_gbt *gbt); /* rows offered so far; R */
 /* Writer. Copies the reservoir: features (row_count x features), labels, weights. */
 void model_gbt_copy(const struct model_gbt *gbt, float *features, float *labels, float *weights);
 

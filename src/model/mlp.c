@@ -69,8 +69,7 @@ static enum fr_status open_flat(const struct model_mlp *mlp, const char *name,
     return FR_OK;
 }
 
-/* The flat array for changing it: every block is announced to a running snapshot. */
-static float *write_flat(struct base_rows *rows)
+float *model__mlp_write_flat(struct base_rows *rows)
 {
     for (uint32_t b = 1; b < base_rows_count(rows); b++)
         (void)base_rows_write(rows, b);
@@ -79,20 +78,23 @@ static float *write_flat(struct base_rows *rows)
 
 static enum fr_status open_tables(struct model_mlp *mlp, struct fr_error *error)
 {
+    static const char *const usual[MODEL_MLP_TABLES] = {"mlp_weights", "mlp_first", "mlp_second",
+                                                        "mlp_waiting", "mlp_embeddings"};
     const struct model_mlp_options *options = &mlp->shape.options;
-    FR_TRY(open_flat(mlp, "mlp_weights", error, &mlp->weights));
-    FR_TRY(open_flat(mlp, "mlp_first", error, &mlp->first));
-    FR_TRY(open_flat(mlp, "mlp_second", error, &mlp->second));
+    const char *const *names = options->names ? options->names : usual;
+    FR_TRY(open_flat(mlp, names[0], error, &mlp->weights));
+    FR_TRY(open_flat(mlp, names[1], error, &mlp->first));
+    FR_TRY(open_flat(mlp, names[2], error, &mlp->second));
     size_t bytes =
         sizeof(struct waiting) + options->slots * sizeof(uint32_t) + options->dense * sizeof(float);
-    struct base_rows_options waiting = {.name = "mlp_waiting",
+    struct base_rows_options waiting = {.name = names[3],
                                         .row_bytes = (uint32_t)((bytes + 7) / 8 * 8),
                                         .count_max = options->batch_count + 2};
     FR_TRY(base_rows_new(&waiting, error, &mlp->waiting));
     FR_ASSERT(model_rows_reach(mlp->waiting, options->batch_count));
     if (options->slots == 0)
         return FR_OK;
-    struct base_rows_options embeddings = {.name = "mlp_embeddings",
+    struct base_rows_options embeddings = {.name = names[4],
                                            .row_bytes = options->dim * 2 * sizeof(float),
                                            .count_max = options->id_max};
     return base_rows_new(&embeddings, error, &mlp->embeddings);
@@ -177,7 +179,7 @@ void model_mlp_tables(struct model_mlp *mlp, struct base_rows *out[MODEL_MLP_TAB
 
 uint64_t model_mlp_steps(const struct model_mlp *mlp)
 {
-    return base_rows_meta(mlp->weights)[META_STEPS];
+    return FR_LOAD(base_rows_meta(mlp->weights)[META_STEPS]);
 }
 
 float model_mlp_last_loss(const struct model_mlp *mlp)
@@ -192,14 +194,14 @@ uint32_t model_mlp_weight_count(const struct model_mlp *mlp)
 
 float *model_mlp_weights(struct model_mlp *mlp)
 {
-    return write_flat(mlp->weights);
+    return model__mlp_write_flat(mlp->weights);
 }
 
 static void clear_moments(struct model_mlp *mlp, const struct model__mlp_layer *layer)
 {
     size_t bytes = ((size_t)layer->in * layer->out + layer->out) * sizeof(float);
-    memset(write_flat(mlp->first) + layer->kernel, 0, bytes);
-    memset(write_flat(mlp->second) + layer->kernel, 0, bytes);
+    memset(model__mlp_write_flat(mlp->first) + layer->kernel, 0, bytes);
+    memset(model__mlp_write_flat(mlp->second) + layer->kernel, 0, bytes);
 }
 
 void model_mlp_reset_layer(struct model_mlp *mlp, uint32_t l)
@@ -207,7 +209,7 @@ void model_mlp_reset_layer(struct model_mlp *mlp, uint32_t l)
     FR_ASSERT(l < mlp->shape.options.layers);
     const struct model__mlp_layer *layer = &mlp->shape.layer[l];
     uint64_t draw = base_rows_meta(mlp->weights)[META_RESETS]++;
-    float *w = write_flat(mlp->weights);
+    float *w = model__mlp_write_flat(mlp->weights);
     float limit = __builtin_sqrtf(6.0f / (float)(layer->in + layer->out));
     for (uint32_t i = 0; i < layer->in * layer->out; i++)
         w[layer->kernel + i] =
@@ -348,8 +350,8 @@ static void step_weights(struct model_mlp *mlp, float scale)
     double beta2 = get_double(mlp->weights, META_BETA2) * (double)options->beta2;
     put_double(mlp->weights, META_BETA1, beta1);
     put_double(mlp->weights, META_BETA2, beta2);
-    float *w = write_flat(mlp->weights), *m = write_flat(mlp->first);
-    float *v = write_flat(mlp->second);
+    float *w = model__mlp_write_flat(mlp->weights), *m = model__mlp_write_flat(mlp->first);
+    float *v = model__mlp_write_flat(mlp->second);
     struct simd_adam adam = {.rate = (float)((double)options->rate * __builtin_sqrt(1.0 - beta2) /
                                              (1.0 - beta1)),
                              .beta1 = options->beta1,

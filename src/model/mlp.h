@@ -26,6 +26,7 @@
 #define MODEL_MLP_H
 
 #include "base/base.h"
+#include "base/buf.h"
 #include "base/rows.h"
 
 enum {
@@ -51,6 +52,7 @@ struct model_mlp_options {
     float embedding_rate;
     uint32_t batch_count, batch_s;
     uint64_t seed;
+    const char *const *names; /* of the tables, static; NULL: the usual ones */
 };
 
 /* 128-64-1, Adam .001, batches of 32, nothing else. */
@@ -101,6 +103,30 @@ FR_MUST_USE enum fr_status model_mlp_import_layer(struct model_mlp *mlp, uint32_
  * not fit; nothing is changed then. */
 FR_MUST_USE enum fr_status model_mlp_import_npz(struct model_mlp *mlp, struct fr_slice bytes,
                                                 struct fr_error *error);
+
+/* The same without changing anything. */
+FR_MUST_USE enum fr_status model_mlp_check_npz(const struct model_mlp *mlp, struct fr_slice bytes,
+                                               struct fr_error *error);
+
+/* Writer of `to`. Everything but waiting examples becomes equal to `from`'s, which nobody may be
+ * changing; both have the same shape. */
+void model_mlp_copy(struct model_mlp *to, const struct model_mlp *from);
+/* Of weights, moments and embeddings. */
+uint64_t model_mlp_digest(const struct model_mlp *mlp);
+bool model_mlp_is_finite(const struct model_mlp *mlp); /* all weights below a million */
+/* A rate other than the options', until the next call. */
+void model_mlp_set_rate(struct model_mlp *mlp, float rate);
+
+/* Weights and embeddings as bytes, and back (moments start at zero). Format: mlp_file.c. check and
+ * load say FR_UNSUPPORTED (another version), FR_INVALID (another shape, a number that is not finite
+ * or beyond a million), FR_CORRUPT (cut short, a wrong checksum), what and where; load changes
+ * nothing then. */
+FR_MUST_USE enum fr_status model_mlp_save(const struct model_mlp *mlp, struct base_buf *out);
+bool model_mlp_is_saved(struct fr_slice bytes); /* begins as save() writes it */
+FR_MUST_USE enum fr_status model_mlp_check(const struct model_mlp *mlp, struct fr_slice bytes,
+                                           struct fr_error *error);
+FR_MUST_USE enum fr_status model_mlp_load(struct model_mlp *mlp, struct fr_slice bytes,
+                                          struct fr_error *error);
 
 /* Copies the weights into a free view and makes it the one that readers get; false when all views
  * but the current one are held: readers go on with the older weights. */

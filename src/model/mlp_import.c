@@ -139,6 +139,16 @@ static enum fr_status read_layers(const struct model_mlp *mlp, struct fr_slice b
     return FR_OK;
 }
 
+enum fr_status model_mlp_check_npz(const struct model_mlp *mlp, struct fr_slice bytes,
+                                   struct fr_error *error)
+{
+    float *arrays[2 * MODEL_MLP_LAYERS_MAX] = {NULL};
+    enum fr_status status = read_layers(mlp, bytes, arrays, error);
+    for (int i = 0; i < 2 * MODEL_MLP_LAYERS_MAX; i++)
+        free(arrays[i]);
+    return status;
+}
+
 enum fr_status model_mlp_import_npz(struct model_mlp *mlp, struct fr_slice bytes,
                                     struct fr_error *error)
 {

@@ -50,6 +50,8 @@ void model__mlp_gather(const struct model_mlp *mlp, struct model_mlp_input input
 /* x through all layers; a[l] gets each layer's output. `weights`: flat. */
 void model__mlp_forward(const struct model_mlp *mlp, const float *weights, uint32_t count,
                         struct model__mlp_scratch *scratch);
+/* The flat array for changing it: every block is announced to a running snapshot. */
+float *model__mlp_write_flat(struct base_rows *rows);
 /* Room for `count` examples; FR_MEMORY leaves nothing behind. */
 FR_MUST_USE enum fr_status model__mlp_scratch_init(const struct model__mlp_shape *shape,
                                                    uint32_t count,

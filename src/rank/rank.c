@@ -23,6 +23,27 @@ static bool is_named(const char *list, const char *name)
     return false;
 }
 
+/* Are the click experts in the list? They come together or not at all. */
+static bool has_clicks(const char *list)
+{
+    uint32_t count;
+    const struct model_click_expert *const *all = model_click_experts(&count);
+    bool named = !list || !*list;
+    for (uint32_t c = 0; c < count; c++)
+        named = named || is_named(list, all[c]->name);
+    return named;
+}
+
+static bool is_click(const char *name, size_t bytes)
+{
+    uint32_t count;
+    const struct model_click_expert *const *all = model_click_experts(&count);
+    bool known = false;
+    for (uint32_t c = 0; c < count; c++)
+        known = known || (strlen(all[c]->name) == bytes && memcmp(all[c]->name, name, bytes) == 0);
+    return known;
+}
+
 /* Every name of the list must be an expert's. */
 static enum fr_status check_names(const char *list, struct fr_error *error)
 {
@@ -30,7 +51,7 @@ static enum fr_status check_names(const char *list, struct fr_error *error)
     const struct model_expert *const *all = model_experts(&count);
     for (const char *at = list; at && *at;) {
         const char *end = strchrnul(at, ',');
-        bool known = false;
+        bool known = is_click(at, (size_t)(end - at));
         for (uint32_t e = 0; e < count; e++)
             known |= strlen(all[e]->name) == (size_t)(end - at) &&
                      memcmp(all[e]->name, at, (size_t)(end - at)) == 0;
@@ -80,11 +101,15 @@ static enum fr_status rank_fill(struct rank *rank, struct fr_error *error)
             FR_TRY(expert_add(rank, all[e], error));
     FR_TRY(rank__blend_new(rank, error));
     FR_TRY(rank__figures_new(rank, error));
-    if (!rank->options.no_network) {
+    if (!rank->options.no_network)
         FR_TRY(rank__network_new(rank, error));
-        rank->feature[rank->feature_count] =
-            (struct rank_feature){"patterns", "network", MODEL_REASON_PATTERN, -1};
-    }
+    rank->feature[rank->feature_count] =
+        (struct rank_feature){"patterns", "network", MODEL_REASON_PATTERN, -1};
+    rank->feature[rank->feature_count + 1] =
+        (struct rank_feature){"clicks", "clicks", MODEL_REASON_PATTERN, -1};
+    if (has_clicks(list))
+        FR_TRY(rank__clicks_new(rank, error));
+    FR_TRY(rank__models_new(rank, error));
     return base_arena_init(&rank->arena, RANK_ARENA_BYTES);
 }
 
@@ -116,6 +141,8 @@ void rank_free(struct rank *rank)
     base_rows_free(rank->figures);
     base_rows_free(rank->network);
     base_rows_free(rank->network_view);
+    rank__clicks_free(rank);
+    base_rows_free(rank->models);
     base_arena_release(&rank->arena);
     free(rank);
 }
@@ -136,7 +163,7 @@ enum fr_status rank_rebuild(struct rank *rank, struct fr_error *error)
     for (uint32_t e = 0; e < rank->expert_count; e++)
         if (rank->expert[e]->rebuild)
             FR_TRY(rank->expert[e]->rebuild(rank->self[e], error));
-    return FR_OK;
+    return rank__clicks_rebuild(rank, error);
 }
 
 bool rank_is_sampled(const struct rank *rank, uint64_t position, uint32_t one_in)
@@ -220,7 +247,7 @@ static void learn_from(struct rank *rank, const struct rank_scoring *scoring,
             rank__network_learn(rank, scoring, gradient, event->position);
     }
     for (uint32_t e = 0; e < rank->expert_count; e++)
-        if (rank->expert[e]->learn)
+        if (rank->expert[e]->learn && rank__model_role(rank, e) != RANK_OFF)
             rank->expert[e]->learn(rank->self[e], batch, event, outcome->candidate, gradient);
 }
 
@@ -247,6 +274,21 @@ static bool judge_request(struct rank *rank, const struct model_request *request
     return true;
 }
 
+/* An exposure or a dislike: scored for the second stage's sake, judged by nobody. */
+static void learn_refused(struct rank *rank, const struct state_event *event)
+{
+    const struct rank_query_options options = {
+        .retrieve = {.candidates_max = rank->options.candidates_max, .in_place = true}};
+    struct model_request request;
+    struct model_query query;
+    struct rank_scoring scoring;
+    model_request_of_event(event, rank->options.repeats, rank->options.session_unit, &request);
+    base_arena_clear(&rank->arena);
+    if (model_query_build(rank->state, &request, &rank->arena, &query) == FR_OK &&
+        rank__score(rank, &query, &options, &rank->arena, &scoring) == FR_OK)
+        rank__clicks_refused(rank, &scoring, event, find_target(&scoring, event->item));
+}
+
 void rank_learn(struct rank *rank, const struct state_event *event, bool learn,
                 struct rank_outcome *out_outcome)
 {
@@ -255,8 +297,12 @@ void rank_learn(struct rank *rank, const struct state_event *event, bool learn,
     if (event->signal > 0.0f && !event->is_exposure) {
         model_request_of_event(event, rank->options.repeats, rank->options.session_unit, &request);
         if (judge_request(rank, &request, event->item, rank->options.candidates_max, &judged) &&
-            learn)
+            learn) {
+            rank__clicks_learn(rank, &judged.scoring, event, judged.outcome.candidate);
             learn_from(rank, &judged.scoring, event, &judged.outcome);
+        }
+    } else if (learn && rank__clicks_wants(rank, event)) {
+        learn_refused(rank, event);
     }
     if (out_outcome)
         *out_outcome = judged.outcome;
@@ -321,6 +367,7 @@ enum fr_status rank_query(const struct rank *rank, const struct model_query *que
 {
     struct rank_scoring scoring;
     FR_TRY(rank__score(rank, query, options, arena, &scoring));
+    bool clicks = rank__clicks_rerank(rank, &scoring);
     uint32_t count = scoring.batch.count, stride = scoring.batch.stride;
     uint32_t *order = base_arena_alloc(arena, stride * sizeof(*order));
     uint32_t *item = base_arena_alloc(arena, stride * sizeof(*item));
@@ -339,13 +386,14 @@ enum fr_status rank_query(const struct rank *rank, const struct model_query *que
         .item = item,
         .score = score,
         .generators = generators,
-        .feature_count = rank->feature_count + scoring.activations.ready,
+        .feature_count = rank->feature_count + (clicks ? 2 : scoring.activations.ready),
         .feature = rank->feature,
         .query = query,
         .degraded_reason = options->experts_off ? "experts_left_out" : NULL,
         .x = scoring.x,
         .weight = scoring.weight,
-        .network = scoring.activations.out,
+        .network = scoring.activations.ready ? scoring.activations.out : NULL,
+        .clicks = scoring.x + (rank->feature_count + 1ul) * stride,
         .order = order,
         .gather = scoring.gather,
         .stride = stride,
@@ -358,9 +406,12 @@ float rank_contribution(const struct rank_result *result, uint32_t r, uint32_t f
 {
     FR_ASSERT(r < result->count && feature < result->feature_count);
     uint32_t i = result->order[r];
-    return feature < result->rank->feature_count
-               ? result->x[feature * result->stride + i] * result->weight[feature]
-               : result->network[i];
+    uint32_t first_stage = result->rank->feature_count;
+    if (feature > first_stage)
+        return result->clicks[i];
+    if (feature == first_stage)
+        return result->network ? result->network[i] : 0.0f;
+    return result->x[feature * result->stride + i] * result->weight[feature];
 }
 
 bool rank_history_shares(const struct rank_result *result, uint32_t r, uint32_t feature, float *out)
@@ -444,6 +495,6 @@ uint32_t rank_weights(const struct rank *rank, uint32_t bucket, float *out, uint
 
 const struct rank_feature *rank_features(const struct rank *rank, uint32_t *out_count)
 {
-    *out_count = rank->feature_count + !rank->options.no_network;
+    *out_count = rank->feature_count + 2; /* the network's and the second stage's too */
     return rank->feature;
 }

@@ -80,14 +80,16 @@ struct rank_result {
     const uint32_t *item;
     const float *score;
     const uint16_t *generators; /* bit per enum retrieve_generator */
-    uint32_t feature_count;     /* "patterns" of the network is the last one when it is on */
+    uint32_t feature_count;     /* after the experts': "patterns" of the network when it is on, then
+                                   "clicks" when the second stage is live */
     const struct rank_feature *feature;
     const struct model_query *query;
     const char *degraded_reason; /* NULL, or which stage was left out */
     /* private */
     const float *x;        /* [feature][stride], by original candidate index */
     const float *weight;   /* [feature]; the network's own part has none */
-    const float *network;  /* [stride] */
+    const float *network;  /* [stride]; NULL: it took no part */
+    const float *clicks;   /* [stride]; of the second stage */
     const uint32_t *order; /* result index -> candidate index */
     const struct model_gather *gather;
     uint32_t stride;

@@ -5,7 +5,12 @@
 #ifndef RANK_RANK_PRIV_H
 #define RANK_RANK_PRIV_H
 
+#include "model/calibration.h"
+#include "model/clicks.h"
+#include "model/drift.h"
 #include "model/gather.h"
+#include "model/word.h"
+#include "rank/models.h"
 #include "rank/rank.h"
 
 enum { BLEND_GLOBAL = 1, BLEND_FIRST_BUCKET = 2 };
@@ -21,6 +26,28 @@ struct figure_row {
     double recent_hit10, recent_mrr10, recent_weight; /* fading sums, alpha = .999 */
 };
 
+/* Of a model: its role, its job, the evidence about it. */
+struct model_row {
+    uint32_t role, previous_role;
+    uint32_t running, version;
+    uint32_t kept, spare;    /* kept: parameters were set aside */
+    float weight, squares;   /* second stage: of its logit, and Adagrad's sum */
+    float rate, spare_float; /* of its steps */
+    uint64_t jobs, refused, started, published;
+    uint64_t judged, hit10, examples;
+    struct model_window gain;
+    struct model_bins bins;
+};
+_Static_assert(sizeof(struct model_row) % 8 == 0, "rows are whole words");
+static inline float rank__row_weight(const struct model_row *row)
+{
+    return model_word_load(&row->weight);
+}
+static inline void rank__row_weight_set(struct model_row *row, float weight)
+{
+    model_word_store(&row->weight, weight);
+}
+
 struct rank {
     struct rank_options options;
     struct state *state;
@@ -28,13 +55,22 @@ struct rank {
     void *self[MODEL_EXPERTS_MAX];
     uint32_t first_feature[MODEL_EXPERTS_MAX + 1];
     uint32_t expert_count, feature_count;                /* features of the linear blend */
-    struct rank_feature feature[MODEL_FEATURES_MAX + 1]; /* and the network's last */
+    struct rank_feature feature[MODEL_FEATURES_MAX + 2]; /* and the network's, and the clicks' */
     const struct model_feature *model_feature[MODEL_FEATURES_MAX];
     struct base_rows *blend, *figures, *network, *network_view;
     struct base_rows *tables[STATE_TABLES_MAX];
     uint32_t table_count;
     struct base_arena arena; /* of rank_learn() */
     float expert_rank[MODEL_EXPERTS_MAX];
+
+    /* the second stage; click_count 0: there is none */
+    struct base_rows *models;
+    struct model_clicks *clicks;
+    struct model_calibration *click_calibration;
+    const struct model_click_expert *click[MODEL_CLICK_EXPERTS_MAX];
+    void *click_self[MODEL_CLICK_EXPERTS_MAX];
+    uint32_t click_count;
+    struct model_click_example *click_examples; /* of the event that is learnt */
 };
 
 /* What the network computed on its way, row by candidate. */
@@ -49,7 +85,8 @@ struct rank_scoring {
     struct model_batch batch;
     struct retrieve_candidates candidates;
     struct model_gather *gather;
-    float *x;      /* [feature_count][stride] */
+    float *x;      /* [feature_count + 2][stride]: the network's and the clicks' parts come last */
+    float *shadow; /* the same for experts that are shadows; NULL: there are none */
     float *weight; /* [feature_count] */
     float *score;  /* [stride] */
     float *linear; /* [stride] without the network */
@@ -75,6 +112,23 @@ enum fr_status rank__network_check(const struct rank *rank);
 void rank__network_score(const struct rank *rank, struct rank_scoring *scoring);
 void rank__network_learn(struct rank *rank, const struct rank_scoring *scoring,
                          const float *gradient, uint64_t position);
+
+/* models.c, clicks.c: see models.h */
+enum fr_status rank__models_new(struct rank *rank, struct fr_error *error);
+enum rank_role rank__model_role(const struct rank *rank, uint32_t model);
+struct model_row *rank__model_row(struct rank *rank, uint32_t model); /* W, for changing it */
+enum fr_status rank__clicks_new(struct rank *rank, struct fr_error *error);
+void rank__clicks_free(struct rank *rank);
+enum fr_status rank__clicks_rebuild(struct rank *rank, struct fr_error *error);
+/* A sampled event that was scored, before it is learnt: judges and teaches the second stage. */
+void rank__clicks_learn(struct rank *rank, const struct rank_scoring *scoring,
+                        const struct state_event *event, int32_t target);
+/* Is this exposure or dislike to be scored as well, and then told as one that brought nothing? */
+bool rank__clicks_wants(struct rank *rank, const struct state_event *event);
+void rank__clicks_refused(struct rank *rank, const struct rank_scoring *scoring,
+                          const struct state_event *event, int32_t candidate);
+/* Adds what the live ones say to the scores of the window; false: none is live. */
+bool rank__clicks_rerank(const struct rank *rank, struct rank_scoring *scoring);
 
 enum { FIGURE_BLEND = 1, FIGURE_POPULARITY = 2, FIGURE_FIRST_EXPERT = 3 };
 enum fr_status rank__figures_new(struct rank *rank, struct fr_error *error);

@@ -41,6 +41,17 @@ static bool batch_fill(const struct rank *rank, struct rank_scoring *scoring, bo
     return true;
 }
 
+/* Shadows are scored on the fold thread only, into features of their own, which the blend does not
+ * see. False: not now. */
+static bool batch_is_judged(struct rank_scoring *scoring, const struct rank *rank)
+{
+    if (scoring->batch.in_place && !scoring->shadow)
+        scoring->shadow = base_arena_zalloc(scoring->batch.arena, rank->feature_count *
+                                                                      scoring->batch.stride *
+                                                                      sizeof(float));
+    return scoring->shadow != NULL;
+}
+
 static void add_up(const struct rank_scoring *scoring, uint32_t feature_count)
 {
     uint32_t stride = scoring->batch.stride;
@@ -69,7 +80,7 @@ enum fr_status rank__score(const struct rank *rank, const struct model_query *qu
         .item = scoring.candidates.item,
         .in_place = options->retrieve.in_place,
     };
-    scoring.x = base_arena_zalloc(arena, (rank->feature_count + 1ul) * stride * sizeof(float));
+    scoring.x = base_arena_zalloc(arena, (rank->feature_count + 2ul) * stride * sizeof(float));
     scoring.weight = base_arena_alloc(arena, MODEL_FEATURES_MAX * sizeof(float));
     scoring.score = base_arena_zalloc(arena, stride * sizeof(float));
     scoring.linear = base_arena_zalloc(arena, stride * sizeof(float));
@@ -77,11 +88,14 @@ enum fr_status rank__score(const struct rank *rank, const struct model_query *qu
         !batch_fill(rank, &scoring, options->retrieve.in_place))
         return FR_FULL;
     for (uint32_t e = 0; e < rank->expert_count; e++) {
-        if (options->experts_off & 1u << e)
+        enum rank_role role = rank__model_role(rank, e);
+        if (options->experts_off & 1u << e || role == RANK_OFF ||
+            (role == RANK_SHADOW && !batch_is_judged(&scoring, rank)))
             continue;
+        float *x = role == RANK_SHADOW ? scoring.shadow : scoring.x;
         size_t mark = base_arena_mark(arena);
         rank->expert[e]->score(rank->self[e], &scoring.batch,
-                               scoring.x + rank->first_feature[e] * stride);
+                               x + rank->first_feature[e] * stride);
         base_arena_rewind(arena, mark);
     }
     rank__blend_weights(rank, query->bucket, scoring.weight);

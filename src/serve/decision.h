@@ -30,7 +30,7 @@ enum serve_stage {
 const char *serve_stage_name(enum serve_stage stage);
 
 enum { SERVE_RING_BYTES = 8 << 20, SERVE_RING_RECORDS = 4096 };
-enum { SERVE_FEATURES_MAX = MODEL_FEATURES_MAX + 1 }; /* the network is one more */
+enum { SERVE_FEATURES_MAX = MODEL_FEATURES_MAX + 2 }; /* the network and the second stage */
 
 /* How long an answer took: measured, so kept for making its bytes again. */
 struct serve_timing {
