@@ -28,7 +28,7 @@ struct evaluating {
 static bool parse_protocol(const char *name, enum eval_protocol *out)
 {
     static const enum eval_protocol protocols[] = {EVAL_PREQUENTIAL, EVAL_LEAVE_ONE_OUT, EVAL_SPLIT,
-                                                   EVAL_SESSIONS};
+                                                   EVAL_SESSIONS, EVAL_REFIT};
     for (size_t p = 0; p < FR_COUNT_OF(protocols); p++) {
         if (strcmp(eval_protocol_name(protocols[p]), name) == 0) {
             *out = protocols[p];
@@ -105,7 +105,7 @@ static int parse(struct evaluating *work, const char *protocol)
     if (!parse_protocol(protocol, &options->protocol))
         return app_usage(app,
                          "unknown protocol '%s': prequential, leave-one-out, split, sessions, "
-                         "ctr or bandit",
+                         "refit, ctr or bandit",
                          protocol);
     if (unit && strcmp(unit, "user") != 0 && strcmp(unit, "session") != 0)
         return app_usage(app, "--unit is user or session, not '%s'", unit);
@@ -267,6 +267,8 @@ const struct app_command app_command_eval = {
         "leave-one-out  each user's last item is predicted, the one before it held out too\n"
         "split          --train is learnt, all items are ranked for the users of --test\n"
         "sessions       --train is learnt, every next item of the sessions of --test predicted\n"
+        "refit          as prequential, but by learners made anew from all before at the start\n"
+        "               of each of --blocks parts and frozen within it: what a batch brings\n"
         "ctr            the click model predicts each event's label, then learns it: a value of\n"
         "               --positive or more; files of items and users give it facets, and with\n"
         "               --test only that file is scored, and not learnt\n"

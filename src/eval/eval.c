@@ -23,7 +23,8 @@ static const float MISS = 1e9f;
 
 const char *eval_protocol_name(enum eval_protocol protocol)
 {
-    static const char *const names[] = {"prequential", "leave-one-out", "split", "sessions"};
+    static const char *const names[] = {"prequential", "leave-one-out", "split", "sessions",
+                                        "refit"};
     return (size_t)protocol < FR_COUNT_OF(names) ? names[protocol] : "unknown";
 }
 
@@ -34,15 +35,14 @@ double eval__cpu_now_us(void)
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec * 1e-3;
 }
 
-enum fr_status eval_new(const struct eval_options *options, struct fr_error *error,
-                        struct eval **out_eval)
+enum fr_status eval__learners_open(struct eval *eval, struct fr_error *error)
 {
-    struct eval *eval = calloc(1, sizeof(*eval));
-    if (!eval)
-        return base_fail(error, FR_MEMORY, "eval", "no memory");
-    eval->options = *options;
-    schema_types_init(&eval->types);
-    enum fr_status status = state_new(NULL, error, &eval->state);
+    const struct eval_options *options = &eval->options;
+    rank_free(eval->rank);
+    state_free(eval->state);
+    eval->rank = NULL;
+    eval->state = NULL;
+    FR_TRY(state_new(NULL, error, &eval->state));
     struct rank_options rank_options = {
         .state = eval->state,
         .experts = options->experts,
@@ -52,10 +52,20 @@ enum fr_status eval_new(const struct eval_options *options, struct fr_error *err
         .repeats = options->repeats,
         .session_unit = options->session_unit,
     };
-    if (status == FR_OK)
-        status = rank_new(&rank_options, error, &eval->rank);
-    if (status == FR_OK &&
-        (options->protocol == EVAL_LEAVE_ONE_OUT || options->protocol == EVAL_SPLIT))
+    return rank_new(&rank_options, error, &eval->rank);
+}
+
+enum fr_status eval_new(const struct eval_options *options, struct fr_error *error,
+                        struct eval **out_eval)
+{
+    struct eval *eval = calloc(1, sizeof(*eval));
+    if (!eval)
+        return base_fail(error, FR_MEMORY, "eval", "no memory");
+    eval->options = *options;
+    schema_types_init(&eval->types);
+    enum fr_status status = eval__learners_open(eval, error);
+    if (status == FR_OK && (options->protocol == EVAL_LEAVE_ONE_OUT ||
+                            options->protocol == EVAL_SPLIT || options->protocol == EVAL_REFIT))
         status = state_new(NULL, error, &eval->names);
     if (status != FR_OK) {
         eval_free(eval);
@@ -84,7 +94,7 @@ void eval_free(struct eval *eval)
 }
 
 /* One more scored event: the rank by the blend, by popularity, by each expert. */
-static enum fr_status scored_add(struct eval *eval, const struct rank_outcome *outcome)
+enum fr_status eval__scored_add(struct eval *eval, const struct rank_outcome *outcome)
 {
     uint32_t columns = 2 + eval->expert_count;
     if (eval->scored == eval->scored_max) {
@@ -111,7 +121,7 @@ static enum fr_status scored_add(struct eval *eval, const struct rank_outcome *o
 enum { TIMED_ONE_IN = 8 };
 
 /* Learns one event as the fold does. */
-static enum fr_status learn(struct eval *eval, const struct schema_event *event, bool count)
+enum fr_status eval__learn(struct eval *eval, const struct schema_event *event, bool count)
 {
     struct state_event resolved;
     struct rank_outcome outcome;
@@ -123,6 +133,7 @@ static enum fr_status learn(struct eval *eval, const struct schema_event *event,
     at[2] = timed ? eval__cpu_now_us() : 0;
     state_apply(eval->state, &resolved);
     rank_apply(eval->rank, &resolved);
+    /* deferred learners, who work beside the fold, are not in the times */
     at[3] = timed ? eval__cpu_now_us() : 0;
     eval->event_us += TIMED_ONE_IN * (at[1] - at[0] + (at[3] - at[2]));
     eval->query_us += TIMED_ONE_IN * (at[2] - at[1]);
@@ -130,7 +141,7 @@ static enum fr_status learn(struct eval *eval, const struct schema_event *event,
     bool first = eval->options.session_unit && resolved.is_first_of_session;
     if (count && outcome.scored && eval->events > eval->options.skip &&
         (!first || eval->options.score_first))
-        FR_TRY(scored_add(eval, &outcome));
+        FR_TRY(eval__scored_add(eval, &outcome));
     if (eval->options.progress && eval->events % 1024 == 0)
         eval->options.progress(eval->options.progress_context, eval->events, eval->scored);
     return FR_OK;
@@ -161,9 +172,9 @@ static enum fr_status keep(struct eval *eval, const struct schema_event *event)
 
 enum fr_status eval_event(struct eval *eval, const struct schema_event *event)
 {
-    if (eval->options.protocol == EVAL_LEAVE_ONE_OUT)
+    if (eval->options.protocol == EVAL_LEAVE_ONE_OUT || eval->options.protocol == EVAL_REFIT)
         return keep(eval, event);
-    return learn(eval, event, eval->options.protocol == EVAL_PREQUENTIAL);
+    return eval__learn(eval, event, eval->options.protocol == EVAL_PREQUENTIAL);
 }
 
 enum fr_status eval_item(struct eval *eval, const struct schema_item *item)
@@ -178,7 +189,7 @@ enum fr_status eval_item(struct eval *eval, const struct schema_item *item)
 
 /* ---- leave-one-out -------------------------------------------------------------------------- */
 
-static struct schema_event kept_event(const struct eval *eval, const struct eval_kept *kept)
+struct schema_event eval__kept_event(const struct eval *eval, const struct eval_kept *kept)
 {
     return (struct schema_event){
         .user = state_user_id(eval->names, kept->user),
@@ -207,7 +218,7 @@ static enum fr_status judge_user(struct eval *eval, const struct eval_kept *befo
     rank_judge(eval->rank, &request, item, &outcome);
     eval->query_us += eval__cpu_now_us() - started;
     eval->queries++;
-    return scored_add(eval, &outcome);
+    return eval__scored_add(eval, &outcome);
 }
 
 /* A user's part: events in all and still to come, the last two. Tests are users with at least
@@ -230,8 +241,8 @@ static enum fr_status learn_train_part(struct eval *eval, struct held *held)
         user->last = user->left == 1 ? i : user->last;
         if (user->left-- <= held_back && user->many >= TEST_EVENTS)
             continue;
-        const struct schema_event event = kept_event(eval, kept);
-        FR_TRY(learn(eval, &event, false));
+        const struct schema_event event = eval__kept_event(eval, kept);
+        FR_TRY(eval__learn(eval, &event, false));
     }
     return FR_OK;
 }
@@ -289,7 +300,7 @@ enum fr_status eval_test_event(struct eval *eval, const struct schema_event *eve
         rank_judge(eval->rank, &request, item, &outcome);
         eval->query_us += eval__cpu_now_us() - started;
         eval->queries++;
-        FR_TRY(scored_add(eval, &outcome));
+        FR_TRY(eval__scored_add(eval, &outcome));
     }
     if (item == 0)
         return FR_OK;
@@ -337,6 +348,13 @@ static struct base_hash128 hash_of(const struct eval *eval)
     return base_digest_end(&digest);
 }
 
+static void curve_of(const struct eval *eval, const float *ranks, uint32_t blocks, double *out)
+{
+    for (uint32_t b = 0; b < blocks; b++)
+        out[b] = metrics_of(eval, ranks, eval->scored * b / blocks, eval->scored * (b + 1) / blocks)
+                     .hr[0];
+}
+
 /* From the ranks: the blend, its parts, its blocks. */
 static void result_fill(const struct eval *eval, struct eval_result *result)
 {
@@ -344,14 +362,17 @@ static void result_fill(const struct eval *eval, struct eval_result *result)
     result->blend = metrics_of(eval, eval->ranks[0], 0, eval->scored);
     result->popularity = metrics_of(eval, eval->ranks[1], 0, eval->scored);
     result->expert_count = eval->expert_count;
-    for (uint32_t e = 0; e < eval->expert_count; e++)
-        result->experts[e] =
-            (struct eval_expert){eval->expert_name[e],
-                                 metrics_of(eval, eval->ranks[2 + e], 0, eval->scored)};
     result->block_count = FR_MIN(blocks, (uint32_t)EVAL_BLOCKS_MAX);
     for (uint32_t b = 0; b < result->block_count; b++)
         result->blocks[b] = metrics_of(eval, eval->ranks[0], eval->scored * b / result->block_count,
                                        eval->scored * (b + 1) / result->block_count);
+    curve_of(eval, eval->ranks[1], result->block_count, result->popularity_curve);
+    for (uint32_t e = 0; e < eval->expert_count; e++) {
+        const float *ranks = eval->ranks[2 + e];
+        result->experts[e].name = eval->expert_name[e];
+        result->experts[e].metrics = metrics_of(eval, ranks, 0, eval->scored);
+        curve_of(eval, ranks, result->block_count, result->experts[e].curve);
+    }
 }
 
 enum fr_status eval_finish(struct eval *eval, struct fr_error *error,
@@ -366,6 +387,8 @@ enum fr_status eval_finish(struct eval *eval, struct fr_error *error,
         status = leave_one_out(eval);
     if (options->protocol == EVAL_SPLIT)
         status = eval__split_finish(eval);
+    if (options->protocol == EVAL_REFIT)
+        status = eval__refit_finish(eval, error);
     if (status != FR_OK)
         return base_fail(error, status, "eval", "%s stopped after %lu events",
                          eval_protocol_name(options->protocol), (unsigned long)eval->events);

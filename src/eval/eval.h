@@ -25,6 +25,7 @@ enum eval_protocol {
     EVAL_LEAVE_ONE_OUT, /* each user's last item is the test, the one before it the validation */
     EVAL_SPLIT,         /* train on one file, rank all items for the users of the other */
     EVAL_SESSIONS, /* test sessions: every prefix predicts its next item; learns from train only */
+    EVAL_REFIT,    /* the batch line: learners made anew at the start of each block, then frozen */
 };
 
 struct eval_options {
@@ -55,12 +56,14 @@ struct eval_metrics {
 struct eval_expert {
     const char *name;
     struct eval_metrics metrics;
+    double curve[EVAL_BLOCKS_MAX]; /* HR at the first k, by block */
 };
 struct eval_result {
     enum eval_protocol protocol;
     uint32_t k[EVAL_K_MAX], k_count;
     uint64_t events, scored, unknown_target, outside; /* of the scored: never seen, no candidate */
     struct eval_metrics blend, popularity;
+    double popularity_curve[EVAL_BLOCKS_MAX]; /* as an expert's */
     struct eval_expert experts[EVAL_EXPERTS_MAX];
     uint32_t expert_count;
     struct eval_metrics blocks[EVAL_BLOCKS_MAX];

@@ -40,6 +40,15 @@ struct eval {
 
 /* Processor time of this thread. */
 double eval__cpu_now_us(void);
+/* New, empty state and rank in the place of those there are. */
+enum fr_status eval__learners_open(struct eval *eval, struct fr_error *error);
+/* Learns one event as the fold does; `count`: its prediction is scored. */
+enum fr_status eval__learn(struct eval *eval, const struct schema_event *event, bool count);
+/* One more scored event: the rank by the blend, by popularity, by each expert. */
+enum fr_status eval__scored_add(struct eval *eval, const struct rank_outcome *outcome);
+struct schema_event eval__kept_event(const struct eval *eval, const struct eval_kept *kept);
+/* refit.c: the blocks, each by learners made anew. */
+enum fr_status eval__refit_finish(struct eval *eval, struct fr_error *error);
 /* split.c: answers every user of the test part. */
 enum fr_status eval__split_finish(struct eval *eval);
 

@@ -52,6 +52,15 @@ static void json_metrics(const struct eval_result *result, const struct eval_met
     base_buf_put_str(out, "}");
 }
 
+static void json_curve(const struct eval_result *result, const char *name, const double *curve,
+                       struct base_buf *out)
+{
+    base_buf_printf(out, "\"%s\":[", name);
+    for (uint32_t b = 0; b < result->block_count; b++)
+        base_buf_printf(out, "%s%.6f", b ? "," : "", curve[b]);
+    base_buf_put_str(out, "]");
+}
+
 void eval_result_json(const struct eval_result *result, struct base_buf *out)
 {
     base_buf_printf(out,
@@ -72,8 +81,14 @@ void eval_result_json(const struct eval_result *result, struct base_buf *out)
         base_buf_put_str(out, b ? "," : "");
         json_metrics(result, &result->blocks[b], out);
     }
+    base_buf_printf(out, "],\"curves_hr@%u\":{", result->k[0]);
+    json_curve(result, "popular", result->popularity_curve, out);
+    for (uint32_t e = 0; e < result->expert_count; e++) {
+        base_buf_put_str(out, ",");
+        json_curve(result, result->experts[e].name, result->experts[e].curve, out);
+    }
     base_buf_printf(out,
-                    "],\"cpu_us_per_event\":%.3f,\"cpu_us_per_query\":%.3f,\"cpu_seconds\":%.3f,"
+                    "},\"cpu_us_per_event\":%.3f,\"cpu_us_per_query\":%.3f,\"cpu_seconds\":%.3f,"
                     "\"rss_mb\":%.1f,\"hash\":\"%016llx%016llx\"}",
                     result->cpu_us_per_event, result->cpu_us_per_query, result->cpu_seconds,
                     result->rss_mb, (unsigned long long)result->hash.hi,

@@ -174,13 +174,35 @@ static void test_reports(void **unused)
     base_buf_release(&out);
 }
 
+/* The batch line: what came up within a block is unknown in it, what came before is known. */
+static void test_refit(void **unused)
+{
+    (void)unused;
+    const struct eval_options options = {.protocol = EVAL_REFIT, .blocks = 2, .skip = 30};
+    struct eval *eval = begin(&options);
+    for (uint32_t i = 0; i < 30; i++)
+        act(eval, i % 3, i / 3, NULL, i, false); /* three users through items 0 to 9 */
+    for (uint32_t i = 0; i < 30; i++)
+        act(eval, i % 3, i < 15 ? i / 3 : 100 + i / 3, NULL, 100 + i, false);
+    struct eval_result result = end(eval);
+    assert_int_equal(result.events, 30); /* learnt for the second block; none for the first */
+    assert_int_equal(result.scored, 15); /* the first half of the second are repeats */
+    assert_int_equal(result.unknown_target, 15); /* nothing of the block is learnt */
+    eval = begin(&(struct eval_options){.protocol = EVAL_REFIT, .blocks = 2});
+    chains(eval, 60);
+    result = end(eval);
+    assert_int_equal(result.scored, 600);
+    assert_true(result.blocks[0].hr[0] < 1e-9); /* nothing learnt yet */
+    assert_true(result.blocks[1].hr[0] > 0.85); /* a user's first is a guess, all else follows */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_scored),  cmocka_unit_test(test_session_unit),
         cmocka_unit_test(test_repeats_allowed), cmocka_unit_test(test_leave_one_out),
         cmocka_unit_test(test_sessions),        cmocka_unit_test(test_split),
-        cmocka_unit_test(test_reports),
+        cmocka_unit_test(test_refit),           cmocka_unit_test(test_reports),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
