@@ -11,6 +11,10 @@
  * P3: all counters stand on the scale of touch_s.  P4: a ref is class << 28 | index; a reader
  * checks owner and version, because a row that grew leaves its place to another.
  *
+ * P5: a quick counter above zero has its set's bit in the head. The quickest two counters of a kind
+ * change their epoch every few minutes or hours, at which the whole row would have to be walked; they are
+ * zero nearly everywhere, so only the sets with a bit are.
+ *
  * Cost: one entry ~20 ns warm. Thread: writer; reading from any.
  */
 #include <string.h>
@@ -40,6 +44,14 @@ static const float worth[STATE_ROW_KIND_COUNT][STATE_ROW_COUNTERS] = {
     [STATE_ROW_CATEGORY] = {8.0f, 4.0f, 2.0f, 0.5f, 0.05f},
 };
 
+/* The quickest two counters of a kind (P5). */
+static const uint8_t quick_counters[STATE_ROW_KIND_COUNT][PAIR_QUICK] = {
+    [STATE_ROW_ITEM] = {STATE_PAIR_NEXT, STATE_PAIR_SESSION},
+    [STATE_ROW_EVERYONE] = {STATE_POP_4MIN, STATE_POP_17MIN},
+    [STATE_ROW_CONTEXT] = {STATE_POP_4MIN, STATE_POP_17MIN},
+    [STATE_ROW_CATEGORY] = {STATE_POP_4MIN, STATE_POP_17MIN},
+};
+
 static inline uint32_t class_of(uint32_t ref)
 {
     return ref >> 28;
@@ -65,11 +77,38 @@ static inline uint32_t (*counters_of(const struct pair_head *head, uint32_t slot
     return (uint32_t(*)[C])(uintptr_t)(ids_of(head) + slots);
 }
 
+static void clocks_init(struct pairs *pairs)
+{
+    for (uint32_t kind = 0; kind < STATE_ROW_KIND_COUNT; kind++) {
+        struct pair_clock *clock = &pairs->clocks[kind];
+        *clock = (struct pair_clock){.clock_s = UINT32_MAX, .epoch_log2_s = 31};
+        for (uint32_t c = 0; c < C; c++) {
+            clock->half_life[c] = half_life(pairs, (enum state_row_kind)kind, c);
+            clock->epoch_log2_s = FR_MIN(clock->epoch_log2_s, clock->half_life[c] + 2);
+        }
+    }
+}
+
+static const struct pair_clock *clock_at(struct pairs *pairs, enum state_row_kind kind, uint32_t t)
+{
+    struct pair_clock *clock = &pairs->clocks[kind];
+    if (clock->clock_s == t)
+        return clock;
+    clock->clock_s = t;
+    for (uint32_t c = 0; c < C; c++) {
+        uint32_t step = state__step(t, clock->half_life[c]);
+        clock->grow[c] = state__grow[step];
+        clock->worth[c] = worth[kind][c] * state__shrink[step];
+    }
+    return clock;
+}
+
 enum fr_status state__pairs_new(struct pairs *pairs, const struct state_options *options,
                                 struct fr_error *error)
 {
     pairs->bytes_max = options->pair_bytes_max;
     pairs->slow = options->slow_half_life_log2_s;
+    clocks_init(pairs);
     for (uint32_t class = 0; class < PAIR_CLASSES; class ++) {
         uint32_t row_bytes = (uint32_t)sizeof(struct pair_head) + class_slots[class] * ENTRY_BYTES;
         struct base_rows_options table = {
@@ -191,6 +230,15 @@ static uint32_t row_new(struct pairs *pairs, const struct pair_owner *owner, uin
     return ref;
 }
 
+/* P5 after the entry's counters were written. */
+static inline void quick_mark(struct pair_head *head, enum state_row_kind kind, uint32_t set,
+                              const uint32_t counter[C])
+{
+    for (uint32_t q = 0; q < PAIR_QUICK; q++)
+        if (counter[quick_counters[kind][q]])
+            FR_STORE(head->quick[q], head->quick[q] | 1u << set);
+}
+
 /* The next longer row with the same content; the old one is given back. */
 static uint32_t row_grow(struct pairs *pairs, uint32_t ref, const struct pair_owner *owner)
 {
@@ -216,6 +264,7 @@ static uint32_t row_grow(struct pairs *pairs, uint32_t ref, const struct pair_ow
             continue; /* empty, or one of more than 16 that fell into one set */
         FR_STORE(ids[set + (uint32_t)w], item);
         base_rows_put(counters[set + (uint32_t)w], old_counters[s], sizeof(counters[0]));
+        quick_mark(to, owner->kind, set / PAIR_WAYS, counters[set + (uint32_t)w]);
         FR_STORE(to->used, to->used + 1);
     }
     base_row_done(&to->version);
@@ -223,37 +272,58 @@ static uint32_t row_grow(struct pairs *pairs, uint32_t ref, const struct pair_ow
     return bigger;
 }
 
-/* P3: brings every counter to the scale of t. Rare: once an epoch. */
-static void row_age(struct pairs *pairs, struct pair_head *head, uint32_t slots, uint32_t t)
+/* The quick counters of the sets that have any, `shift` down. */
+static void quick_age(struct pair_head *head, uint32_t slots, uint32_t q, uint32_t c,
+                      uint32_t shift)
 {
-    enum state_row_kind kind = (enum state_row_kind)(head->owner >> 28);
-    uint32_t shift[C], any = 0;
-    for (uint32_t c = 0; c < C; c++) {
-        shift[c] = state__shift(head->touch_s, t, half_life(pairs, kind, c));
-        any |= shift[c];
+    uint32_t ways = FR_MIN(slots, (uint32_t)PAIR_WAYS), left = 0;
+    for (uint32_t sets = head->quick[q]; sets; sets &= sets - 1) {
+        uint32_t set = (uint32_t)__builtin_ctz(sets), any = 0;
+        uint32_t(*counters)[C] = counters_of(head, slots) + set * PAIR_WAYS;
+        for (uint32_t w = 0; w < ways; w++) {
+            uint32_t value = counters[w][c] >> shift;
+            FR_STORE(counters[w][c], value);
+            any |= value;
+        }
+        left |= (uint32_t)(any != 0) << set;
     }
+    FR_STORE(head->quick[q], left);
+}
+
+/* P3: brings every counter to the scale of t. Within an epoch of the quickest there is nothing to do. */
+static void row_age(struct pair_head *head, uint32_t slots, const struct pair_clock *clock)
+{
+    uint32_t touch = head->touch_s, t = clock->clock_s;
     FR_STORE(head->touch_s, t);
-    if (!any)
+    if (touch >> clock->epoch_log2_s == t >> clock->epoch_log2_s)
         return;
-    uint32_t(*counters)[C] = counters_of(head, slots);
-    for (uint32_t s = 0; s < slots; s++)
-        for (uint32_t c = 0; c < C; c++)
-            FR_STORE(counters[s][c], counters[s][c] >> shift[c]);
+    uint32_t shift[C], slow[C], any = 0;
     for (uint32_t c = 0; c < C; c++)
+        slow[c] = shift[c] = state__shift(touch, t, clock->half_life[c]);
+    for (uint32_t q = 0; q < PAIR_QUICK; q++) {
+        uint32_t c = quick_counters[head->owner >> 28][q];
+        if (shift[c])
+            quick_age(head, slots, q, c, shift[c]);
+        slow[c] = 0;
+    }
+    for (uint32_t c = 0; c < C; c++) {
         FR_STORE(head->total[c], head->total[c] >> shift[c]);
+        any |= slow[c];
+    }
+    uint32_t(*counters)[C] = counters_of(head, slots);
+    for (uint32_t s = 0; any && s < slots; s++)
+        for (uint32_t c = 0; c < C; c++)
+            FR_STORE(counters[s][c], counters[s][c] >> slow[c]);
 }
 
 /* ---- adding --------------------------------------------------------------------------------- */
 
-static uint32_t least_useful(const struct pairs *pairs, const uint32_t (*counters)[C],
-                             uint32_t ways, const struct pair_owner *owner)
+static uint32_t least_useful(const struct pair_clock *clock, const uint32_t (*counters)[C],
+                             uint32_t ways)
 {
-    float weight[C], least = 3e38f;
+    const float *weight = clock->worth;
+    float least = 3e38f;
     uint32_t at = 0;
-    for (uint32_t c = 0; c < C; c++) {
-        uint32_t step = state__step(owner->clock_s, half_life(pairs, owner->kind, c));
-        weight[c] = worth[owner->kind][c] * state__shrink[step];
-    }
     for (uint32_t w = 0; w < ways; w++) {
         float value = (float)(int32_t)counters[w][0] * weight[0];
         value += (float)(int32_t)counters[w][1] * weight[1];
@@ -269,8 +339,8 @@ static uint32_t least_useful(const struct pairs *pairs, const uint32_t (*counter
 }
 
 /* The place of `item` in the row, made if need be; -1: the row should grow first. */
-static int place_for(const struct pairs *pairs, struct pair_head *head, uint32_t slots,
-                     uint32_t item, const struct pair_owner *owner)
+static int place_for(struct pair_head *head, uint32_t slots, uint32_t item, uint32_t slots_max,
+                     const struct pair_clock *clock)
 {
     uint32_t *ids = ids_of(head), set = set_of(item, slots);
     uint32_t ways = FR_MIN(slots, (uint32_t)PAIR_WAYS);
@@ -278,11 +348,11 @@ static int place_for(const struct pairs *pairs, struct pair_head *head, uint32_t
     if (w >= 0)
         return (int)set + w;
     w = empty_in_set(ids + set, ways);
-    if (w < 0 && slots < owner->slots_max && head->used * 2 >= slots)
+    if (w < 0 && slots < slots_max && head->used * 2 >= slots)
         return -1;
     uint32_t(*counters)[C] = counters_of(head, slots);
     if (w < 0) {
-        w = (int)least_useful(pairs, (const uint32_t(*)[C])counters + set, ways, owner);
+        w = (int)least_useful(clock, (const uint32_t(*)[C])counters + set, ways);
         FR_STORE(head->evicted, head->evicted + 1);
     } else {
         FR_STORE(head->used, head->used + 1);
@@ -291,6 +361,18 @@ static int place_for(const struct pairs *pairs, struct pair_head *head, uint32_t
     for (uint32_t c = 0; c < C; c++)
         FR_STORE(counters[set + (uint32_t)w][c], 0);
     return (int)set + w;
+}
+
+static void entry_add(struct pair_head *head, uint32_t counter[C], const struct pair_add *add,
+                      const struct pair_clock *clock)
+{
+    for (uint32_t c = 0; c < C; c++) {
+        if (!add->weight[c])
+            continue;
+        uint32_t more = (uint32_t)(((uint64_t)add->weight[c] * clock->grow[c]) >> 16);
+        FR_STORE(counter[c], state__plus(counter[c], more));
+        FR_STORE(head->total[c], state__plus(head->total[c], more));
+    }
 }
 
 static void top_make(struct pairs *pairs, struct pair_head *head, uint32_t slots)
@@ -339,16 +421,14 @@ uint32_t state__pairs_add(struct pairs *pairs, uint32_t ref, const struct pair_o
         ref = row_new(pairs, owner, class_for(count));
     if (!ref)
         return 0;
-    uint32_t t = owner->clock_s, k[C];
-    for (uint32_t c = 0; c < C; c++)
-        k[c] = half_life(pairs, owner->kind, c);
+    const struct pair_clock *clock = clock_at(pairs, owner->kind, owner->clock_s);
     struct pair_head *head = base_rows_write(pairs->tables[class_of(ref)], index_of(ref));
     uint32_t slots = class_slots[class_of(ref)];
     FR_ASSERT(head->owner == owner_word(owner));
     base_row_change(&head->version);
-    row_age(pairs, head, slots, t);
+    row_age(head, slots, clock);
     for (uint32_t i = 0; i < count; i++) {
-        int at = place_for(pairs, head, slots, adds[i].item, owner);
+        int at = place_for(head, slots, adds[i].item, owner->slots_max, clock);
         if (at < 0) {
             base_row_done(&head->version);
             uint32_t grown = row_grow(pairs, ref, owner);
@@ -358,11 +438,8 @@ uint32_t state__pairs_add(struct pairs *pairs, uint32_t ref, const struct pair_o
             return state__pairs_add(pairs, grown, &fixed, adds + i, count - i);
         }
         uint32_t *counter = counters_of(head, slots)[at];
-        for (uint32_t c = 0; c < C; c++) {
-            uint32_t more = state__scaled(adds[i].weight[c], t, k[c]);
-            FR_STORE(counter[c], state__plus(counter[c], more));
-            FR_STORE(head->total[c], state__plus(head->total[c], more));
-        }
+        entry_add(head, counter, &adds[i], clock);
+        quick_mark(head, owner->kind, (uint32_t)at / PAIR_WAYS, counter);
     }
     FR_STORE(head->touches, head->touches + 1);
     uint32_t every = FR_MIN(FR_MAX(head->used / 4, 4u), 48u);

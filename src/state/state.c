@@ -315,6 +315,17 @@ static uint32_t weighted(uint32_t weight, float signal)
     return (uint32_t)((float)weight * signal);
 }
 
+static void count_in_row(struct state *state, const struct pair_owner *owner,
+                         const struct pair_add *adds, uint32_t count)
+{
+    uint32_t ref = state__item(state, owner->key)->pairs;
+    uint32_t now = state__pairs_add(&state->pairs, ref, owner, adds, count);
+    if (now == ref)
+        return;
+    struct item_row *row = base_rows_write(state->items, owner->key);
+    FR_STORE(row->pairs, now);
+}
+
 /* The pairs of this item with the user's newest visits: forward in the earlier item's row,
  * backward in this one's. */
 static void count_pairs(struct state *state, const struct state_event *event, float signal)
@@ -336,13 +347,11 @@ static void count_pairs(struct state *state, const struct state_event *event, fl
         uint32_t next = same && i == 0 ? near : 0;
         struct pair_add add = {event->item, {far, 0, near, session, next}};
         back[i] = (struct pair_add){window[i].item, {0, far, near, session, 0}};
-        struct item_row *row = base_rows_write(state->items, window[i].item);
         owner.key = window[i].item;
-        FR_STORE(row->pairs, state__pairs_add(&state->pairs, row->pairs, &owner, &add, 1));
+        count_in_row(state, &owner, &add, 1);
     }
-    struct item_row *row = base_rows_write(state->items, event->item);
     owner.key = event->item;
-    FR_STORE(row->pairs, state__pairs_add(&state->pairs, row->pairs, &owner, back, count));
+    count_in_row(state, &owner, back, count);
 }
 
 void state_apply(struct state *state, const struct state_event *event)

@@ -147,7 +147,7 @@ struct total_row {
 
 /* ---- neighbour rows (pairs.c) --------------------------------------------------------------- */
 
-enum { PAIR_CLASSES = 7, PAIR_WAYS = 16, TOP_ITEMS = 48 };
+enum { PAIR_CLASSES = 7, PAIR_WAYS = 16, PAIR_QUICK = 2, TOP_ITEMS = 48 };
 struct pair_head { /* 64 bytes, then ids[slots], then counters[slots][5] */
     uint32_t version;
     uint32_t owner; /* kind << 28 | key */
@@ -158,7 +158,8 @@ struct pair_head { /* 64 bytes, then ids[slots], then counters[slots][5] */
     uint32_t touches; /* since the tops were made */
     uint32_t evicted;
     uint32_t next_free;
-    uint32_t spare[3];
+    uint32_t quick[PAIR_QUICK]; /* a bit a set: it holds quick counters above zero (pairs.c) */
+    uint32_t spare;
 };
 struct top_row { /* 1,000 bytes: the leaders by each counter, best first */
     uint32_t version;
@@ -167,11 +168,21 @@ struct top_row { /* 1,000 bytes: the leaders by each counter, best first */
     uint32_t items[STATE_ROW_COUNTERS][TOP_ITEMS];
 };
 
+/* What follows from the clock alone, for rows of one kind: made anew when the clock moves. */
+struct pair_clock {
+    uint32_t clock_s;
+    uint32_t epoch_log2_s; /* of the quickest counter: within it nothing ages */
+    uint32_t half_life[STATE_ROW_COUNTERS]; /* log2 of seconds */
+    uint32_t grow[STATE_ROW_COUNTERS];      /* of decay.h, at clock_s */
+    float worth[STATE_ROW_COUNTERS];        /* of a count when an entry has to go */
+};
+
 struct pairs {
     struct base_rows *tables[PAIR_CLASSES];
     struct base_rows *tops;
     uint64_t bytes_max;
     uint32_t slow; /* log2 of the slow half-life */
+    struct pair_clock clocks[STATE_ROW_KIND_COUNT]; /* derived; writer */
 };
 enum fr_status state__pairs_new(struct pairs *pairs, const struct state_options *options,
                                 struct fr_error *error);
