@@ -17,7 +17,7 @@
 void *__libc_malloc(size_t bytes);
 void *__libc_calloc(size_t count, size_t bytes);
 void *__libc_realloc(void *old, size_t bytes);
-void *__libc_valloc(size_t bytes);
+void *__libc_memalign(size_t align, size_t bytes);
 void __libc_free(void *block);
 
 /* They are called before a sanitizer is awake. */
@@ -56,7 +56,7 @@ UNWATCHED void *realloc(void *old, size_t bytes)
 UNWATCHED void *aligned_alloc(size_t align, size_t bytes)
 {
     allocations += counting;
-    return align <= 4096 ? __libc_valloc(bytes) : NULL; /* by pages: more than was asked for */
+    return __libc_memalign(align, bytes);
 }
 
 UNWATCHED int posix_memalign(void **out, size_t align, size_t bytes)
