@@ -326,3 +326,11 @@ void rank__network_learn(struct rank *rank, const struct rank_scoring *scoring,
     if (head->queries % PUBLISH == 0)
         publish(rank, &l);
 }
+
+void rank__network_forget(struct rank *rank)
+{
+    const struct layout l = layout_of(rank);
+    for (uint32_t part = 0; part < PART_COUNT; part++)
+        memset(part_write(rank, &l, part) + l.w3, 0, (l.bias3 + 1 - l.w3) * sizeof(float));
+    publish(rank, &l);
+}

@@ -101,6 +101,7 @@ static enum fr_status rank_fill(struct rank *rank, struct fr_error *error)
             FR_TRY(expert_add(rank, all[e], error));
     FR_TRY(rank__blend_new(rank, error));
     FR_TRY(rank__figures_new(rank, error));
+    FR_TRY(rank__health_new(rank, error));
     if (!rank->options.no_network)
         FR_TRY(rank__network_new(rank, error));
     rank->feature[rank->feature_count] =
@@ -139,6 +140,7 @@ void rank_free(struct rank *rank)
             rank->expert[e]->close(rank->self[e]);
     base_rows_free(rank->blend);
     base_rows_free(rank->figures);
+    rank__health_free(rank);
     base_rows_free(rank->network);
     base_rows_free(rank->network_view);
     rank__clicks_free(rank);
@@ -206,6 +208,7 @@ static void judge_experts(struct rank *rank, const struct rank_scoring *scoring,
                 for (uint32_t i = 0; i < stride; i++)
                     alone[i] += scoring->weight[f] * scoring->x[f * stride + i];
             rank->expert_rank[e] = rank__rank_of(alone, scoring->batch.count, (uint32_t)target);
+            rank__health_alone(rank, 2 + e, alone, scoring, target);
         }
         rank__figure_add(rank, FIGURE_FIRST_EXPERT + e, rank->expert_rank[e]);
     }
@@ -226,6 +229,7 @@ static void judge(struct rank *rank, const struct rank_scoring *scoring,
     }
     rank__figure_add(rank, FIGURE_BLEND, outcome->rank);
     rank__figure_add(rank, FIGURE_POPULARITY, outcome->popularity_rank);
+    rank__health_alone(rank, 0, scoring->score, scoring, outcome->candidate);
     judge_experts(rank, scoring, outcome->candidate);
     outcome->expert_rank = rank->expert_rank;
 }
@@ -294,12 +298,14 @@ void rank_learn(struct rank *rank, const struct state_event *event, bool learn,
 {
     struct judged judged = {.outcome = {.candidate = -1, .known = event->item_was_known}};
     struct model_request request;
+    rank__health_begin(rank, learn);
     if (event->signal > 0.0f && !event->is_exposure) {
         model_request_of_event(event, rank->options.repeats, rank->options.session_unit, &request);
         if (judge_request(rank, &request, event->item, rank->options.candidates_max, &judged) &&
             learn) {
             rank__clicks_learn(rank, &judged.scoring, event, judged.outcome.candidate);
             learn_from(rank, &judged.scoring, event, &judged.outcome);
+            rank__health_add(rank, &judged.scoring, event, &judged.outcome);
         }
     } else if (learn && rank__clicks_wants(rank, event)) {
         learn_refused(rank, event);
@@ -312,6 +318,7 @@ void rank_judge(struct rank *rank, const struct model_request *request, uint32_t
                 struct rank_outcome *out_outcome)
 {
     struct judged judged = {.outcome = {.candidate = -1, .known = target != 0}};
+    rank__health_begin(rank, false);
     judge_request(rank, request, target, rank->options.candidates_max, &judged);
     *out_outcome = judged.outcome;
 }

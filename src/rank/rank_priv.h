@@ -48,6 +48,20 @@ static inline void rank__row_weight_set(struct model_row *row, float weight)
     model_word_store(&row->weight, weight);
 }
 
+enum { RANK__COLUMNS = 2 + MODEL_EXPERTS_MAX }; /* blend, popular, experts */
+
+/* What a column's scores alone say of one event (health.c). */
+struct rank__alone {
+    bool any, top_hit;
+    float top; /* softmax probability of its first candidate */
+    float loss, auc;
+};
+struct rank__health {
+    struct base_rows *cells, *detectors, *inputs, *head, *alarms;
+    bool full; /* this event is looked at closely */
+    struct rank__alone alone[RANK__COLUMNS];
+};
+
 struct rank {
     struct rank_options options;
     struct state *state;
@@ -62,6 +76,7 @@ struct rank {
     uint32_t table_count;
     struct base_arena arena; /* of rank_learn() */
     float expert_rank[MODEL_EXPERTS_MAX];
+    struct rank__health health;
 
     /* the second stage; click_count 0: there is none */
     struct base_rows *models;
@@ -133,6 +148,18 @@ bool rank__clicks_rerank(const struct rank *rank, struct rank_scoring *scoring);
 enum { FIGURE_BLEND = 1, FIGURE_POPULARITY = 2, FIGURE_FIRST_EXPERT = 3 };
 enum fr_status rank__figures_new(struct rank *rank, struct fr_error *error);
 void rank__figure_add(struct rank *rank, uint32_t row, float target_rank);
+
+/* health.c: see health.h. Begin, then each column's scores, then the event. */
+enum fr_status rank__health_new(struct rank *rank, struct fr_error *error);
+void rank__health_free(struct rank *rank);
+void rank__health_begin(struct rank *rank, bool learn);
+void rank__health_alone(struct rank *rank, uint32_t column, const float *score,
+                        const struct rank_scoring *scoring, int32_t target);
+void rank__health_add(struct rank *rank, const struct rank_scoring *scoring,
+                      const struct state_event *event, const struct rank_outcome *outcome);
+/* What remedies do: Adagrad's sums to a tenth; the last layer to zero. */
+void rank__blend_quicken(struct rank *rank);
+void rank__network_forget(struct rank *rank);
 
 /* 0-based rank of `target` among count scores, ties half. */
 float rank__rank_of(const float *score, uint32_t count, uint32_t target);

@@ -64,9 +64,13 @@ static inline uint32_t owner_word(const struct pair_owner *owner)
 {
     return (uint32_t)owner->kind << 28 | owner->key;
 }
+static inline bool is_slow(uint32_t kind, uint32_t c)
+{
+    return half_lives[kind][c] == 0;
+}
 static inline uint32_t half_life(const struct pairs *pairs, enum state_row_kind kind, uint32_t c)
 {
-    return half_lives[kind][c] ? half_lives[kind][c] : pairs->slow;
+    return is_slow(kind, c) ? pairs->slow : half_lives[kind][c];
 }
 static inline uint32_t *ids_of(const struct pair_head *head)
 {
@@ -291,15 +295,19 @@ static void quick_age(struct pair_head *head, uint32_t slots, uint32_t q, uint32
 }
 
 /* P3: brings every counter to the scale of t. Within an epoch of the quickest there is nothing to do. */
-static void row_age(struct pair_head *head, uint32_t slots, const struct pair_clock *clock)
+static void row_age(const struct pairs *pairs, struct pair_head *head, uint32_t slots,
+                    const struct pair_clock *clock)
 {
     uint32_t touch = head->touch_s, t = clock->clock_s;
+    uint32_t aged = state__aged_bits(pairs->ages, touch);
     FR_STORE(head->touch_s, t);
-    if (touch >> clock->epoch_log2_s == t >> clock->epoch_log2_s)
+    if (touch >> clock->epoch_log2_s == t >> clock->epoch_log2_s && !aged)
         return;
     uint32_t shift[C], slow[C], any = 0;
     for (uint32_t c = 0; c < C; c++)
-        slow[c] = shift[c] = state__shift(touch, t, clock->half_life[c]);
+        slow[c] = shift[c] = FR_MIN(state__shift(touch, t, clock->half_life[c]) +
+                                        (is_slow(head->owner >> 28, c) ? aged : 0),
+                                    31u);
     for (uint32_t q = 0; q < PAIR_QUICK; q++) {
         uint32_t c = quick_counters[head->owner >> 28][q];
         if (shift[c])
@@ -426,7 +434,7 @@ uint32_t state__pairs_add(struct pairs *pairs, uint32_t ref, const struct pair_o
     uint32_t slots = class_slots[class_of(ref)];
     FR_ASSERT(head->owner == owner_word(owner));
     base_row_change(&head->version);
-    row_age(head, slots, clock);
+    row_age(pairs, head, slots, clock);
     for (uint32_t i = 0; i < count; i++) {
         int at = place_for(head, slots, adds[i].item, owner->slots_max, clock);
         if (at < 0) {
@@ -487,8 +495,10 @@ bool state__pairs_read(const struct pairs *pairs, uint32_t ref, const struct pai
     out_row->count = slots;
     out_row->item = ids_of(seen);
     out_row->counter = (const uint32_t(*)[C])counters_of(seen, slots);
+    float aged = 1.0f / (float)(1u << state__aged_bits(pairs->ages, seen->touch_s));
     for (uint32_t c = 0; c < STATE_ROW_COUNTERS; c++) {
-        out_row->scale[c] = state__scale(seen->touch_s, t, half_life(pairs, owner->kind, c));
+        out_row->scale[c] = state__scale(seen->touch_s, t, half_life(pairs, owner->kind, c)) *
+                            (is_slow(owner->kind, c) ? aged : 1.0f);
         out_row->total[c] = (float)(int32_t)seen->total[c] * out_row->scale[c];
     }
     return true;

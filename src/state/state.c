@@ -106,6 +106,7 @@ enum fr_status state_new(const struct state_options *options, struct fr_error *e
         return status;
     }
     FR_ASSERT(base_rows_add(state->total) == 1);
+    state->pairs.ages = &state__total(state)->ages;
     *out_state = state;
     return FR_OK;
 }
@@ -416,6 +417,15 @@ void state_apply_tick(struct state *state, int64_t received_us)
 {
     struct total_row *total = base_rows_write(state->total, 1);
     __atomic_store_n(&total->tick_us, received_us, __ATOMIC_RELAXED);
+}
+
+void state_age_counts(struct state *state)
+{
+    struct ages *ages = &((struct total_row *)base_rows_write(state->total, 1))->ages;
+    uint32_t now_s = (uint32_t)(state_clock_us(state) / 1000000);
+    FR_STORE(ages->moment_s[ages->at % AGED_KEPT], now_s);
+    FR_STORE(ages->at, ages->at + 1);
+    FR_STORE(ages->last_s, now_s);
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */

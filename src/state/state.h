@@ -130,6 +130,11 @@ FR_MUST_USE enum fr_status state_apply_source(struct state *state, struct fr_sli
 /* W. Time passed without events (a tick record): moves no decay; kept for `state_stats`. */
 void state_apply_tick(struct state *state, int64_t received_us);
 
+/* W. From now on the long-term counts of all neighbour rows so far weigh a sixteenth: four slow
+ * half-lives at once. For when what they say has become wrong (rank/health.h). Rows that are touched in
+ * this very second before may keep theirs. */
+void state_age_counts(struct state *state);
+
 /* ---- reading -------------------------------------------------------------------------------- */
 
 /* R. 0 when unknown. */

@@ -131,7 +131,24 @@ struct source_row { /* 32 bytes */
     uint64_t spare2;
 };
 
-/* One row: what belongs to the whole. 256 bytes. */
+/* When long-term counts were aged (state_age_counts()): those of a neighbour row that was last
+ * touched before such a moment are shifted down by AGED_BITS for each. A ring. */
+enum { AGED_KEPT = 8, AGED_BITS = 4 };
+struct ages {
+    uint32_t last_s, at;
+    uint32_t moment_s[AGED_KEPT];
+};
+static inline uint32_t state__aged_bits(const struct ages *ages, uint32_t touch_s)
+{
+    uint32_t bits = 0;
+    if (FR_LOAD(ages->last_s) <= touch_s)
+        return 0;
+    for (uint32_t a = 0; a < AGED_KEPT; a++)
+        bits += FR_LOAD(ages->moment_s[a]) > touch_s ? AGED_BITS : 0;
+    return FR_MIN(bits, 31u);
+}
+
+/* One row: what belongs to the whole. */
 struct total_row {
     uint32_t version;
     uint32_t touch_s;
@@ -143,6 +160,7 @@ struct total_row {
     uint32_t everyone;   /* neighbour row */
     uint32_t newest_at;  /* next place in `newest` */
     uint32_t newest[24]; /* catalogue entries */
+    struct ages ages;
 };
 
 /* ---- neighbour rows (pairs.c) --------------------------------------------------------------- */
@@ -171,7 +189,7 @@ struct top_row { /* 1,000 bytes: the leaders by each counter, best first */
 /* What follows from the clock alone, for rows of one kind: made anew when the clock moves. */
 struct pair_clock {
     uint32_t clock_s;
-    uint32_t epoch_log2_s; /* of the quickest counter: within it nothing ages */
+    uint32_t epoch_log2_s;                  /* of the quickest counter: within it nothing ages */
     uint32_t half_life[STATE_ROW_COUNTERS]; /* log2 of seconds */
     uint32_t grow[STATE_ROW_COUNTERS];      /* of decay.h, at clock_s */
     float worth[STATE_ROW_COUNTERS];        /* of a count when an entry has to go */
@@ -181,8 +199,9 @@ struct pairs {
     struct base_rows *tables[PAIR_CLASSES];
     struct base_rows *tops;
     uint64_t bytes_max;
-    uint32_t slow; /* log2 of the slow half-life */
+    uint32_t slow;                                  /* log2 of the slow half-life */
     struct pair_clock clocks[STATE_ROW_KIND_COUNT]; /* derived; writer */
+    const struct ages *ages;                        /* in the row "total" */
 };
 enum fr_status state__pairs_new(struct pairs *pairs, const struct state_options *options,
                                 struct fr_error *error);
