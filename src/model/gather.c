@@ -14,18 +14,30 @@ enum { SLOTS_MAX = 32768, SCAN_ENTRIES_MAX = 20000, SCAN_BATCH = 16 };
 
 static const float backward_share = 1.0f;
 
-/* The slot of `item`, made if need be; there is room for it. What is stored is the same for an old slot
- * and a new one, so that nothing but a collision costs a wrong guess of the processor. */
-static inline uint32_t slot_take(struct model_gather *gather, uint32_t item)
+/* Does the place belong to another item? One branch, not one for "empty" and one for "the same": the
+ * empty asm hides from the compiler that the word is made of two questions. */
+static inline bool is_another(uint64_t key, uint32_t item)
+{
+    uint32_t differs = ((uint32_t)key ^ item) & -(uint32_t)(key != 0);
+    __asm__("" : "+r"(differs));
+    return differs != 0;
+}
+
+/* The slot of `item`, made if need be; there is room for it. Without branches but for a collision: old or
+ * new is a coin that the processor would guess wrong for every third entry. */
+static inline uint32_t slot_take(const struct model_gather *gather, uint32_t item, uint32_t *count)
 {
     uint32_t at = model_gather_home(gather, item);
-    uint64_t key;
-    while ((key = gather->table[at]) != 0 && (uint32_t)key != item)
+    uint64_t key = gather->table[at];
+    while (is_another(key, item)) {
         at = (at + 1) & gather->mask;
-    uint32_t slot = key ? (uint32_t)(key >> 32) - 1 : gather->count;
+        key = gather->table[at];
+    }
+    uint32_t fresh = key == 0;
+    uint32_t slot = (uint32_t)(key >> 32) - 1 + ((*count + 1) & -fresh);
     gather->table[at] = (uint64_t)(slot + 1) << 32 | item;
     gather->item[slot] = item;
-    gather->count += key == 0;
+    *count += fresh;
     return slot;
 }
 
@@ -33,7 +45,7 @@ int32_t model_gather_slot(struct model_gather *gather, uint32_t item)
 {
     if (gather->count == gather->count_max)
         return model_gather_find(gather, item);
-    uint32_t before = gather->count, slot = slot_take(gather, item);
+    uint32_t before = gather->count, slot = slot_take(gather, item, &gather->count);
     if (slot == before)
         gather->sum[slot] = (struct model_sums){0};
     return (int32_t)slot;
@@ -109,11 +121,12 @@ typedef int32_t signed_four __attribute__((vector_size(16)));
 /* Adds an entry's counters to the sums of its slot, in the order of the counters; pairs of counter and
  * sums whose weights weigh() leaves at zero are left out, which changes no bit. */
 static inline void entry_add(const model_four w[STATE_ROW_COUNTERS][3], const uint32_t *counter,
-                             struct model_sums *sums, bool fresh)
+                             struct model_sums *sums, int32_t old)
 {
-    const model_four none = {0, 0, 0, 0};
-    model_four a = fresh ? none : sums->four[0], b = fresh ? none : sums->four[1],
-               d = fresh ? none : sums->four[2];
+    const signed_four kept = {old, old, old, old}; /* all bits or none */
+    model_four a = (model_four)((signed_four)sums->four[0] & kept);
+    model_four b = (model_four)((signed_four)sums->four[1] & kept);
+    model_four d = (model_four)((signed_four)sums->four[2] & kept);
     counter_four raw;
     memcpy(&raw, counter, sizeof(raw));
     model_four c = __builtin_convertvector((signed_four)raw, model_four);
@@ -139,23 +152,27 @@ static void scan(struct model_gather *gather, const struct model_visit_row *visi
                    "entry_add() knows which counters go where");
     model_four w[STATE_ROW_COUNTERS][FOURS];
     memcpy(w, visit->weight, sizeof(w));
-    for (uint32_t first = 0; first < visit->row.count; first += SCAN_BATCH) {
+    const struct state_row row = visit->row;
+    uint32_t met =
+        gather->count; /* in a register: an entry waits for the number of the one before */
+    for (uint32_t first = 0; first < row.count; first += SCAN_BATCH) {
         uint32_t slot[SCAN_BATCH], place[SCAN_BATCH], count = 0;
-        uint32_t old = gather->count, last = FR_MIN(first + SCAN_BATCH, visit->row.count);
-        if (gather->count_max - gather->count < SCAN_BATCH)
-            return;
+        uint32_t old = met, last = FR_MIN(first + SCAN_BATCH, row.count);
+        if (gather->count_max - met < SCAN_BATCH)
+            break;
         for (uint32_t e = first; e < last; e++) {
-            if (visit->row.item[e] == 0)
+            if (row.item[e] == 0)
                 continue;
-            if (e + SCAN_BATCH < visit->row.count)
+            if (e + SCAN_BATCH < row.count)
                 __builtin_prefetch(
-                    &gather->table[model_gather_home(gather, visit->row.item[e + SCAN_BATCH])]);
+                    &gather->table[model_gather_home(gather, row.item[e + SCAN_BATCH])]);
             place[count] = e;
-            slot[count++] = slot_take(gather, visit->row.item[e]);
+            slot[count++] = slot_take(gather, row.item[e], &met);
         }
         for (uint32_t i = 0; i < count; i++)
-            entry_add(w, visit->row.counter[place[i]], &gather->sum[slot[i]], slot[i] >= old);
+            entry_add(w, row.counter[place[i]], &gather->sum[slot[i]], -(slot[i] < old));
     }
+    gather->count = met;
 }
 
 struct model_gather *model_gather_run(const struct state *state, const struct model_query *query,
