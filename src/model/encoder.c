@@ -2,7 +2,7 @@
  *
  * encoder: see the door. Row layouts (saved), d = dimension:
  *   in    float weights[d], sums[d]
- *   out   float weights[d], bias, pad[15], sums[d], bias_sum; u32 drawn, known; pad
+ *   out   float weights[d], bias, pad[13]; u32 drawn, known; float sums[d], bias_sum; pad
  *   gate  float weights[d], sums[d]                        one a place of the history
  *   layer float weights[w], sums[w]                        rows of W1 (hidden x (d + 1)) then W2'
  *   ring  u32 target, spare
@@ -25,9 +25,11 @@ enum { META_STEPS, META_RING_NEXT, META_KNOWN }; /* of the out table */
 #define DRAWS_MAX 1024
 #define TILE 16 /* out rows pad their bias to a vector, so that one step covers both */
 
-struct out_tail {
+struct out_tail { /* beside the bias, so that a score reads one line less */
     uint32_t drawn, known;
 };
+_Static_assert(DRAWS_MAX >= MODEL_ENCODER_AMONG_MAX, "room for all of them");
+_Static_assert(sizeof(struct out_tail) <= (TILE - 1) * sizeof(float), "fits the padding");
 
 struct model_encoder {
     struct model_encoder_options options;
@@ -81,7 +83,7 @@ static enum fr_status tables_new(struct model_encoder *encoder, struct fr_error 
     uint32_t d = o->dimension;
     struct base_rows_options tables[MODEL_ENCODER_TABLES] = {
         [ENC_IN] = {"encoder-in", 8 * d, o->item_max},
-        [ENC_OUT] = {"encoder-out", 8 * encoder->width + sizeof(struct out_tail), o->item_max},
+        [ENC_OUT] = {"encoder-out", 8 * encoder->width, o->item_max},
         [ENC_GATE] = {"encoder-gate", 8 * d, o->history + 1},
         [ENC_LAYER] = {"encoder-layer", 16 * (d + TILE), o->hidden + 2},
         [ENC_RING] = {"encoder-ring", 8, o->ring + 1},
@@ -136,7 +138,7 @@ enum fr_status model_encoder_new(const struct model_encoder_options *options,
         return base_fail(error, FR_MEMORY, "model", "no memory for the encoder");
     encoder->options = *options;
     encoder->width = options->dimension + TILE;
-    uint32_t draws = options->negatives ? DRAWS_MAX : options->item_max;
+    uint32_t draws = options->negatives ? DRAWS_MAX : FR_MAX(options->item_max, (uint32_t)DRAWS_MAX);
     encoder->row = calloc(4u * encoder->width + 16, sizeof(float));
     encoder->gradient = calloc(2u * encoder->width, sizeof(float));
     encoder->draws = calloc(draws, sizeof(uint32_t));
@@ -179,16 +181,20 @@ void model_encoder_tables(struct model_encoder *encoder,
 
 static struct out_tail *tail_of(const struct model_encoder *encoder, float *row)
 {
-    return (struct out_tail *)(void *)(row + 2 * encoder->width);
+    return (struct out_tail *)(void *)(row + encoder->width) - 1;
+}
+
+static const struct out_tail *tail_at(const struct model_encoder *encoder, uint32_t item)
+{
+    const float *row = base_rows_at(encoder->tables[ENC_OUT], item);
+    return (const struct out_tail *)(const void *)(row + encoder->width) - 1;
 }
 
 static bool item_known(const struct model_encoder *encoder, uint32_t item)
 {
     if (!item || item >= base_rows_count(encoder->tables[ENC_OUT]))
         return false;
-    const float *row = base_rows_at(encoder->tables[ENC_OUT], item);
-    const struct out_tail *tail = (const void *)(row + 2 * encoder->width);
-    return FR_LOAD(tail->known) != 0;
+    return FR_LOAD(tail_at(encoder, item)->known) != 0;
 }
 
 /* The item's rows with their first weights. `known` is stored last: readers skip the item before.
@@ -258,11 +264,11 @@ static void forward(const struct model_encoder *encoder, const uint32_t *history
     }
 }
 
-/* AdaGrad on a row whose weights readers see: in scratch, then put. */
-static void row_step(struct model_encoder *encoder, float *row, uint32_t n)
+/* AdaGrad on n weights of a row that readers see, its sums `width` on: in scratch, then put. */
+static void row_step(struct model_encoder *encoder, float *row, uint32_t width, uint32_t n)
 {
     struct simd_adagrad step = {.w = encoder->row,
-                                .s = row + n,
+                                .s = row + width,
                                 .g = encoder->gradient,
                                 .n = n,
                                 .rate = encoder->options.rate,
@@ -289,7 +295,7 @@ static void layer_back(struct model_encoder *encoder, const struct pass *pass, c
         encoder->gradient[d] = dz;
         simd->axpy(encoder->gradient + w, pass->hidden[h], du, d);
         simd->axpy(dx, dz, row, d);
-        row_step(encoder, row, 2 * w);
+        row_step(encoder, row, 2 * w, 2 * w);
     }
 }
 
@@ -303,10 +309,10 @@ static void history_back(struct model_encoder *encoder, const struct pass *pass,
         memcpy(item, in, d * sizeof(float));
         for (uint32_t k = 0; k < d; k++)
             encoder->gradient[k] = scale * gate[k] * dx[k];
-        row_step(encoder, in, d);
+        row_step(encoder, in, d, d);
         for (uint32_t k = 0; k < d; k++)
             encoder->gradient[k] = scale * item[k] * dx[k];
-        row_step(encoder, gate, d);
+        row_step(encoder, gate, d, d);
     }
 }
 
@@ -314,7 +320,7 @@ static void step(struct model_encoder *encoder, const struct pass *pass,
                  const struct model_encoder_part *part)
 {
     const struct simd_ops *simd = simd_ops();
-    uint32_t d = encoder->options.dimension, w = encoder->width;
+    uint32_t d = encoder->options.dimension;
     float du[MODEL_ENCODER_DIMENSION_MAX] = {0}, dx[MODEL_ENCODER_DIMENSION_MAX];
     for (uint32_t c = 0; c < part->count; c++) {
         float g = part->gradient[c];
@@ -322,10 +328,10 @@ static void step(struct model_encoder *encoder, const struct pass *pass,
             continue;
         float *out = base_rows_write(encoder->tables[ENC_OUT], part->items[c]);
         simd->axpy(du, g, out, d);
-        memset(encoder->gradient, 0, w * sizeof(float));
-        simd->axpy(encoder->gradient, g, pass->u, d);
+        for (uint32_t k = 0; k < d; k++)
+            encoder->gradient[k] = g * pass->u[k];
         encoder->gradient[d] = g;
-        row_step(encoder, out, w);
+        row_step(encoder, out, encoder->width, d + 1);
     }
     layer_back(encoder, pass, du, dx);
     history_back(encoder, pass, dx);
@@ -365,9 +371,8 @@ static uint32_t draw(struct model_encoder *encoder, uint32_t target, float *out_
         }
     }
     for (uint32_t c = 0; c < n; c++) {
-        const float *row = base_rows_at(outs, encoder->draws[c]);
-        const struct out_tail *tail = (const void *)(row + 2 * encoder->width);
-        float q = 0.5f / (float)items + (kept ? 0.5f * (float)tail->drawn / (float)kept : 0.0f);
+        float drawn = (float)tail_at(encoder, encoder->draws[c])->drawn;
+        float q = 0.5f / (float)items + (kept ? 0.5f * drawn / (float)kept : 0.0f);
         out_minus_log[c] = -base_logf(q * (float)o->negatives);
     }
     return n;
@@ -383,10 +388,10 @@ static uint32_t draw_all(struct model_encoder *encoder, uint32_t target)
     return n;
 }
 
-/* Logits to gradients of -log softmax[0]; gives that loss. */
-static float softmax_gradient(float *logits, uint32_t n)
+/* Logits to gradients of -log softmax[target]; gives that loss. */
+static float softmax_gradient(float *logits, uint32_t n, uint32_t target)
 {
-    float largest = logits[0], sum = 0.0f, target = logits[0];
+    float largest = logits[0], sum = 0.0f, z = logits[target];
     for (uint32_t c = 1; c < n; c++)
         largest = FR_MAX(largest, logits[c]);
     for (uint32_t c = 0; c < n; c++) {
@@ -395,8 +400,8 @@ static float softmax_gradient(float *logits, uint32_t n)
     }
     for (uint32_t c = 0; c < n; c++)
         logits[c] /= sum;
-    logits[0] -= 1.0f;
-    return base_logf(sum) + largest - target;
+    logits[target] -= 1.0f;
+    return base_logf(sum) + largest - z;
 }
 
 /* The writer's own scores, read where they lie. */
@@ -410,13 +415,18 @@ static void draw_scores(struct model_encoder *encoder, const struct pass *pass, 
     }
 }
 
+static void history_make(struct model_encoder *encoder, const uint32_t *history, uint32_t count)
+{
+    for (uint32_t i = 0; i < FR_MIN(count, encoder->options.history); i++)
+        fr_ignore(item_make(encoder, history[i]) ? FR_OK : FR_FULL, "an item beyond the table");
+}
+
 float model_encoder_learn(struct model_encoder *encoder, const uint32_t *history, uint32_t count,
                           uint32_t target)
 {
     if (!item_make(encoder, target))
         return 0.0f;
-    for (uint32_t i = 0; i < FR_MIN(count, encoder->options.history); i++)
-        fr_ignore(item_make(encoder, history[i]) ? FR_OK : FR_FULL, "an item beyond the table");
+    history_make(encoder, history, count);
     struct pass pass;
     forward(encoder, history, count, &pass);
     float loss = 0.0f, minus_log[DRAWS_MAX];
@@ -426,7 +436,7 @@ float model_encoder_learn(struct model_encoder *encoder, const uint32_t *history
         draw_scores(encoder, &pass, n);
         for (uint32_t c = 0; sampled && c < n; c++)
             encoder->logits[c] += minus_log[c];
-        loss = softmax_gradient(encoder->logits, n);
+        loss = softmax_gradient(encoder->logits, n, 0);
         struct model_encoder_part part = {encoder->draws, encoder->logits, n};
         step(encoder, &pass, &part);
         base_rows_meta(encoder->tables[ENC_OUT])[META_STEPS]++;
@@ -435,11 +445,58 @@ float model_encoder_learn(struct model_encoder *encoder, const uint32_t *history
     return loss;
 }
 
+/* Leaves out small gradients at random; those that stay move to the front. Gives their number. */
+static uint32_t rare_thinned(struct model_encoder *encoder, uint32_t n)
+{
+    uint64_t step_id = base_rows_meta(encoder->tables[ENC_OUT])[META_STEPS];
+    uint32_t kept = 0;
+    for (uint32_t c = 0; c < n; c++) {
+        float g = encoder->logits[c];
+        if (g >= 0.0f && g < MODEL_ENCODER_RARE) {
+            double unit = base_random_unit(encoder->options.seed, step_id, c);
+            if ((float)unit * MODEL_ENCODER_RARE >= g)
+                continue;
+            g = MODEL_ENCODER_RARE;
+        }
+        encoder->draws[kept] = encoder->draws[c];
+        encoder->logits[kept++] = g;
+    }
+    return kept;
+}
+
+float model_encoder_learn_among(struct model_encoder *encoder, const uint32_t *history,
+                                uint32_t count, const uint32_t *items, uint32_t item_count,
+                                uint32_t target)
+{
+    FR_ASSERT(target < item_count && item_count <= MODEL_ENCODER_AMONG_MAX);
+    if (!item_make(encoder, items[target]))
+        return 0.0f;
+    history_make(encoder, history, count);
+    struct pass pass;
+    forward(encoder, history, count, &pass);
+    float loss = 0.0f;
+    if (pass.count) {
+        uint32_t n = 0, place = 0;
+        for (uint32_t c = 0; c < item_count; c++) {
+            place = c == target ? n : place;
+            if (item_known(encoder, items[c]))
+                encoder->draws[n++] = items[c];
+        }
+        draw_scores(encoder, &pass, n);
+        loss = softmax_gradient(encoder->logits, n, place);
+        struct model_encoder_part part = {encoder->draws, encoder->logits,
+                                          rare_thinned(encoder, n)};
+        step(encoder, &pass, &part);
+        base_rows_meta(encoder->tables[ENC_OUT])[META_STEPS]++;
+    }
+    ring_add(encoder, items[target]);
+    return loss;
+}
+
 void model_encoder_step(struct model_encoder *encoder, const uint32_t *history, uint32_t count,
                         const struct model_encoder_part *part)
 {
-    for (uint32_t i = 0; i < FR_MIN(count, encoder->options.history); i++)
-        fr_ignore(item_make(encoder, history[i]) ? FR_OK : FR_FULL, "an item beyond the table");
+    history_make(encoder, history, count);
     for (uint32_t c = 0; c < part->count; c++)
         fr_ignore(item_make(encoder, part->items[c]) ? FR_OK : FR_FULL, "an item beyond the table");
     struct pass pass;
@@ -467,7 +524,6 @@ static void out_prefetch(const struct model_encoder *encoder, uint32_t item)
     const float *row = base_rows_at(encoder->tables[ENC_OUT], item);
     for (uint32_t d = 0; d <= encoder->options.dimension; d += 16)
         __builtin_prefetch(row + d);
-    __builtin_prefetch(row + 2 * encoder->width); /* its tail */
 }
 
 void model_encoder_scores(const struct model_encoder *encoder, const float *vector,

@@ -8,8 +8,10 @@
  *
  * Learning: softmax over the next item, either full (over all items seen so far) or sampled: half
  * of the negatives uniform over the items, half drawn from a ring of the newest targets, each logit
- * corrected by -log of its expected draws (logQ: Yi RecSys'19; Bengio & Senecal 2008). Or the
- * gradient comes from outside: the residual of a blend (model_encoder_step()). AdaGrad per weight
+ * corrected by -log of its expected draws (logQ: Yi RecSys'19; Bengio & Senecal 2008). Or among given
+ * items, such as the candidates that the target was ranked with (model_encoder_learn_among()): hard
+ * negatives, their scores already near. Or the gradient comes from outside: the residual of a blend
+ * (model_encoder_step()). AdaGrad per weight
  * (Duchi 2011). Draws come from keyed randomness by (seed, step), so that the same events give the
  * same bits.
  *
@@ -60,6 +62,15 @@ void model_encoder_tables(struct model_encoder *encoder,
  * probability of the target (sampled: among the draws). An empty history only enters the item. */
 float model_encoder_learn(struct model_encoder *encoder, const uint32_t *history, uint32_t count,
                           uint32_t target);
+
+/* Writer. One step of the softmax among at most MODEL_ENCODER_AMONG_MAX items, of which items[target]
+ * is the target; unknown ones stand aside. A gradient below MODEL_ENCODER_RARE is followed with
+ * probability gradient / MODEL_ENCODER_RARE and that weight, by (seed, step): its mean stays. */
+enum { MODEL_ENCODER_AMONG_MAX = 1024 };
+#define MODEL_ENCODER_RARE 0.008f
+float model_encoder_learn_among(struct model_encoder *encoder, const uint32_t *history,
+                                uint32_t count, const uint32_t *items, uint32_t item_count,
+                                uint32_t target);
 
 /* Scores and their gradients, for items of a step. */
 struct model_encoder_part {

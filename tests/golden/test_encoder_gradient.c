@@ -199,6 +199,37 @@ static void learns_with_the_same_bits(void **context)
     }
 }
 
+/* Among all items, while no gradient is small enough to be thinned, the step is the full softmax's
+ * (in another order of summation). */
+static void among_all_is_the_full_softmax(void **context)
+{
+    (void)context;
+    static struct weights full, among, sums;
+    struct model_encoder_options options;
+    options_small(&options);
+    struct model_encoder *a = encoder_make(&options), *b = encoder_make(&options);
+    uint32_t items[ITEMS], history[HISTORY], target;
+    for (uint32_t j = 0; j < ITEMS; j++)
+        items[j] = j + 1;
+    for (uint32_t j = 0; j < ITEMS; j++) { /* an empty history only makes the item known */
+        model_encoder_learn(a, history, 0, j + 1);
+        model_encoder_learn_among(b, history, 0, items, ITEMS, j);
+    }
+    for (uint32_t e = 0; e < 10; e++) {
+        event_draw(e, history, &target);
+        float loss = model_encoder_learn(a, history, HISTORY, target);
+        float other = model_encoder_learn_among(b, history, HISTORY, items, ITEMS, target - 1);
+        assert_true(fabs((double)(loss - other)) < 1e-4);
+    }
+    weights_take(a, &full, &sums);
+    weights_take(b, &among, &sums);
+    const double *x = (const double *)&full, *y = (const double *)&among;
+    for (size_t k = 0; k < sizeof(full) / sizeof(double); k++)
+        assert_true(fabs(x[k] - y[k]) < 1e-4);
+    model_encoder_free(a);
+    model_encoder_free(b);
+}
+
 static void unknown_items_score_nothing(void **context)
 {
     (void)context;
@@ -221,6 +252,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_finite_differences),
         cmocka_unit_test(learns_with_the_same_bits),
+        cmocka_unit_test(among_all_is_the_full_softmax),
         cmocka_unit_test(unknown_items_score_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
