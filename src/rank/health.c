@@ -28,8 +28,8 @@ enum {
     SEGMENT_DEVICE = SEGMENT_HISTORY + HISTORIES,
     SEGMENT_REGION = SEGMENT_DEVICE + DEVICES,
     SEGMENTS = SEGMENT_REGION + REGIONS,
-    ESTABLISHED = COLUMNS, /* a detector of its own: the blend's hits on long known items */
-    ESTABLISHED_EVENTS = 32,
+    ESTABLISHED = COLUMNS, /* a detector of its own: the blend's hits on popular items */
+    ESTABLISHED_RANK = 50, /* by long-term popularity among the candidates */
 };
 enum { INPUT_TOP = MODEL_FEATURES_MAX, INPUT_HISTORY, INPUT_CANDIDATES };
 
@@ -377,8 +377,7 @@ void rank__health_add(struct rank *rank, const struct rank_scoring *scoring,
             watch(rank, event, (struct watched){RANK_SIGNAL_LOSS, c, (double)loss_max},
                   (double)(health->alone[c].loss / loss_max));
     }
-    struct state_item item;
-    if (state_item_get(rank->state, event->item, &item) && item.event_count >= ESTABLISHED_EVENTS)
+    if (outcome->popularity_rank < (float)ESTABLISHED_RANK)
         watch(rank, event, (struct watched){RANK_SIGNAL_HIT, ESTABLISHED, 1.0},
               is_hit(rank, outcome, 0) ? 1.0 : 0.0);
     if (health->full && health->alone[0].any)

@@ -9,8 +9,8 @@
  *             every look, ECE and PCOC of the first candidate's probability (model/drift.h)
  *   inputs    PSI and KL of every feature at the target, of the blend's confidence, of history
  *             length and number of candidates, window against reference
- *   alarms    ADWIN on hits and log loss of blend and experts, and on the blend's hits on items that
- *             had 32 events or more ("established"); PSI > .25
+ *   alarms    ADWIN on hits and log loss of blend and experts, and on the blend's hits on the 50
+ *             candidates of the largest long-term popularity ("established"); PSI > .25
  *   remedy    what an alarm of the blend asks for. It is not carried out at once: the fold writes it
  *             to the journal, and it acts where that record stands. The blend learns faster and its
  *             network's last layer begins anew when the mean of ADWIN's cut got worse by a tenth;
