@@ -9,13 +9,14 @@
 #   make tidy           house rules: rooms, format, sizes, banned calls, stale generated files
 #   make bench          builds the benches
 #   make figures        measures every row of bench/FIGURES, writes docs/FIGURES.md
+#   make quality        runs every protocol of recommendation quality, writes docs/QUALITY.md
 #   make install        DESTDIR and PREFIX (default /usr/local)
 BUILD ?= build
 PREFIX ?= /usr/local
 CMAKE_FLAGS ?=
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all build run test check check-full tidy format docs bench figures install clean deps
+.PHONY: all build run test check check-full tidy format docs bench figures quality install clean deps
 
 all: build
 
@@ -61,6 +62,9 @@ bench: build
 
 figures: build
 	@bench/figures
+
+quality: build
+	@bench/quality
 
 install: build
 	@cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX="$(PREFIX)" >/dev/null

@@ -125,6 +125,7 @@ static int parse(struct evaluating *work, const char *protocol)
     options->repeats = app->options->repeats == 1;
     options->learn_validation = app_flag(app, "learn-validation") != NULL;
     options->validation_target = app_flag(app, "validation-target") != NULL;
+    options->no_network = app_flag(app, "no-network") != NULL;
     options->experts = strcmp(app->options->experts, "all") == 0 ? NULL : app->options->experts;
     work->reader = app_eval_reader(app, &work->types);
     return APP_OK;
@@ -244,6 +245,7 @@ static const struct conf_flag flags[] = {
     {"test", "FILE", "split, sessions, ctr: what is predicted"},
     {"learn-validation", NULL, "leave-one-out: learn the item before the last too (online)"},
     {"validation-target", NULL, "leave-one-out: predict the item before the last (for tuning)"},
+    {"no-network", NULL, "without the small network on the blend's residual"},
     {"candidates", "N", "items ranked for each query; 128 to 320 by the length of the history"},
     {"seed", "N", "of everything drawn"},
     {"positive", "X", "ctr: the least value of a positive example; 1"},
