@@ -168,26 +168,33 @@ static bool got_worse(const struct model_change *change, enum rank_signal signal
                                      : change->after > change->before;
 }
 
-static void want_remedy(struct rank *rank, uint32_t column, const struct model_change *change)
-{
-    struct head_row *head = head_write(rank);
-    double from = change->before, to = change->after;
-    double worse = (to > from ? to - from : from - to) / FR_MAX(from, to);
-    bool age = column == ESTABLISHED && to <= (double)halved * from;
-    uint64_t *rest_until = age ? &head->age_rest_until : &head->rest_until;
-    if (change->count_before < EVIDENCE_MIN || worse < (double)worse_min ||
-        head->judged < FR_MAX(*rest_until, (uint64_t)REST_EVENTS))
-        return;
-    head->wanted.alarm = (uint32_t)head->alarms;
-    head->wanted.actions |= age ? RANK_ACTION_AGE : RANK_ACTION_RATE | RANK_ACTION_NETWORK;
-    *rest_until = head->judged + REST_EVENTS;
-}
-
 struct watched {
     enum rank_signal signal;
     uint32_t column;
     double scale; /* of what is shown */
 };
+
+static void want_remedy(struct rank *rank, struct watched what, const struct model_change *change)
+{
+    struct head_row *head = head_write(rank);
+    double from = change->before, to = change->after;
+    double worse = (to > from ? to - from : from - to) / FR_MAX(from, to);
+    bool established = what.column == ESTABLISHED, age = established && to <= (double)halved * from;
+    uint64_t *rest_until = age ? &head->age_rest_until : &head->rest_until;
+    if (change->count_before < EVIDENCE_MIN || worse < (double)worse_min ||
+        head->judged < FR_MAX(*rest_until, (uint64_t)REST_EVENTS))
+        return;
+    head->wanted = (struct rank_remedy){
+        .alarm = (uint32_t)head->alarms,
+        .actions =
+            head->wanted.actions | (age ? RANK_ACTION_AGE : RANK_ACTION_RATE | RANK_ACTION_NETWORK),
+        .signal = what.signal,
+        .established = established,
+        .before = from * what.scale,
+        .after = to * what.scale,
+    };
+    *rest_until = head->judged + REST_EVENTS;
+}
 
 /* Takes one value; on a change for the worse, an alarm and perhaps the wish for a remedy. */
 static void watch(struct rank *rank, const struct state_event *event, struct watched what, double x)
@@ -205,7 +212,7 @@ static void watch(struct rank *rank, const struct state_event *event, struct wat
                                     .after = (float)(change.after * what.scale),
                                     .excess = (float)change.excess});
     if (what.column == 0 || what.column == ESTABLISHED)
-        want_remedy(rank, what.column, &change);
+        want_remedy(rank, what, &change);
 }
 
 /* ---- inputs --------------------------------------------------------------------------------- */
@@ -422,6 +429,10 @@ void rank_remedy_encode(const struct rank_remedy *remedy, struct base_buf *out)
     base_buf_put_u8(out, REMEDY_VERSION);
     base_buf_put_u32(out, remedy->alarm);
     base_buf_put_u32(out, remedy->actions);
+    base_buf_put_u32(out, remedy->signal);
+    base_buf_put_u32(out, remedy->established);
+    base_buf_put_f64(out, remedy->before);
+    base_buf_put_f64(out, remedy->after);
 }
 
 enum fr_status rank_remedy_decode(struct fr_slice bytes, struct rank_remedy *out_remedy)
@@ -430,6 +441,10 @@ enum fr_status rank_remedy_decode(struct fr_slice bytes, struct rank_remedy *out
     uint8_t version = base_reader_u8(&reader);
     struct rank_remedy remedy = {.alarm = base_reader_u32(&reader)};
     remedy.actions = base_reader_u32(&reader);
+    remedy.signal = base_reader_u32(&reader);
+    remedy.established = base_reader_u32(&reader);
+    remedy.before = base_reader_f64(&reader);
+    remedy.after = base_reader_f64(&reader);
     if (reader.failed || version != REMEDY_VERSION || base_reader_left(&reader) > 0 ||
         remedy.actions >> RANK_ACTION_COUNT)
         return FR_INVALID;

@@ -79,8 +79,11 @@ uint32_t rank_inputs(const struct rank *rank, struct rank_input *out, uint32_t c
 /* ---- remedies ------------------------------------------------------------------------------- */
 
 struct rank_remedy {
-    uint32_t alarm; /* its number */
-    uint32_t actions;
+    uint32_t alarm;       /* its number */
+    uint32_t actions;     /* bits */
+    uint32_t signal;      /* why: enum rank_signal of the alarm, and its means */
+    uint32_t established; /* 1: of what is long known, not of all */
+    double before, after;
 };
 /* W. Is one wanted and not yet carried out? */
 bool rank_remedy_wanted(const struct rank *rank, struct rank_remedy *out_remedy);

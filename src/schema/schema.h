@@ -238,6 +238,7 @@ enum schema_kind {
     SCHEMA_KIND_AUDIT = 13,      /* an administrative act: who, what (keys, settings) */
     SCHEMA_KIND_ERASE = 14,      /* user id: erasure asked for */
     SCHEMA_KIND_CONFIG = 15,     /* options that the fold depends on, from here on */
+    SCHEMA_KIND_REMEDY = 16,     /* what a drift alarm brought about: rank/health.h */
 };
 
 /* Encoding appends; decoding borrows. FR_CORRUPT: not what encode wrote, today or in a later
