@@ -24,6 +24,7 @@
 #include "ingest/ingest.h"
 #include "obs/obs.h"
 #include "os/os.h"
+#include "rank/health.h"
 #include "serve/serve.h"
 
 enum { PATH_BYTES = 1024, PORT_TRIES = 20 };
@@ -99,6 +100,51 @@ static void collect_experts(void *context, struct obs_collect *to)
         obs_collect(to, OBS_EXPERT_HIT_RATE, "expert", figures[i].name, figures[i].recent_hit10);
 }
 
+static double health_logloss(const struct rank_health *row)
+{
+    return row->logloss.mean;
+}
+static double health_auc(const struct rank_health *row)
+{
+    return row->auc.mean;
+}
+static double health_ece(const struct rank_health *row)
+{
+    return row->ece;
+}
+static double health_pcoc(const struct rank_health *row)
+{
+    return row->pcoc;
+}
+
+/* Blend and experts over all segments, the inputs, the alarms. */
+static void collect_health(void *context, struct obs_collect *to)
+{
+    static const struct {
+        enum obs_collected family;
+        double (*value)(const struct rank_health *row);
+    } families[] = {{OBS_EXPERT_LOGLOSS, health_logloss},
+                    {OBS_EXPERT_AUC, health_auc},
+                    {OBS_EXPERT_ECE, health_ece},
+                    {OBS_EXPERT_PCOC, health_pcoc}};
+    const struct serving *serving = context;
+    struct rank_health row[2 + MODEL_EXPERTS_MAX];
+    struct rank_input input[RANK_INPUTS_MAX];
+    uint64_t alarms, remedies;
+    uint32_t count = rank_health(serving->engine.rank, row, FR_COUNT_OF(row));
+    for (size_t f = 0; f < FR_COUNT_OF(families); f++)
+        for (uint32_t i = 0; i < count; i++)
+            if (strcmp(row[i].segment, "all") == 0 && row[i].logloss.count > 0)
+                obs_collect(to, families[f].family, "expert", row[i].name,
+                            families[f].value(&row[i]));
+    count = rank_inputs(serving->engine.rank, input, RANK_INPUTS_MAX);
+    for (uint32_t i = 0; i < count; i++)
+        obs_collect(to, OBS_INPUT_PSI, "input", input[i].name, (double)input[i].psi);
+    rank_alarm_counts(serving->engine.rank, &alarms, &remedies);
+    obs_gauge_set(OBS_DRIFT_ALARMS, (double)alarms);
+    obs_gauge_set(OBS_DRIFT_REMEDIES, (double)remedies);
+}
+
 static enum fr_status open_engine(struct serving *serving, struct fr_error *error)
 {
     char path[PATH_BYTES];
@@ -117,7 +163,8 @@ static enum fr_status open_engine(struct serving *serving, struct fr_error *erro
     FR_TRY(obs_collector_add(set_gauges, serving));
     FR_TRY(obs_collector_add(collect_tables, serving));
     FR_TRY(obs_collector_add(collect_refused, serving));
-    return obs_collector_add(collect_experts, serving);
+    FR_TRY(obs_collector_add(collect_experts, serving));
+    return obs_collector_add(collect_health, serving);
 }
 
 static enum fr_status open_http(struct serving *serving, struct fr_error *error)
@@ -194,6 +241,7 @@ static void close_all(struct serving *serving)
     app_notify("STOPPING=1");
     obs_gauge_set(OBS_READY, 0);
     serve_stop(serving->serve);
+    obs_collector_remove(collect_health, serving);
     obs_collector_remove(collect_experts, serving);
     obs_collector_remove(collect_refused, serving);
     obs_collector_remove(collect_tables, serving);

@@ -146,6 +146,12 @@ static const struct serve_param trending_params[] = {
 
 static const struct serve_param history_params[] = {PATH_ID("The user."),
                                                     PARAM_N(STATE_HISTORY_MAX, "20")};
+static const struct serve_param health_params[] = {
+    {.name = "segments",
+     QUERY,
+     .type = SERVE_BOOL,
+     .fallback = "false",
+     .about = "Also by length of history, device and region."}};
 static const struct serve_param search_params[] =
     {{.name = "query",
       QUERY,
@@ -421,6 +427,20 @@ static const struct serve_route table[] = {
      .summary = "How the engine is",
      .about = "Counts, rates, latencies, prequential quality.",
      .answer = {{200, "Stats", "Now."}}},
+
+    {.method = HTTP_GET,
+     .pattern = "/v1/health/models",
+     .scope = SERVE_READ,
+     .handle = serve__handle_health_models,
+     .operation = "getModelHealth",
+     .tag = "operation",
+     .summary = "How good blend and experts are now",
+     .about =
+         "Hit rate, log loss and AUC over the newest judged events with intervals that hold at "
+         "every look (95 %), calibration, drift of the inputs, and the newest alarms with "
+         "what was done about them.",
+     PARAMS(health_params),
+     .answer = {{200, "ModelHealth", "Now."}}},
 
     {.method = HTTP_GET,
      .pattern = "/livez",

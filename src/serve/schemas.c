@@ -226,6 +226,36 @@ static const struct serve_schema table[] = {
      "\"dislike when the signal is negative\"},\"signal\":{\"type\":\"number\"},\"timestamp\":{"
      "\"type\":\"string\"}},\"additionalProperties\":false}}},\"additionalProperties\":false}",
      NULL},
+    {"ModelHealth",
+     "{\"type\":\"object\",\"required\":[\"experts\",\"inputs\",\"alarm_count\",\"remedy_count"
+     "\",\"alarms\"],\"properties\":{\"experts\":{\"type\":\"array\",\"items\":{\"type\":\"obj"
+     "ect\",\"required\":[\"name\",\"segment\",\"value\"],\"properties\":{\"name\":{\"type\":"
+     "\"string\"},\"segment\":{\"type\":\"string\",\"enum\":[\"all\",\"history\",\"device\",\""
+     "region\"]},\"value\":{\"type\":\"string\"},\"hr10\":{\"type\":\"object\",\"required\":["
+     "\"mean\",\"low\",\"high\",\"events\"],\"properties\":{\"mean\":{\"type\":\"number\"},\"l"
+     "ow\":{\"type\":\"number\"},\"high\":{\"type\":\"number\"},\"events\":{\"type\":\"integer"
+     "\",\"minimum\":0}},\"additionalProperties\":false},\"logloss\":{\"type\":\"object\",\"re"
+     "quired\":[\"mean\",\"low\",\"high\",\"events\"],\"properties\":{\"mean\":{\"type\":\"num"
+     "ber\"},\"low\":{\"type\":\"number\"},\"high\":{\"type\":\"number\"},\"events\":{\"type\""
+     ":\"integer\",\"minimum\":0}},\"additionalProperties\":false},\"auc\":{\"type\":\"object"
+     "\",\"required\":[\"mean\",\"low\",\"high\",\"events\"],\"properties\":{\"mean\":{\"type"
+     "\":\"number\"},\"low\":{\"type\":\"number\"},\"high\":{\"type\":\"number\"},\"events\":{"
+     "\"type\":\"integer\",\"minimum\":0}},\"additionalProperties\":false},\"ece\":{\"type\":"
+     "\"number\"},\"pcoc\":{\"type\":\"number\"}},\"additionalProperties\":false}},\"inputs\":"
+     "{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"name\",\"psi\",\"kl\""
+     "],\"properties\":{\"name\":{\"type\":\"string\"},\"psi\":{\"type\":\"number\"},\"kl\":{"
+     "\"type\":\"number\"}},\"additionalProperties\":false}},\"alarm_count\":{\"type\":\"integ"
+     "er\",\"minimum\":0},\"remedy_count\":{\"type\":\"integer\",\"minimum\":0},\"alarms\":{\""
+     "type\":\"array\",\"maxItems\":64,\"items\":{\"type\":\"object\",\"required\":[\"number\""
+     ",\"time\",\"position\",\"name\",\"signal\",\"before\",\"after\",\"excess\",\"actions\"],"
+     "\"properties\":{\"number\":{\"type\":\"integer\",\"minimum\":1},\"time\":{\"type\":\"str"
+     "ing\"},\"position\":{\"type\":\"integer\",\"minimum\":1},\"name\":{\"type\":\"string\"},"
+     "\"signal\":{\"type\":\"string\",\"enum\":[\"hit\",\"logloss\",\"input\"]},\"before\":{\""
+     "type\":\"number\"},\"after\":{\"type\":\"number\"},\"excess\":{\"type\":\"number\"},\"ac"
+     "tions\":{\"type\":\"array\",\"items\":{\"type\":\"string\",\"enum\":[\"rate\",\"network"
+     "\",\"age\"]}},\"acted\":{\"type\":\"integer\",\"minimum\":1}},\"additionalProperties\":f"
+     "alse}}},\"additionalProperties\":false}",
+     NULL},
     {"Stats",
      "{\"type\":\"object\",\"required\":[\"version\",\"position\",\"events\",\"users\",\"items\"]"
      ",\"properties\":{\"version\":{\"type\":\"string\"},\"position\":{\"type\":\"integer\","

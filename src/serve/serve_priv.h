@@ -202,6 +202,7 @@ void serve__handle_similar(struct serve_call *call);
 void serve__handle_trending(struct serve_call *call);
 void serve__handle_request(struct serve_call *call);
 void serve__handle_stats(struct serve_call *call);
+void serve__handle_health_models(struct serve_call *call);
 void serve__handle_live(struct serve_call *call);
 void serve__handle_ready(struct serve_call *call);
 void serve__handle_metrics(struct serve_call *call);
