@@ -269,6 +269,24 @@ void explain_text(const struct explain_reason *reason, const struct state *state
         [EXPLAIN_PATTERN] = "Fits a learnt pattern",
         [EXPLAIN_OTHER] = "Other signals",
     };
+    static const char *const against[EXPLAIN_KIND_COUNT] = {
+        [EXPLAIN_BECAUSE] = "Ranked lower because you viewed ",
+        [EXPLAIN_NEXT] = "Ranked lower right after ",
+        [EXPLAIN_SIMILAR] = "Ranked lower although similar to ",
+        [EXPLAIN_INTERESTS] = "Ranked lower by what you chose before",
+        [EXPLAIN_TRENDING] = "Ranked lower although trending now",
+        [EXPLAIN_CONTEXT] = "Ranked lower although popular in your situation",
+        [EXPLAIN_POPULAR] = "Ranked lower although popular with everyone",
+        [EXPLAIN_NEW] = "Ranked lower although new",
+        [EXPLAIN_PATTERN] = "Ranked lower by a learnt pattern",
+        [EXPLAIN_OTHER] = "Other signals against it",
+    };
+    if (reason->contribution < 0) { /* E4 */
+        base_buf_put_str(out, against[reason->kind]);
+        if (reason->item)
+            base_buf_put_slice(out, title);
+        return;
+    }
     if (reason->kind == EXPLAIN_CONTEXT) {
         context_text(reason, state, out);
         return;

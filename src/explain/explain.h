@@ -10,6 +10,7 @@
  *   E2: shares are |contribution| / sum of |contribution|; they sum to 1. Where no part is
  *       negative, a share is exactly contribution / score.
  *   E3: nothing is told that the score does not contain. Small parts go into "other", never away.
+ *   E4: what counts against an item (a negative contribution) is told as such.
  *
  * Memory: the request's arena. Thread: any.
  */

@@ -40,6 +40,7 @@ enum {
     REQUESTS_A_TURN = 32,        /* pipelined ones, before others have their turn */
     BODY_READ_BYTES = 1 << 18,
     ARRIVED_MAX = 1024,
+    TURN_NS = 1000000, /* of work between two looks at the sockets */
 };
 
 /* ---- pools -------------------------------------------------------------------------------- */
@@ -382,6 +383,66 @@ static void run(struct http_connection *connection)
         answer_begin(connection);
 }
 
+/* ---- the queue ----------------------------------------------------------------------------- */
+
+/* About how long what stands before a request of that rank is going to take. */
+static int64_t queue_ns(const struct http_thread *thread, uint32_t rank)
+{
+    uint32_t before = 0;
+    for (uint32_t r = 0; r <= rank; r++)
+        before += thread->queue[r].count;
+    return before * thread->work_ns;
+}
+
+/* A whole request is refused at once, or waits for its turn: so that refusals are not late when
+ * answers are. */
+static void offer(struct http_connection *connection)
+{
+    struct http_thread *thread = connection->thread;
+    struct http *http = thread->http;
+    struct http_inner *inner = connection->inner;
+    inner->request.rank = 0;
+    inner->request.queue_ns = queue_ns(thread, 0);
+    phase_set(connection, HTTP_PHASE_WORK, 0);
+    if (http->options.admit && !http->options.admit(http->options.context, &inner->request)) {
+        answer_begin(connection);
+        return;
+    }
+    FR_ASSERT(inner->request.rank < HTTP_RANKS);
+    struct http_queue *queue = &thread->queue[inner->request.rank];
+    inner->next = NULL;
+    if (queue->last)
+        queue->last->next = inner;
+    else
+        queue->first = inner;
+    queue->last = inner;
+    queue->count++;
+}
+
+static struct http_inner *queue_take(struct http_thread *thread)
+{
+    for (uint32_t r = 0; r < HTTP_RANKS; r++) {
+        struct http_queue *queue = &thread->queue[r];
+        struct http_inner *inner = queue->first;
+        if (!inner)
+            continue;
+        queue->first = inner->next;
+        queue->last = queue->first ? queue->last : NULL;
+        queue->count--;
+        inner->next = NULL;
+        return inner;
+    }
+    return NULL;
+}
+
+static bool is_queued(const struct http_thread *thread)
+{
+    bool any = false;
+    for (uint32_t r = 0; r < HTTP_RANKS; r++)
+        any |= thread->queue[r].first != NULL;
+    return any;
+}
+
 /* ---- reading -------------------------------------------------------------------------------- */
 
 /* Bytes read; 0: none now, or the end (at_end). */
@@ -493,16 +554,8 @@ static bool read_head(struct http_connection *connection)
 
 static bool body_is_whole(struct http_connection *connection)
 {
-    struct http *http = connection->thread->http;
-    atomic_fetch_add(&http->working, 1); /* before the look: pairs with http_stop() */
-    if (atomic_load(&http->over)) {
-        connection_close(connection);
-    } else {
-        phase_set(connection, HTTP_PHASE_WORK, 0);
-        connection->inner->request.body = base_buf_slice(&connection->inner->body);
-        run(connection);
-    }
-    atomic_fetch_sub(&http->working, 1);
+    connection->inner->request.body = base_buf_slice(&connection->inner->body);
+    offer(connection);
     return true;
 }
 
@@ -744,6 +797,30 @@ static void take_event(const struct epoll_event *event)
     advance(connection);
 }
 
+/* What waits, for a millisecond at most: then those that came meanwhile are looked at. */
+static void take_queued(struct http_thread *thread)
+{
+    struct http *http = thread->http;
+    int64_t began_ns = http__now_ns(), last_ns = began_ns;
+    while (last_ns - began_ns < TURN_NS) {
+        struct http_inner *inner = queue_take(thread);
+        if (!inner)
+            return;
+        struct http_connection *connection = inner->connection;
+        atomic_fetch_add(&http->working, 1); /* before the look: pairs with http_stop() */
+        if (atomic_load(&http->over)) {
+            connection_close(connection);
+        } else {
+            run(connection);
+            advance(connection);
+        }
+        atomic_fetch_sub(&http->working, 1);
+        int64_t now_ns = http__now_ns();
+        thread->work_ns += (now_ns - last_ns - thread->work_ns) / 16;
+        last_ns = now_ns;
+    }
+}
+
 static void take_again(struct http_thread *thread)
 {
     struct http_connection *connection = thread->again;
@@ -766,7 +843,7 @@ static void take_again(struct http_thread *thread)
 static int take_events(struct http_thread *thread, struct epoll_event event[EVENTS_A_TURN])
 {
     int count = epoll_wait(thread->epoll_fd, event, EVENTS_A_TURN, 0);
-    bool waits = count == 0 && !thread->again;
+    bool waits = count == 0 && !thread->again && !is_queued(thread);
     if (waits)
         count = epoll_wait(thread->epoll_fd, event, EVENTS_A_TURN, -1);
     int64_t now_ns = http__now_ns();
@@ -792,6 +869,7 @@ static void *thread_main(void *context)
             (void)!read(thread->wake_fd, &drained, sizeof drained);
             take_arrived(thread);
         }
+        take_queued(thread);
         take_again(thread);
     }
     return NULL;

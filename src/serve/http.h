@@ -3,8 +3,8 @@
  * serve/http: HTTP/1.1 behind a door of eight functions: an epoll loop a serving thread, fed by one
  * acceptor; TLS beneath on request. Nothing outside http*.c knows.
  *
- * A request is handed to the handler when its body is whole; the handler fills in the answer and
- * returns. A handler that has to wait calls http_suspend() first; whoever ends the wait calls
+ * A request is offered to admit() when its body is whole, and handed to the handler when its turn comes;
+ * the handler fills in the answer and returns. A handler that has to wait calls http_suspend() first; whoever ends the wait calls
  * http_resume() from any thread, and the handler is called once more with `resumed` set.
  *
  * Invariants
@@ -28,6 +28,7 @@ enum {
     HTTP_ANSWER_HEADERS_MAX = 12,
     HTTP_TARGET_BYTES_MAX = 8192,
     HTTP_THREADS_MAX = 64,
+    HTTP_RANKS = 3, /* of requests: 0 is answered before 1, 1 before 2 */
 };
 
 enum http_method {
@@ -60,6 +61,8 @@ struct http_request {
     bool resumed;
     int64_t began_ns;  /* monotonic: when the head was whole */
     int64_t waited_ns; /* before that: about so long its bytes lay unread */
+    int64_t queue_ns;  /* from then on: about so long it will wait for the handler */
+    uint32_t rank;     /* of its queue; set by admit() */
     void *job;         /* the handler's own between suspend and resume */
 
     /* what goes back */
@@ -89,6 +92,9 @@ struct http_options {
     uint32_t body_ms;        /* 0 = 15,000, and a second more for each 64 KiB that came */
     uint32_t answer_ms;      /* 0 = 30,000, likewise */
     void *context;
+    /* As soon as a request is whole, before its turn: may give it a rank; false: it is refused, and the
+     * answer is filled in. May be NULL. */
+    bool (*admit)(void *context, struct http_request *request);
     void (*handle)(void *context, struct http_request *request);
     /* The door refuses by itself: fill in an answer of this status. code is a stable word. */
     void (*refuse)(void *context, struct http_request *request, uint16_t status, const char *code,

@@ -82,12 +82,19 @@ struct http_slot {
 };
 
 struct http_connection;
+struct http_inner;
+
+/* Whole requests that wait for the handler, first come first served. */
+struct http_queue {
+    struct http_inner *first, *last;
+    uint32_t count;
+};
 
 /* A request and what the door keeps with it. `request` is first. Pooled a thread. */
 struct http_inner {
     struct http_request request;
     struct http_connection *connection;
-    struct http_inner *next; /* pool, or the thread's list of resumed ones */
+    struct http_inner *next; /* pool, a queue, or the thread's list of resumed ones */
     struct http_head head;
     struct http_chunks chunks;
     struct base_buf body;
@@ -127,6 +134,8 @@ struct http_thread {
     struct http_inner *pool; /* this thread only, down to date */
     uint32_t pool_count;
     struct http_connection *unused, *open, *again;
+    struct http_queue queue[HTTP_RANKS];
+    int64_t work_ns;   /* what a request took of late */
     int64_t looked_ns; /* when no event was left to take */
     int64_t came_ns;   /* the events under way came at about this time */
     int64_t date_s;

@@ -282,34 +282,67 @@ static void refuse_overload(struct serve_call *call)
     serve__header(call->http, "Retry-After", "1");
 }
 
-static void dispatch(struct serve_call *call)
+struct address {
+    struct fr_slice path, query, raw[SERVE_PATH_VALUES_MAX];
+};
+
+static struct address address_of(const struct http_request *http)
 {
-    struct fr_slice target = call->http->target, raw[SERVE_PATH_VALUES_MAX] = {{0}};
+    struct fr_slice target = http->target;
     const char *mark = memchr(target.ptr, '?', target.bytes);
     size_t path_bytes = mark ? (size_t)(mark - target.ptr) : target.bytes;
-    struct fr_slice path = fr_slice_of(target.ptr, path_bytes);
-    struct fr_slice query = fr_slice_of("", 0);
-    uint32_t allowed = 0;
+    struct address address = {.path = fr_slice_of(target.ptr, path_bytes),
+                              .query = fr_slice_of("", 0)};
     if (mark)
-        query = fr_slice_of(mark + 1, target.bytes - path_bytes - 1);
-    call->route = serve__route_find(call->http->method, path, raw, &allowed);
+        address.query = fr_slice_of(mark + 1, target.bytes - path_bytes - 1);
+    return address;
+}
+
+static void dispatch(struct serve_call *call)
+{
+    struct address address = address_of(call->http);
+    uint32_t allowed = 0;
+    call->route = serve__route_find(call->http->method, address.path, address.raw, &allowed);
     if (!call->route) {
-        if (target.ptr[0] == '*')
+        if (call->http->target.ptr[0] == '*')
             answer_options(call);
         else if (allowed)
             refuse_method(call, allowed);
-        else if (!serve_page(call, path))
-            refuse_path(call, path);
+        else if (!serve_page(call, address.path))
+            refuse_path(call, address.path);
         return;
     }
-    if (serve__shed(&call->thread->shed, call->route->scope, call->http->began_ns,
-                    call->http->waited_ns)) {
-        refuse_overload(call);
-        return;
-    }
-    if (admit(call) && read_path_values(call, raw) && body_is_expected(call) &&
-        read_args(call, query))
+    if (admit(call) && read_path_values(call, address.raw) && body_is_expected(call) &&
+        read_args(call, address.query))
         call->route->handle(call);
+}
+
+static void number_call(struct serve_call *call)
+{
+    call->id = serve__id_next(call->thread);
+    serve__id_print(call->id, call->id_text);
+}
+
+/* Before its turn: which queue, and whether it can wait there at all. */
+static bool serve_admit(void *context, struct http_request *http)
+{
+    struct serve *serve = context;
+    struct address address = address_of(http);
+    uint32_t allowed;
+    const struct serve_route *route =
+        serve__route_find(http->method, address.path, address.raw, &allowed);
+    uint32_t scope = route ? route->scope : 0;
+    http->rank = scope == SERVE_INGEST ? 2 : scope & (SERVE_WRITE | SERVE_ADMIN) ? 1 : 0;
+    if (!serve__shed(&serve->thread[http->thread].shed, scope, http->began_ns,
+                     http->waited_ns + http->queue_ns))
+        return true;
+    struct serve_call call;
+    call_begin(serve, http, &call);
+    number_call(&call);
+    refuse_overload(&call);
+    add_headers(&call);
+    count_status(http->status);
+    return false;
 }
 
 void serve__handle(void *context, struct http_request *http)
@@ -318,10 +351,10 @@ void serve__handle(void *context, struct http_request *http)
     struct serve_call call;
     call_begin(serve, http, &call);
     if (http->resumed) {
-        serve__job_resumed(&call);
+        struct serve_pending *pending = http->job;
+        pending->resumed(&call);
     } else {
-        call.id = serve__id_next(call.thread);
-        serve__id_print(call.id, call.id_text);
+        number_call(&call);
         dispatch(&call);
     }
     if (http->status == 0)
@@ -337,8 +370,7 @@ static void serve_refuse(void *context, struct http_request *http, uint16_t stat
 {
     struct serve_call call;
     call_begin(context, http, &call);
-    call.id = serve__id_next(call.thread);
-    serve__id_print(call.id, call.id_text);
+    number_call(&call);
     serve__problem(&call, status, code, NULL, detail);
     if (status == 503)
         serve__header(http, "Retry-After", "1");
@@ -465,6 +497,7 @@ static enum fr_status http_open(struct serve *serve, struct fr_error *error)
                                 .body_ms = options->body_ms,
                                 .idle_ms = options->idle_ms,
                                 .context = serve,
+                                .admit = serve_admit,
                                 .handle = serve__handle,
                                 .refuse = serve_refuse,
                                 .sent = serve_sent,

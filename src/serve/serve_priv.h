@@ -36,7 +36,7 @@ struct serve_shed {
     double share, offset;       /* offset: of the window before */
     double sum[3];              /* by class: recommend, administration, bulk */
 };
-/* Must this request be refused? scope: of its route. */
+/* Must this request be refused? scope: of its route; waited_ns: what it has waited and is going to. */
 bool serve__shed(struct serve_shed *shed, uint32_t scope, int64_t now_ns, int64_t waited_ns);
 
 /* One serving thread's own things. */
@@ -174,8 +174,11 @@ void serve__card(const struct state *state, uint32_t item, struct base_arena *ar
                  struct serve_card *out);
 void serve__card_print(const struct serve_card *card, struct base_buf *out);
 
-/* A request that waits for the fold (write.c). */
-void serve__job_resumed(struct serve_call *call);
+/* A request that waits for another thread, as its `job`: who waits begins with this. */
+struct serve_pending {
+    void (*resumed)(struct serve_call *call); /* finishes the answer */
+};
+/* Those that wait for the fold (write.c). */
 void serve__jobs_free(struct serve_thread *thread);
 
 /* A request's way through the room; context is the struct serve. What http.h calls (and tests). */

@@ -21,6 +21,7 @@ enum {
 };
 
 struct serve_job {
+    struct serve_pending pending;
     struct serve_job *next;
     struct serve_thread *thread;
     struct http_request *request;
@@ -192,7 +193,7 @@ static void finish(struct serve_call *call, struct serve_job *job)
         print_result(call, job, job->ack == FOLD_ACK_NONE ? 202 : 200);
 }
 
-void serve__job_resumed(struct serve_call *call)
+static void job_resumed(struct serve_call *call)
 {
     struct serve_job *job = call->http->job;
     call->route = job->route;
@@ -221,6 +222,7 @@ static void submit_and_forget(struct serve_call *call, struct serve_job *job)
 static void submit_and_wait(struct serve_call *call, struct serve_job *job)
 {
     struct serve *serve = call->serve;
+    job->pending.resumed = job_resumed;
     job->request = call->http;
     job->route = call->route;
     job->id = call->id;

@@ -189,6 +189,21 @@ static void sentences(void **context)
     explain_text(&reason, state, FR_SLICE("Toy Story"), &out);
     assert_memory_equal(out.bytes, "Because you viewed Toy Story", out.count);
     base_buf_clear(&out);
+    reason.contribution = -0.5f; /* E4 */
+    explain_text(&reason, state, FR_SLICE("Toy Story"), &out);
+    assert_memory_equal(out.bytes, "Ranked lower because you viewed Toy Story", out.count);
+    for (uint32_t kind = 0; kind < EXPLAIN_KIND_COUNT; kind++) {
+        struct explain_reason good = {.kind = kind, .context_field = -1, .contribution = 1},
+                              bad = good;
+        size_t first = out.count;
+        bad.contribution = -1;
+        explain_text(&good, state, FR_SLICE("Up"), &out);
+        size_t middle = out.count;
+        explain_text(&bad, state, FR_SLICE("Up"), &out);
+        assert_true(out.count - middle != middle - first ||
+                    memcmp(out.bytes + first, out.bytes + middle, middle - first) != 0);
+    }
+    base_buf_clear(&out);
     reason = (struct explain_reason){.kind = EXPLAIN_CONTEXT,
                                      .context = state_context_find(state, STATE_REGION,
                                                                    FR_SLICE("Berlin")),

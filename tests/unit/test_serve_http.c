@@ -83,6 +83,44 @@ static int stop(void **state)
     return 0;
 }
 
+/* One thread; a request for /h... holds it until `gate` is opened, and those that come meanwhile queue. */
+static _Atomic bool gate;
+static _Atomic uint32_t order_count;
+static char order[8];
+
+static void handle_slowly(void *context, struct http_request *request)
+{
+    (void)context;
+    order[atomic_fetch_add(&order_count, 1)] = request->target.ptr[1];
+    while (!atomic_load(&gate) && request->target.ptr[1] == 'h')
+        usleep(100);
+    request->status = 200;
+    base_buf_put_str(&request->out, "done");
+}
+
+/* /b... is bulk, /n... is refused, the others go first. */
+static bool admit(void *context, struct http_request *request)
+{
+    (void)context;
+    request->rank = request->target.ptr[1] == 'b' ? 2 : 0;
+    request->status = request->target.ptr[1] == 'n' ? 503 : 0;
+    return request->status == 0;
+}
+
+static int start_with_queue(void **state)
+{
+    struct fr_error error;
+    struct http_options options = {.threads = 1,
+                                   .admit = admit,
+                                   .handle = handle_slowly,
+                                   .refuse = refuse};
+    (void)state;
+    atomic_store(&gate, false);
+    atomic_store(&order_count, 0);
+    memset(order, 0, sizeof order);
+    return http_start(&options, &error, &http) == FR_OK ? 0 : -1;
+}
+
 static int dial(void)
 {
     struct sockaddr_in to = {.sin_family = AF_INET,
@@ -349,17 +387,68 @@ static void loopback_addresses(void **state)
     assert_false(http_address_is_loopback("example"));
 }
 
+static void say_get(int fd, const char *path, bool last)
+{
+    char text[96];
+    snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: a\r\n%s\r\n", path,
+             last ? "Connection: close\r\n" : "");
+    say(fd, text, strlen(text));
+}
+
+/* A connection that the serving thread knows already. */
+static int dial_and_ask(void)
+{
+    char text[512];
+    int fd = dial();
+    say_get(fd, "/warm", false);
+    for (size_t used = 0; used < 4 || memcmp(text + used - 4, "done", 4) != 0;) {
+        ssize_t got = recv(fd, text + used, sizeof text - used, 0);
+        assert_true(got > 0);
+        used += (size_t)got;
+    }
+    return fd;
+}
+
+/* What came while the thread was busy: refusals are answered before anything that waits is begun, and
+ * rank 0 is answered before bulk that came earlier. */
+static void refusals_and_ranks_go_before_the_queue(void **state)
+{
+    (void)state;
+    int hold = dial_and_ask(), bulk = dial_and_ask(), refused = dial_and_ask(),
+        first = dial_and_ask();
+    say_get(hold, "/hold", true);
+    while (atomic_load(&order_count) < 5)
+        usleep(100);
+    say_get(bulk, "/bulk", true);
+    say_get(first, "/first", true);
+    say_get(refused, "/no", true);
+    atomic_store(&gate, true);
+    assert_non_null(strstr(hear(refused), "503"));
+    assert_non_null(strstr(hear(hold), "done"));
+    assert_non_null(strstr(hear(first), "done"));
+    assert_non_null(strstr(hear(bulk), "done"));
+    assert_string_equal(order, "wwwwhfb");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(requests_are_answered),          TEST(a_connection_is_kept),
-        TEST(suspended_ones_are_resumed),     TEST(head_has_no_body),
-        TEST(ambiguous_messages_are_refused), TEST(limits_hold),
-        TEST(slow_clients_are_reaped),        TEST(idle_connections_end),
-        TEST(pieces_of_one_byte_are_fine),    TEST(many_at_once),
-        TEST(a_taken_port_is_told),           TEST(loopback_addresses),
+        cmocka_unit_test_setup_teardown(refusals_and_ranks_go_before_the_queue, start_with_queue,
+                                        stop),
+        TEST(requests_are_answered),
+        TEST(a_connection_is_kept),
+        TEST(suspended_ones_are_resumed),
+        TEST(head_has_no_body),
+        TEST(ambiguous_messages_are_refused),
+        TEST(limits_hold),
+        TEST(slow_clients_are_reaped),
+        TEST(idle_connections_end),
+        TEST(pieces_of_one_byte_are_fine),
+        TEST(many_at_once),
+        TEST(a_taken_port_is_told),
+        TEST(loopback_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
