@@ -26,6 +26,7 @@ struct arm_kind {
     void (*feedback)(struct arm *arm, const struct arm_request *request, const uint32_t *slate,
                      uint32_t looked, int clicked);
     void (*born)(struct arm *arm, uint32_t first, uint32_t count); /* may be NULL */
+    void (*release)(void *self);
 };
 
 struct arm {

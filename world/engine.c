@@ -30,12 +30,6 @@ struct engine {
     size_t body_bytes;
 };
 
-static _Noreturn void fail(const char *what, const char *detail)
-{
-    fprintf(stderr, "freshet-world: %s: %s\n", what, detail);
-    exit(1);
-}
-
 static void add(struct engine *engine, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 static void add(struct engine *engine, const char *format, ...)
@@ -47,7 +41,7 @@ static void add(struct engine *engine, const char *format, ...)
     va_end(args);
     engine->body_bytes += (size_t)bytes;
     if (engine->body_bytes >= BUFFER_BYTES)
-        fail("a request grew too long", "lower --slate or --births");
+        world_fail("a request grew too long", "lower --slate or --births");
 }
 
 static void dial(struct engine *engine)
@@ -58,7 +52,7 @@ static void dial(struct engine *engine)
     int one = 1;
     engine->socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (connect(engine->socket, (struct sockaddr *)&address, sizeof(address)) != 0)
-        fail("cannot reach the engine", strerror(errno));
+        world_fail("cannot reach the engine", strerror(errno));
     setsockopt(engine->socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 }
 
@@ -67,7 +61,7 @@ static void send_all(struct engine *engine, const char *bytes, size_t count)
     while (count > 0) {
         ssize_t sent = send(engine->socket, bytes, count, MSG_NOSIGNAL);
         if (sent <= 0)
-            fail("the engine closed the connection", strerror(errno));
+            world_fail("the engine closed the connection", strerror(errno));
         bytes += sent;
         count -= (size_t)sent;
     }
@@ -87,7 +81,7 @@ static char *exchange(struct engine *engine, const char *method, const char *pat
     for (;;) {
         ssize_t bytes = recv(engine->socket, engine->answer + got, BUFFER_BYTES - 1 - got, 0);
         if (bytes <= 0)
-            fail("the engine closed the connection", strerror(errno));
+            world_fail("the engine closed the connection", strerror(errno));
         got += (size_t)bytes;
         engine->answer[got] = '\0';
         char *end = strstr(engine->answer, "\r\n\r\n");
@@ -95,7 +89,7 @@ static char *exchange(struct engine *engine, const char *method, const char *pat
         if (!length || got < (size_t)(end - engine->answer) + 4 + strtoul(length + 17, NULL, 10))
             continue;
         if (engine->answer[9] != '2')
-            fail(path, engine->answer);
+            world_fail(path, engine->answer);
         return end + 4;
     }
 }
@@ -161,19 +155,29 @@ static void engine_born(struct arm *arm, uint32_t first, uint32_t count)
     }
 }
 
+static void engine_release(void *self)
+{
+    struct engine *engine = self;
+    close(engine->socket);
+    free(engine->body);
+    free(engine->answer);
+    free(engine);
+}
+
 struct arm *arm_engine_new(struct world *world, uint16_t port, int64_t start_ms)
 {
-    static const struct arm_kind kind = {"engine", engine_slate, engine_feedback, engine_born};
+    static const struct arm_kind kind = {"engine", engine_slate, engine_feedback, engine_born,
+                                         engine_release};
     struct arm *arm = calloc(1, sizeof(*arm));
     struct engine *engine = calloc(1, sizeof(*engine));
     if (!arm || !engine)
-        fail("no memory", "for the engine's arm");
+        world_fail("no memory", "for the engine's arm");
     *engine = (struct engine){.port = port,
                               .start_ms = start_ms,
                               .body = malloc(BUFFER_BYTES),
                               .answer = malloc(BUFFER_BYTES)};
     if (!engine->body || !engine->answer)
-        fail("no memory", "for the engine's buffers");
+        world_fail("no memory", "for the engine's buffers");
     dial(engine);
     *arm = (struct arm){.kind = &kind, .world = world, .self = engine};
     return arm;

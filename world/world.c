@@ -10,7 +10,13 @@
 #include <string.h>
 
 enum { REGIONS = 10, DEVICES = 3 };
-static const double bias = -4.6, strength = 3.8, look = 0.25;
+static const double bias = -2.9, strength = 3.8, look = 0.25, fade_depth = 4.0;
+
+_Noreturn void world_fail(const char *what, const char *detail)
+{
+    fprintf(stderr, "freshet-world: %s: %s\n", what, detail);
+    exit(1);
+}
 
 static uint64_t mix(uint64_t x)
 {
@@ -88,10 +94,8 @@ void world_init(struct world *world, const struct world_options *options)
         options->items_at_start + (uint32_t)(options->births_per_hour * options->hours) + 1;
     world->item = calloc(world->item_max, sizeof(*world->item));
     world->reader = calloc(options->readers, sizeof(*world->reader));
-    if (!world->item || !world->reader) {
-        fprintf(stderr, "freshet-world: no memory for a world of this size\n");
-        exit(1);
-    }
+    if (!world->item || !world->reader)
+        world_fail("no memory", "for a world of this size");
     for (uint32_t i = 0; i < world->item_max; i++) {
         double born = i < options->items_at_start
                           ? -options->fade_hours * 2 * world_unit(options->seed, i, 77)
@@ -143,7 +147,7 @@ double world_interest(struct world *world, uint32_t u, uint32_t i)
     drift(world, u);
     for (int t = 0; t < WORLD_TOPICS; t++)
         match += (double)world->reader[u].taste[t] * item->topic[t];
-    double fade = 2.0 * (1 - exp2(-(age > 0 ? age : 0) / world->options.fade_hours));
+    double fade = fade_depth * (1 - exp2(-(age > 0 ? age : 0) / world->options.fade_hours));
     return 1 / (1 + exp(-(bias + strength * match + item->quality - fade)));
 }
 

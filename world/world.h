@@ -8,27 +8,25 @@
  *     logit = bias + strength * cos(taste_u, topics_i) + quality_i - fade(age_i)
  * A slate is looked through from the top: place r is looked at with probability 1 / (1 + look * r)
  * (position bias), and an item that is looked at is clicked with probability sigmoid(logit), never
- * twice by the same reader. After a slate without a click the session goes on with probability
- * `patience`, after a click with `momentum`; with the defaults sessions have the published
- * marginals of Globo.com: 2.85 clicks on average over sessions that clicked, most of them 2 long.
+ * twice by the same reader. When readers come and how long they stay: sessions.c.
  */
 #ifndef WORLD_WORLD_H
 #define WORLD_WORLD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum { WORLD_TOPICS = 24, WORLD_SLATE_MAX = 50 };
 
 struct world_options {
     uint64_t seed;
-    uint32_t readers;               /* 2,000 */
-    uint32_t items_at_start;        /* 800 */
-    double births_per_hour;         /* 6 */
-    double hours;                   /* 72 */
-    double fade_hours;              /* 36 */
-    double drift_per_day;           /* share of a taste replaced a day: .15 */
-    double sessions_per_reader_day; /* 2 */
+    uint32_t readers; /* each comes 2.26 times on average */
+    uint32_t items_at_start;
+    double births_per_hour;
+    double hours;
+    double fade_hours;    /* half of an item's pull of the new is gone after so long */
+    double drift_per_day; /* share of a taste replaced a day */
 };
 
 struct world_item {
@@ -72,5 +70,21 @@ int world_look(struct world *world, uint32_t reader, const struct world_slate *s
  * long as the same things happen. */
 double world_draw(struct world *world, uint32_t reader);
 double world_unit(uint64_t seed, uint64_t a, uint64_t b); /* keyed draw, [0, 1) */
+
+/* ---- sessions ---------------------------------------------------------------------------- */
+
+struct world_visit {
+    double hour;
+    uint32_t reader, session;
+};
+
+/* All visits in the order of time; free() it. The same for every arm. */
+struct world_visit *world_visits(const struct world_options *options, size_t *out_count);
+/* The staying power of a session: how likely another click is after a click, (0, 1), for a list
+ * that never fails to please. */
+double world_staying(const struct world_options *options, uint32_t session);
+
+/* Tells what is wrong and ends the program. */
+_Noreturn void world_fail(const char *what, const char *detail);
 
 #endif

@@ -15,6 +15,7 @@ extern const struct app_command app_command_hash;
 extern const struct app_command app_command_export;
 extern const struct app_command app_command_salvage;
 extern const struct app_command app_command_memory;
+extern const struct app_command app_command_simulate;
 extern const struct app_command app_command_why;
 extern const struct app_command app_command_keys;
 extern const struct app_command app_command_check_config;
