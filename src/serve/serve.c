@@ -333,8 +333,8 @@ static bool serve_admit(void *context, struct http_request *http)
         serve__route_find(http->method, address.path, address.raw, &allowed);
     uint32_t scope = route ? route->scope : 0;
     http->rank = scope == SERVE_INGEST ? 2 : scope & (SERVE_WRITE | SERVE_ADMIN) ? 1 : 0;
-    if (!serve__shed(&serve->thread[http->thread].shed, scope, http->began_ns,
-                     http->waited_ns + http->queue_ns))
+    struct serve_wait wait = {http->began_ns, http->waited_ns, http->queue_ns};
+    if (!serve__shed(&serve->thread[http->thread].shed, scope, &wait))
         return true;
     struct serve_call call;
     call_begin(serve, http, &call);

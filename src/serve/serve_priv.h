@@ -36,8 +36,13 @@ struct serve_shed {
     double share, offset;       /* offset: of the window before */
     double sum[3];              /* by class: recommend, administration, bulk */
 };
-/* Must this request be refused? scope: of its route; waited_ns: what it has waited and is going to. */
-bool serve__shed(struct serve_shed *shed, uint32_t scope, int64_t now_ns, int64_t waited_ns);
+struct serve_wait {
+    int64_t now_ns;
+    int64_t unread_ns; /* its bytes have lain unread */
+    int64_t queue_ns;  /* what stands before it will take */
+};
+/* Must this request be refused? scope: of its route. */
+bool serve__shed(struct serve_shed *shed, uint32_t scope, const struct serve_wait *wait);
 
 /* One serving thread's own things. */
 struct serve_thread {

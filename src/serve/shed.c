@@ -9,13 +9,14 @@
  * (goodput .2 of the peak at twice the load).
  *
  *   S1: share += GAIN_OFFSET e + GAIN_TREND (e - e of the window before), e = (least wait - target) / target,
- *       clamped to [-1, 50]. At twice the load the loop is damped and settles in about a second.
+ *       clamped to [-1, 50]. The wait is what has passed unread and what the queue is going to take. At twice the load the loop is damped and settles in about a second.
  *       A window whose least wait was below half the target takes a third of the share away. Windows are
  *       longer than the stalls of a shared machine, or each would be taken for a standing queue; with
  *       fewer than COUNT_MIN requests there was none.
  *   S2: Of administration twice the share is refused, of bulk four times: recommendations go last.
- *   S3: While there is a share, what waited for WAIT_MAX_NS is refused whatever its class: whoever asked
- *       has lost interest.
+ *   S3: While there is a share, whoever would stand behind more than QUEUE_MAX_NS of work is refused, bulk
+ *       behind a quarter of that, administration behind half. It bounds what an accepted request waits; how
+ *       long its bytes lay unread is not counted, since that may be the machine's stall and not ours.
  *   S4: A refusal costs no more than reading the head, and says when to come back.
  *   S5: No random numbers: each class adds up its share and refuses when a whole one is full.
  *
@@ -24,9 +25,9 @@
 #include "obs/obs.h"
 #include "serve/serve_priv.h"
 
-static const double TARGET_NS = 2e6, GAIN_OFFSET = 0.008, GAIN_TREND = 0.005, DECAY = 0.65,
+static const double TARGET_NS = 1e6, GAIN_OFFSET = 0.008, GAIN_TREND = 0.005, DECAY = 0.65,
                     SHARE_MIN = 0.02;
-enum { WINDOW_NS = 100000000, COUNT_MIN = 16, WAIT_MAX_NS = 15000000, WINDOWS_EMPTY_MAX = 16 };
+enum { WINDOW_NS = 100000000, COUNT_MIN = 16, QUEUE_MAX_NS = 2000000, WINDOWS_EMPTY_MAX = 16 };
 
 static double clamp(double value, double low, double high)
 {
@@ -53,17 +54,18 @@ static void steer(struct serve_shed *shed, int64_t now_ns)
     shed->count = 0;
 }
 
-bool serve__shed(struct serve_shed *shed, uint32_t scope, int64_t now_ns, int64_t waited_ns)
+bool serve__shed(struct serve_shed *shed, uint32_t scope, const struct serve_wait *wait)
 {
-    if (now_ns >= shed->until_ns)
-        steer(shed, now_ns);
+    int64_t waited_ns = wait->unread_ns + wait->queue_ns;
+    if (wait->now_ns >= shed->until_ns)
+        steer(shed, wait->now_ns);
     shed->least_ns = FR_MIN(shed->least_ns, waited_ns);
     shed->count++;
     if (scope == 0 || shed->share < SHARE_MIN)
         return false;
     uint32_t class = scope == SERVE_READ ? 0 : scope == SERVE_INGEST ? 2 : 1;
     shed->sum[class] += clamp(shed->share * (1 << class), 0, 1);
-    bool refused = waited_ns > WAIT_MAX_NS || shed->sum[class] >= 1;
+    bool refused = wait->queue_ns > QUEUE_MAX_NS >> class || shed->sum[class] >= 1;
     if (shed->sum[class] >= 1)
         shed->sum[class] -= 1;
     if (refused)
