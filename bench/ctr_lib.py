@@ -16,7 +16,7 @@ import zipfile
 import harness as lib
 
 PROGRAM = os.environ.get("FRESHET_BENCH_CTR", os.path.join(lib.BUILD, "bench", "bench_ctr"))
-PEERS = ["vowpalwabbit==9.11.9", "river==0.26.1", "numpy"]
+PEERS = os.path.join(lib.ROOT, "bench", "peers", "requirements.txt")
 
 
 def skip(reason):
@@ -91,14 +91,17 @@ def peers_python():
     if given:
         return given
     home = os.path.join(lib.CACHE, "peers")
-    python = os.path.join(home, "bin", "python")
-    if not os.path.exists(os.path.join(home, "ready")):
+    python, ready = os.path.join(home, "bin", "python"), os.path.join(home, "ready")
+    with open(PEERS, encoding="utf-8") as file:
+        wanted = file.read()
+    if not os.path.exists(ready) or open(ready, encoding="utf-8").read() != wanted:
         try:
             subprocess.run([sys.executable, "-m", "venv", home], check=True, stdout=sys.stderr)
-            subprocess.run([python, "-m", "pip", "-q", "install", *PEERS], check=True, stdout=sys.stderr)
+            subprocess.run([python, "-m", "pip", "-q", "install", "-r", PEERS], check=True, stdout=sys.stderr)
         except subprocess.SubprocessError as error:
             skip(f"the peers cannot be installed: {error}")
-        open(os.path.join(home, "ready"), "w").close()
+        with open(ready, "w", encoding="utf-8") as file:
+            file.write(wanted)
     return python
 
 
