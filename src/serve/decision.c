@@ -273,7 +273,7 @@ static void print_parts(const struct serve_decision *decision, uint32_t i,
     base_buf_put_str(out, "]");
 }
 
-static void print_generators_of(uint16_t generators, struct base_buf *out)
+void serve__generators_print(uint16_t generators, struct base_buf *out)
 {
     uint32_t shown = 0;
     serve__key(out, "generators");
@@ -306,7 +306,7 @@ static void print_items(const struct serve_decision *decision, const struct stat
         serve__pair_fixed(out, "propensity", (double)place->propensity, 6);
         serve__pair_text(out, "placed_by",
                          fr_slice_str(policy_move_name((enum policy_move)place->move)));
-        print_generators_of(place->generators, out);
+        serve__generators_print(place->generators, out);
         print_parts(decision, i, feature, out);
         base_buf_put_str(out, "}");
     }

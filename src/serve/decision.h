@@ -80,4 +80,7 @@ FR_MUST_USE enum fr_status serve_decisions_get(struct serve_decisions *decisions
 void serve_decision_print(const struct serve_decision *decision, const struct state *state,
                           const struct rank *rank, struct base_buf *out);
 
+/* "generators": the names of the set bits. */
+void serve__generators_print(uint16_t generators, struct base_buf *out);
+
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * serve/read: what is known, without ranking: one item, one user, a user's history, a search over
- * titles, and the decision record of an answer.
+ * titles.
  */
 #include <string.h>
 
@@ -167,28 +167,4 @@ void serve__handle_items_find(struct serve_call *call)
         base_buf_put_str(call->out, "}");
     }
     base_buf_put_str(call->out, "]}");
-}
-
-/* ---- decision records -------------------------------------------------------------------- */
-
-void serve__handle_request(struct serve_call *call)
-{
-    struct serve *serve = call->serve;
-    uint64_t id = 0;
-    if (!serve__id_parse(call->path_value[0], &id)) {
-        serve__problem(call, 400, "bad_request_id", "it is the request_id of an answer",
-                       "this is not a request id");
-        return;
-    }
-    struct serve_decision *decision = base_arena_alloc(call->arena, sizeof *decision);
-    if (!decision ||
-        serve_decisions_get(serve->decisions, (uint32_t)(id >> 5 & 63), id, decision) != FR_OK) {
-        serve__problem(call, 404, "unknown_request",
-                       "only the newest few thousand records of this process are kept in memory; "
-                       "`freshet why` makes older answers again from the journal",
-                       "there is no record of this request in memory");
-        return;
-    }
-    serve__json(call, 200);
-    serve_decision_print(decision, serve->options.state, serve->options.rank, call->out);
 }

@@ -382,6 +382,12 @@ static void keep(const struct serve_call *call)
                                   .version = serve->options.version,
                                   .answer = base_buf_slice(call->out)};
     serve__settings_of(&serve->options, &inputs.settings);
+    if (serve_slates_samples(call->id, serve->options.record_one_in)) {
+        base_buf_clear(&call->thread->record);
+        serve_decision_print(decision, serve->options.state, serve->options.rank,
+                             &call->thread->record);
+        inputs.record = base_buf_slice(&call->thread->record);
+    }
     base_buf_clear(&call->thread->scratch);
     serve_slates_encode(decision, &inputs, serve->options.state, &call->thread->scratch);
     serve_slates_put(serve->slates, base_buf_slice(&call->thread->scratch));

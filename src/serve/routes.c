@@ -233,9 +233,16 @@ static const struct serve_route table[] = {
      .operation = "getRequest",
      .tag = "recommend",
      .summary = "The decision record of an answer",
-     .about = "What each stage proposed, scored, moved and why. The newest few thousand are kept.",
+     .about = "What each stage proposed, scored, moved and why. Whole for the newest few thousand "
+              "and for a "
+              "sample of one in a hundred, by a hash of the id, which are kept on disk; of the "
+              "others what "
+              "was answered (recorded: slate), and `freshet why` makes the whole record again.",
      PARAMS(request_params),
-     .answer = {{200, "Decision", "The record."}, {404, "Problem", "Not kept, or never given."}}},
+     .answer = {{200, "Decision", "The record."},
+                {404, "Problem", "Never given, or lost in a crash."},
+                {410, "Problem", "Older than the slates that are kept."},
+                {429, "Problem", "Too many old answers are being looked up: see Retry-After."}}},
 
     {.method = HTTP_GET,
      .pattern = "/v1/items/{id}/similar",

@@ -20,7 +20,7 @@
 #include "serve/serve_priv.h"
 #include "serve/stats.h"
 
-enum { DRAIN_MS = 10000, THREADS_DEFAULT = 2, SEED_DEFAULT = 20261124 };
+enum { DRAIN_MS = 10000, THREADS_DEFAULT = 2, SEED_DEFAULT = 20261124, RECORD_BYTES = 1 << 17 };
 
 /* ---- one request --------------------------------------------------------------------------- */
 
@@ -416,6 +416,8 @@ static void options_default(struct serve_options *options)
         options->seed = SEED_DEFAULT;
     if (!options->slate_bytes_max)
         options->slate_bytes_max = (uint64_t)1 << 30;
+    if (!options->record_one_in)
+        options->record_one_in = 100;
 }
 
 static enum fr_status thread_open(struct serve *serve, uint32_t index, struct fr_error *error)
@@ -428,6 +430,10 @@ static enum fr_status thread_open(struct serve *serve, uint32_t index, struct fr
     thread->serve = serve;
     thread->index = index;
     base_buf_init(&thread->scratch, 0);
+    base_buf_init(&thread->record, 0);
+    if (!base_buf_reserve(&thread->record, RECORD_BYTES) || /* or one in a hundred would grow it */
+        !base_buf_reserve(&thread->scratch, 2 * RECORD_BYTES))
+        return base_fail(error, FR_MEMORY, "serve", "no memory for a serving thread");
     FR_TRY(base_arena_init(&thread->arena, SERVE_ARENA_BYTES));
     thread->decision = calloc(1, sizeof *thread->decision);
     if (!thread->decision)
@@ -442,6 +448,7 @@ static void thread_close(struct serve_thread *thread)
     free(thread->decision);
     base_arena_release(&thread->arena);
     base_buf_release(&thread->scratch);
+    base_buf_release(&thread->record);
 }
 
 static enum fr_status refuse_open_door(const struct serve *serve, struct fr_error *error)
@@ -468,6 +475,8 @@ static enum fr_status parts_open(struct serve *serve, struct fr_error *error)
     if (!options->no_slates)
         FR_TRY(serve_slates_open(options->os, serve->directory, options->slate_bytes_max, error,
                                  &serve->slates));
+    if (serve->slates)
+        FR_TRY(serve__lookups_new(options->os, serve->directory, error, &serve->lookups));
     serve->rates = serve__rates_new();
     serve->thread = calloc(options->threads, sizeof *serve->thread);
     if (!serve->rates || !serve->thread ||
@@ -548,6 +557,7 @@ void serve_stop(struct serve *serve)
     for (uint32_t i = 0; serve->thread && i < serve->options.threads; i++)
         thread_close(&serve->thread[i]);
     free(serve->thread);
+    serve__lookups_free(serve->lookups);
     serve_slates_close(serve->slates);
     serve_decisions_free(serve->decisions);
     serve_keys_close(serve->keys);

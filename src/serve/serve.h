@@ -52,6 +52,7 @@ struct serve_options {
     uint32_t category_cap, author_cap; /* places for one of them in an answer; 0 = no cap */
     uint64_t seed;                     /* of exploration */
     uint64_t slate_bytes_max;          /* kept on disk; 0 = 1 GiB */
+    uint32_t record_one_in;            /* slates with their decision record; 0 = 100 */
     bool no_slates;                    /* do not record answers on disk */
     const char *version;               /* of the program; may be NULL */
     const char *(*data_terms)(void);   /* shown by the first page; may be NULL */

@@ -26,6 +26,7 @@ enum {
 };
 
 struct serve_job;
+struct serve_lookups;
 struct serve_rates;
 struct ingest;
 
@@ -54,7 +55,7 @@ struct serve_thread {
     struct ingest *ingest;
     struct serve_job *jobs;          /* idle ones */
     struct serve_decision *decision; /* being written */
-    struct base_buf scratch;
+    struct base_buf scratch, record; /* record: a decision record on its way to disk */
     struct serve_shed shed;
 };
 
@@ -69,6 +70,7 @@ struct serve {
     struct serve_thread *thread;
     struct serve_decisions *decisions;
     struct serve_slates *slates;
+    struct serve_lookups *lookups; /* NULL: no slates */
     uint64_t instance; /* random: request ids of two runs differ */
     int64_t started_us;
     _Atomic bool ready;
@@ -183,6 +185,10 @@ void serve__card_print(const struct serve_card *card, struct base_buf *out);
 struct serve_pending {
     void (*resumed)(struct serve_call *call); /* finishes the answer */
 };
+/* Those that wait for the slates on disk (lookup.c). */
+enum fr_status serve__lookups_new(struct os *os, const char *directory, struct fr_error *error,
+                                  struct serve_lookups **out_lookups);
+void serve__lookups_free(struct serve_lookups *lookups);
 /* Those that wait for the fold (write.c). */
 void serve__jobs_free(struct serve_thread *thread);
 

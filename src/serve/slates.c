@@ -249,6 +249,7 @@ static void encode_inputs(const struct serve_decision *decision, const struct se
     base_buf_put_u64(out, inputs->answer.bytes);
     base_buf_put_u64(out, hash.lo);
     base_buf_put_u64(out, hash.hi);
+    base_buf_put_string(out, inputs->record);
     base_buf_put_varint(out, inputs->args->count);
     for (uint32_t i = 0; i < inputs->args->count; i++) {
         const struct serve_arg *arg = &inputs->args->row[i];
@@ -258,10 +259,15 @@ static void encode_inputs(const struct serve_decision *decision, const struct se
     }
 }
 
+bool serve_slates_samples(uint64_t id, uint32_t one_in)
+{
+    return one_in != 0 && base_mix64(id) % one_in == 0;
+}
+
 void serve_slates_encode(const struct serve_decision *decision, const struct serve_inputs *inputs,
                          const struct state *state, struct base_buf *out)
 {
-    base_buf_put_u8(out, 2);
+    base_buf_put_u8(out, 3);
     base_buf_put_u64(out, decision->id);
     base_buf_put_u64(out, decision->position);
     base_buf_put_u64(out, (uint64_t)decision->time_us);

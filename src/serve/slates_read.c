@@ -26,18 +26,39 @@ static float float_of(uint32_t bits)
     return value;
 }
 
-static void skip_places(struct base_reader *reader)
+static bool read_place(struct base_reader *reader, struct serve_slate_place *out)
 {
-    (void)base_reader_varint(reader); /* offset */
-    uint64_t places = base_reader_varint(reader);
-    for (uint64_t i = 0; i < places && !reader->failed; i++) {
-        (void)base_reader_string(reader);
-        (void)base_reader_take(reader, 4 + 4 + 1);
-        (void)base_reader_varint(reader);
-    }
+    out->item = base_reader_string(reader);
+    out->score = float_of(base_reader_u32(reader));
+    out->propensity = float_of(base_reader_u32(reader));
+    out->move = base_reader_u8(reader);
+    out->generators = (uint16_t)base_reader_varint(reader);
+    return !reader->failed;
 }
 
-static void read_inputs(struct base_reader *reader, struct serve_slate *out)
+bool serve_slate_place(struct fr_slice *places, struct serve_slate_place *out)
+{
+    struct base_reader reader = base_reader_of(places->ptr, places->bytes);
+    if (!read_place(&reader, out))
+        return false;
+    size_t left = base_reader_left(&reader);
+    *places = fr_slice_of(places->ptr + (places->bytes - left), left);
+    return true;
+}
+
+static void read_places(struct base_reader *reader, struct serve_slate *out)
+{
+    struct serve_slate_place place;
+    out->offset = (uint32_t)base_reader_varint(reader);
+    uint64_t count = base_reader_varint(reader);
+    const char *first = (const char *)reader->at;
+    for (uint64_t i = 0; i < count && read_place(reader, &place); i++)
+        continue;
+    out->place_count = (uint32_t)count;
+    out->places = fr_slice_of(first, (size_t)((const char *)reader->at - first));
+}
+
+static void read_inputs(struct base_reader *reader, uint8_t version, struct serve_slate *out)
 {
     struct serve_settings *settings = &out->settings;
     out->timing.took_us = base_reader_u32(reader);
@@ -54,6 +75,8 @@ static void read_inputs(struct base_reader *reader, struct serve_slate *out)
     out->answer_bytes = base_reader_u64(reader);
     out->answer_hash.lo = base_reader_u64(reader);
     out->answer_hash.hi = base_reader_u64(reader);
+    if (version >= 3)
+        out->record = base_reader_string(reader);
     uint64_t count = base_reader_varint(reader);
     out->arg_count = count <= SERVE_ARGS_MAX ? (uint32_t)count : UINT32_MAX;
     size_t left = base_reader_left(reader);
@@ -70,14 +93,16 @@ enum fr_status serve_slate_decode(struct fr_slice payload, struct serve_slate *o
     slate.time_us = (int64_t)base_reader_u64(&reader);
     if (reader.failed)
         return FR_CORRUPT;
-    if (version != 2) {
+    if (version != 2 && version != 3) {
         *out = slate;
         return FR_UNSUPPORTED;
     }
-    (void)base_reader_string(&reader);
-    slate.still = (base_reader_u8(&reader) & 2) != 0;
-    skip_places(&reader);
-    read_inputs(&reader, &slate);
+    slate.user = base_reader_string(&reader);
+    uint8_t flags = base_reader_u8(&reader);
+    slate.degraded = (flags & 1) != 0;
+    slate.still = (flags & 2) != 0;
+    read_places(&reader, &slate);
+    read_inputs(&reader, version, &slate);
     if (reader.failed || slate.arg_count > SERVE_ARGS_MAX)
         return FR_CORRUPT;
     *out = slate;
@@ -201,4 +226,89 @@ enum fr_status serve_slates_each(struct os *os, const char *directory, serve_sla
     free(names.name);
     base_buf_release(&buf);
     return status;
+}
+
+/* ---- one of them ------------------------------------------------------------------------ */
+
+/* Ids sort by time, and answers are written within a fraction of a second of it: the one asked for is
+ * in the last segment that begins before it, or at the head of the next. */
+struct finding {
+    uint64_t id;
+    const struct names *names;
+    size_t at; /* of the last segment that begins at or before the id */
+    uint64_t first_number;
+    bool any;
+    struct fr_slice found;
+};
+
+static uint64_t first_id(struct os *os, const char *path)
+{
+    struct os_file *file = NULL;
+    uint8_t head[MAGIC_BYTES + FRAME_BYTES + 1 + 8];
+    size_t got = 0;
+    if (os_open(os, path, OS_READ, NULL, &file) != FR_OK)
+        return UINT64_MAX;
+    enum fr_status status = os_read_at(file, 0, head, sizeof head, &got, NULL);
+    os_close(file);
+    struct base_reader reader = base_reader_of(head + MAGIC_BYTES + FRAME_BYTES + 1, 8);
+    return status == FR_OK && got == sizeof head ? base_reader_u64(&reader) : UINT64_MAX;
+}
+
+static bool take_if_it(void *context, const struct serve_stored *stored)
+{
+    struct finding *finding = context;
+    if (stored->id != finding->id)
+        return true;
+    finding->found = stored->payload;
+    return false;
+}
+
+static void find_segment(struct os *os, const char *directory, struct finding *finding)
+{
+    char path[OS_PATH_MAX];
+    finding->first_number = UINT64_MAX;
+    for (size_t i = 0; i < finding->names->count; i++) {
+        const char *name = finding->names->name[i];
+        finding->first_number = FR_MIN(finding->first_number, (uint64_t)strtoull(name, NULL, 10));
+        snprintf(path, sizeof path, "%s/slates/%s", directory, name);
+        if (first_id(os, path) > finding->id)
+            continue;
+        finding->at = i;
+        finding->any = true;
+    }
+}
+
+static enum fr_status look_through(struct os *os, const char *directory, struct finding *finding,
+                                   struct base_buf *buf)
+{
+    char path[OS_PATH_MAX];
+    size_t last = FR_MIN(finding->at + 2, finding->names->count);
+    for (size_t i = finding->at; i < last && !finding->found.ptr; i++) {
+        snprintf(path, sizeof path, "%s/slates/%s", directory, finding->names->name[i]);
+        if (read_segment(os, path, buf, NULL) != FR_OK)
+            continue; /* its turn to make room came meanwhile */
+        struct base_reader reader = base_reader_of(buf->bytes, buf->count);
+        (void)give_records(&reader, take_if_it, finding);
+    }
+    return finding->found.ptr ? FR_OK : FR_NOT_FOUND;
+}
+
+enum fr_status serve_slates_find(struct os *os, const char *directory, uint64_t id,
+                                 struct base_buf *buf, struct serve_slate *out, bool *out_gone)
+{
+    char path[OS_PATH_MAX];
+    struct names names = {0};
+    struct finding finding = {.id = id, .names = &names};
+    snprintf(path, sizeof path, "%s/slates", directory);
+    enum fr_status status = os_list(os, path, each_name, &names, NULL);
+    if (status == FR_OK && names.failed)
+        status = FR_MEMORY;
+    if (status == FR_OK) {
+        find_segment(os, directory, &finding);
+        status = look_through(os, directory, &finding, buf);
+    }
+    *out_gone =
+        status == FR_NOT_FOUND && !finding.any && names.count > 0 && finding.first_number > 0;
+    free(names.name);
+    return status == FR_OK ? serve_slate_decode(finding.found, out) : status;
 }

@@ -251,12 +251,17 @@ def slates(server):
 def restart(server):
     history = server.call("GET", "/v1/users/u9/history?n=100")[1]
     ready = server.call("GET", "/readyz")[1]["position"]
+    answer = server.call("GET", "/v1/recommend?user=u9&n=5")[1]
     server.stop()
     lib.check("SIGTERM ends it with 0", server.code == 0)
     slates(server)
     server.start()
     lib.check("a restart keeps what was learnt", server.call("GET", "/v1/users/u9/history?n=100")[1] == history
               and server.call("GET", "/readyz")[1]["position"] >= ready)
+    status, record = server.call("GET", f"/v1/requests/{answer['request_id']}")
+    lib.check("after it an answer is found on disk", status == 200 and record["position"] == answer["position"]
+              and [item["id"] for item in record["items"]] == [item["id"] for item in answer["items"]])
+    lib.check("... and one never given is not", server.call("GET", "/v1/requests/r0000000000001")[0] == 404)
 
 
 def main():

@@ -219,7 +219,7 @@ def read_slates(data):
             if size == 0:
                 break
             reader = Reader(raw[at + 8:at + 8 + size])
-            assert reader.take("<B") == 2
+            assert reader.take("<B") == 3
             row = {"id": id_text(reader.take("<Q")), "position": reader.take("<Q"), "time_us": reader.take("<q"),
                    "user": reader.string(), "flags": reader.take("<B"), "offset": reader.varint()}
             row["places"] = [{"item": reader.string(), "score": reader.take("<f"), "propensity": reader.take("<f"),

@@ -17,7 +17,7 @@
 #include "serve/serve_priv.h"
 #include "tests/lib/folding.h"
 
-enum { ANSWERS = 40, SLATE_BYTES_MAX = 8192 };
+enum { ANSWERS = 40, SLATE_BYTES_MAX = 65536, RECORD_ONE_IN = 2 };
 
 static const char *const target[] = {
     "/v1/recommend?user=u1&n=20&explain=full",
@@ -52,6 +52,7 @@ static struct serve *serve_open(struct folding *folding)
                                     .fold = folding->fold,
                                     .types = &types,
                                     .version = "1.2.3",
+                                    .record_one_in = RECORD_ONE_IN,
                                     .threads = 1};
     if (serve_start(&options, &error, &serve) != FR_OK)
         fail_msg("%s", error.message);
@@ -232,6 +233,49 @@ static void a_slate_that_is_not_whole_is_refused(void **state)
     assert_int_equal(slate.position, kept[1].position);
 }
 
+/* One by one, as GET /v1/requests/{id} looks for them after a restart. */
+static void each_is_found_on_disk(void **state)
+{
+    struct serve_slate slate;
+    struct serve_slate_place place;
+    struct base_buf buf;
+    uint32_t records = 0;
+    bool gone;
+    (void)state;
+    base_buf_init(&buf, 0);
+    for (uint32_t i = 0; i < ANSWERS; i++) {
+        assert_int_equal(serve_slates_find(os_sim_os(sim), "data", kept[i].id, &buf, &slate, &gone),
+                         FR_OK);
+        assert_true(slate.id == kept[i].id && slate.position == kept[i].position);
+        struct fr_slice places = slate.places;
+        for (uint32_t p = 0; p < slate.place_count; p++) {
+            assert_true(serve_slate_place(&places, &place) && place.item.bytes > 0);
+            assert_non_null(
+                memmem(kept[i].answer, kept[i].answer_bytes, place.item.ptr, place.item.bytes));
+        }
+        assert_int_equal(places.bytes, 0);
+        assert_int_equal(slate.record.bytes > 0, serve_slates_samples(slate.id, RECORD_ONE_IN));
+        records += slate.record.bytes > 0;
+        assert_true(!slate.record.bytes ||
+                    memmem(slate.record.ptr, slate.record.bytes, "\"parts\":[{", 10) != NULL);
+    }
+    assert_true(records > ANSWERS / 5 && records < ANSWERS * 4 / 5);
+    uint64_t never = kept[0].id + 1;
+    assert_int_equal(serve_slates_find(os_sim_os(sim), "data", never, &buf, &slate, &gone),
+                     FR_NOT_FOUND);
+    assert_false(gone);
+    assert_int_equal(serve_slates_find(os_sim_os(sim), "data", 1, &buf, &slate, &gone),
+                     FR_NOT_FOUND);
+    assert_false(gone); /* nothing has been removed */
+    struct os *os = os_sim_os(sim);
+    assert_int_equal(os->table->unlink(os, "data/slates/00000000.slates", NULL), FR_OK);
+    assert_int_equal(serve_slates_find(os, "data", kept[0].id, &buf, &slate, &gone), FR_NOT_FOUND);
+    assert_true(gone);
+    assert_int_equal(serve_slates_find(os, "data", kept[ANSWERS - 1].id, &buf, &slate, &gone),
+                     FR_OK);
+    base_buf_release(&buf);
+}
+
 /* Last: it takes the journal's beginning away. */
 static void what_retention_removed_is_refused(void **state)
 {
@@ -258,6 +302,7 @@ int main(void)
         cmocka_unit_test(from_any_snapshot),
         cmocka_unit_test(another_moment_is_another_answer),
         cmocka_unit_test(a_slate_that_is_not_whole_is_refused),
+        cmocka_unit_test(each_is_found_on_disk),
         cmocka_unit_test(what_retention_removed_is_refused),
     };
     return cmocka_run_group_tests(tests, give, forget);
