@@ -300,6 +300,8 @@ static void snapshot_ended(struct fold *fold, enum fr_status status, const struc
     fold->snapshot_us = took_ns / 1000;
     if (status == FR_OK)
         fold->snapshot_position = position;
+    else
+        fold->snapshot_tried = position; /* again a stretch later: a full disk stays full a while */
     pthread_cond_broadcast(&fold->command_done);
     pthread_mutex_unlock(&fold->command_lock);
 }
