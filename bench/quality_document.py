@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes docs/QUALITY.md and docs/quality/*.svg from results.json and the table of parts."""
 import os
+import textwrap
 
 import harness
 import quality_svg
@@ -27,6 +28,10 @@ on validation items or on the part before the scored one. *asked* is what the pr
 data sets are not part of the project (`FRESHET_DATA` names their folder).
 
 """
+
+
+def wrap(text):
+    return textwrap.fill(text, 116, break_long_words=False, break_on_hyphens=False)
 
 
 def digits(value, metric):
@@ -76,9 +81,9 @@ def batch_line(part, results):
     online = [sum(fine[b * many:(b + 1) * many]) / many for b in range(len(batch))]
     whole = sum(online[1:]) / sum(batch[1:])
     text = ", ".join(f"{a / b:.1%}" for a, b in zip(online[1:], batch[1:]))
-    return (f"\nOnline over batch, HR@10 of tenths 2 to {len(batch)}: **{whole:.1%}** (asked: at least 98 %); by tenth "
+    return "\n" + wrap(f"Online over batch, HR@10 of tenths 2 to {len(batch)}: **{whole:.1%}** (asked: at least 98 %); by tenth "
             f"{text}. State is a fold of the journal, so learners made anew at a tenth's start equal the online "
-            "ones there; the lead is what is learnt within the tenth.\n")
+            "ones there; the lead is what is learnt within the tenth.") + "\n"
 
 
 def curve(part, results):
@@ -125,7 +130,7 @@ def write(parts, results):
         out.write(HEAD)
         for part in parts:
             mine = results.get(part.name, {})
-            out.write(f"## {part.name}: {part.title}\n\n{part.text}\n\n{table(part, mine)}")
+            out.write(f"## {part.name}: {part.title}\n\n{wrap(part.text)}\n\n{table(part, mine)}")
             out.write(batch_line(part, mine) + curve(part, mine) + "\n")
         out.write(costs(parts, results))
     os.replace(DOCUMENT + ".part", DOCUMENT)

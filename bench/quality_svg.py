@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A line chart as SVG, for the learning curves of docs/QUALITY.md: no library, readable on light and dark."""
+import math
 from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 340, 56, 150, 40, 44
 COLOURS = ["#2f6fde", "#c4501b", "#2a9d5c", "#8a55c7", "#b8860b", "#c2487f", "#4b8fa3", "#7a7a7a"]
 
 
-def nice_step(span):
-    for step in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5):
-        if span / step <= 6:
-            return step
-    return 1.0
+def round_step(span):
+    """1, 2 or 5 times a power of ten, so that there are four to ten steps."""
+    power = 10 ** math.floor(math.log10(span / 4))
+    return next(power * factor for factor in (5, 2, 1) if power * factor <= span / 4)
 
 
 def spread(wanted, gap, low, high):
@@ -31,7 +31,7 @@ def chart(title, across, up, lines):
     """lines: [(name, [(x, y), ...])], the first one drawn thick."""
     xs = [x for _, points in lines for x, _ in points]
     top = max(y for _, points in lines for _, y in points)
-    step = nice_step(top)
+    step = round_step(top)
     y_max, x_max = step * (int(top / step) + 1), max(xs)
 
     def px(x):
@@ -49,8 +49,9 @@ def chart(title, across, up, lines):
         out.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py(y):.1f}" y2="{py(y):.1f}" '
                    f'stroke="#8884" stroke-width="1"/>')
         out.append(f'<text x="{LEFT - 8}" y="{py(y) + 4:.1f}" text-anchor="end">{y:.3g}</text>')
-    for n in range(6):
-        x = x_max * n / 5
+    x_step = round_step(x_max)
+    for n in range(int(x_max / x_step) + 1):
+        x = n * x_step
         out.append(f'<text x="{px(x):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{x:,.0f}</text>')
     out.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">'
                f'{escape(across)}</text>')

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Gorse on the end of P1: lines "user item time" in time order.
-    p1_gorse.py BINARY LINES LAST -> one JSON line
+    p1_gorse.py BINARY LINES LAST MODE -> one JSON line
+MODE: "ready", lists of item-to-item and matrix factorisation, ranked by its factorisation machine, computed
+beforehand; "request", item-to-item from the newest history, computed when asked.
 BINARY: gorse-in-one, built from its sources (`go build ./cmd/gorse-in-one`; measured with v0.5.11). It loads
 all but the last LAST events into SQLite over HTTP, is started again, which makes it compute every list, and
 then each of the last events is asked for (n = 20) before it is posted. No list is computed anew meanwhile:
@@ -43,11 +45,15 @@ type = "mf"
 fit_epoch = 30
 optimize_period = "0"
 [recommend.ranker]
-type = "none"
-recommenders = ["item-to-item/neighbors"]
+{ranker}
 [recommend.fallback]
 recommenders = ["item-to-item/neighbors", "non-personalized/popular"]
 """
+RANKERS = {
+    "ready": 'type = "fm"\nfit_epoch = 30\noptimize_period = "0"\n'
+             'recommenders = ["item-to-item/neighbors", "collaborative"]',
+    "request": 'type = "none"\nrecommenders = ["item-to-item/neighbors"]',
+}
 BATCH, READY_SECONDS, IDLE_SECONDS, REFRESH_SECONDS = 1000, 60, 5, 420
 
 
@@ -58,15 +64,16 @@ def free_port():
 
 
 class Gorse:
-    def __init__(self, binary, home):
-        self.binary, self.home = binary, home
+    def __init__(self, binary, home, mode):
+        self.binary, self.home, self.ranker = binary, home, RANKERS[mode]
         os.mkdir(os.path.join(home, "models"))
 
     def start(self):
         self.port = free_port()
         config = os.path.join(self.home, "config.toml")
         with open(config, "w", encoding="utf-8") as out:
-            out.write(CONFIG.format(home=self.home, port=self.port, rpc=free_port()))
+            out.write(CONFIG.format(home=self.home, port=self.port, rpc=free_port(),
+                                    ranker=self.ranker))
         with open(os.path.join(self.home, "log"), "ab") as log:
             self.process = subprocess.Popen([self.binary, "-c", config, "--cache-path",
                                              os.path.join(self.home, "models")], stdout=log, stderr=log)
@@ -149,11 +156,11 @@ def judge(gorse, events):
             "cpu_us_query": asking / n * 1e6, "cpu_us_query_and_event": whole / n * 1e6}
 
 
-def main(binary, path, last):
+def main(binary, path, last, mode):
     with open(path, encoding="utf-8") as source:
         events = [line.split()[:3] for line in source]
     with tempfile.TemporaryDirectory(prefix="freshet-gorse-") as home:
-        gorse = Gorse(binary, home)
+        gorse = Gorse(binary, home, mode)
         try:
             gorse.start()
             before = gorse.cpu()
@@ -175,4 +182,4 @@ def main(binary, path, last):
             gorse.stop()
 
 
-main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])
