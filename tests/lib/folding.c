@@ -30,6 +30,7 @@ static enum fr_status open_parts(struct folding *folding, struct fr_error *error
                                 .rank = folding->rank,
                                 .snapshot_records = folding->snapshot_records,
                                 .retention_us = folding->retention_us,
+                                .queue_bytes_max = folding->queue_bytes_max,
                                 .segment_bytes = 1 << 14, /* several in a run: rolled, sealed */
                                 .sample_one_in = 1,
                                 .read_only = folding->until > 0,
@@ -73,6 +74,13 @@ enum fr_status folding_open_retaining(struct folding *folding, struct os_sim *si
     *folding = (struct folding){.sim = sim,
                                 .snapshot_records = snapshot_records,
                                 .retention_us = retention_us};
+    return open_whole(folding, error);
+}
+
+enum fr_status folding_open_bounded(struct folding *folding, struct os_sim *sim,
+                                    uint32_t queue_bytes_max, struct fr_error *error)
+{
+    *folding = (struct folding){.sim = sim, .queue_bytes_max = queue_bytes_max};
     return open_whole(folding, error);
 }
 

@@ -20,7 +20,8 @@ struct folding {
     struct base_buf payload;
     uint64_t snapshot_records;
     int64_t retention_us;
-    uint64_t until; /* read only, at that position; 0: the whole, to be written */
+    uint32_t queue_bytes_max; /* 0: the default */
+    uint64_t until;           /* read only, at that position; 0: the whole, to be written */
 };
 
 enum { FOLDING_USERS = 40, FOLDING_ITEMS = 120 };
@@ -32,6 +33,9 @@ enum fr_status folding_open(struct folding *folding, struct os_sim *sim, uint64_
 enum fr_status folding_open_retaining(struct folding *folding, struct os_sim *sim,
                                       uint64_t snapshot_records, int64_t retention_us,
                                       struct fr_error *error);
+/* The same with so much room for waiting batches. */
+enum fr_status folding_open_bounded(struct folding *folding, struct os_sim *sim,
+                                    uint32_t queue_bytes_max, struct fr_error *error);
 /* Read only, the state after exactly `until` records. */
 enum fr_status folding_open_until(struct folding *folding, struct os_sim *sim, uint64_t until,
                                   struct fr_error *error);

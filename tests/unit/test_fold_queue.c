@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What waits before the journal is bounded: a batch over the maximum is not taken, nothing of those
+ * that were taken is lost, and there is room again when they are applied.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/lib/folding.h"
+
+enum { BATCHES = 64, QUEUE_BYTES = 4096, SEED = 3 };
+
+static uint32_t answered;
+
+static void count_answer(void *context, struct fold_batch *batch)
+{
+    (void)context;
+    assert_int_equal(batch->status, FR_OK);
+    answered++;
+}
+
+/* Submits batches of ten events until one is refused; gives how many were taken. */
+static uint32_t submit_until_full(struct folding *folding, struct fold_batch *batches)
+{
+    for (uint32_t b = 0; b < BATCHES; b++) {
+        for (uint64_t n = 0; n < 10; n++)
+            folding_add_event(folding, SEED, b * 10 + n);
+        struct fold_batch filled = folding->batch;
+        folding->batch = batches[b];
+        batches[b] = filled;
+        enum fr_status status =
+            fold_submit(folding->fold, &batches[b], FOLD_ACK_APPLIED, count_answer, NULL);
+        if (status == FR_FULL)
+            return b;
+        assert_int_equal(status, FR_OK);
+    }
+    return BATCHES;
+}
+
+static void a_full_queue_takes_nothing_and_loses_nothing(void **state)
+{
+    (void)state;
+    struct os_sim *sim = os_sim_new(SEED, NULL);
+    struct folding folding;
+    struct fr_error error = {0};
+    struct fold_batch batches[BATCHES];
+    struct fold_stats stats;
+    for (uint32_t b = 0; b < BATCHES; b++)
+        fold_batch_init(&batches[b]);
+    assert_int_equal(folding_open_bounded(&folding, sim, QUEUE_BYTES, &error), FR_OK);
+    uint32_t taken = submit_until_full(&folding, batches);
+    assert_in_range(taken, 1, BATCHES - 1);
+    assert_int_equal(batches[taken].count, 10); /* the refused one is still the caller's, whole */
+    assert_int_equal(answered, 0);
+    fold_drain(folding.fold);
+    assert_int_equal(answered, taken);
+    assert_int_equal(fold_submit(folding.fold, &batches[taken], FOLD_ACK_APPLIED, count_answer,
+                                 NULL),
+                     FR_OK);
+    fold_drain(folding.fold);
+    fold_stats_get(folding.fold, &stats);
+    assert_int_equal(answered, taken + 1);
+    assert_int_equal(stats.events, (taken + 1) * 10);
+    assert_int_equal(stats.duplicates, 0);
+    folding_close(&folding);
+    for (uint32_t b = 0; b < BATCHES; b++)
+        fold_batch_release(&batches[b]);
+    os_sim_free(sim);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_full_queue_takes_nothing_and_loses_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
