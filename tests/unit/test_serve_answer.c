@@ -16,67 +16,25 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "serve/serve_priv.h"
 #include "tests/lib/allocations.h"
-#include "tests/lib/folding.h"
+#include "tests/lib/serving.h"
 
 /* ---- the engine -------------------------------------------------------------------------- */
 
-static struct folding folding;
-static struct os_sim *sim;
-static struct serve *serve;
-static struct schema_types types;
-static struct http_request request;
+static struct serving serving;
 
 static int start(void **state)
 {
     struct fr_error error = {0};
     (void)state;
-    schema_types_init(&types);
-    sim = os_sim_new(1, NULL);
-    if (!sim || folding_open(&folding, sim, 0, &error) != FR_OK)
-        return -1;
-    folding_add_items(&folding, 5);
-    for (uint64_t n = 0; n < 2000; n++)
-        folding_add_event(&folding, 5, n);
-    if (folding_run(&folding) != FR_OK)
-        return -1;
-    struct serve_options options = {.os = os_sim_os(sim),
-                                    .directory = "data",
-                                    .state = folding.state,
-                                    .rank = folding.rank,
-                                    .fold = folding.fold,
-                                    .types = &types,
-                                    .threads = 1};
-    if (serve_start(&options, &error, &serve) != FR_OK)
-        fail_msg("%s", error.message);
-    base_buf_init(&request.out, 0);
-    return 0;
+    return serving_start(&serving, 2000, 0, &error) == FR_OK ? 0 : -1;
 }
 
 static int stop(void **state)
 {
     (void)state;
-    serve_stop(serve);
-    base_buf_release(&request.out);
-    folding_close(&folding);
-    os_sim_free(sim);
+    serving_stop(&serving);
     return 0;
-}
-
-static const char *ask(enum http_method method, const char *target, const char *body)
-{
-    struct base_buf out = request.out;
-    request = (struct http_request){.method = method,
-                                    .method_name =
-                                        method == HTTP_POST ? FR_SLICE("POST") : FR_SLICE("GET"),
-                                    .target = fr_slice_str(target),
-                                    .body = fr_slice_str(body)};
-    request.out = out;
-    base_buf_clear(&request.out);
-    serve__handle(serve, &request);
-    base_buf_put_u8(&request.out, 0);
-    return (const char *)request.out.bytes;
 }
 
 static void a_warm_request_allocates_nothing(void **state)
@@ -98,10 +56,10 @@ static void a_warm_request_allocates_nothing(void **state)
     (void)state;
     for (size_t i = 0; i < FR_COUNT_OF(row); i++) {
         for (int warm = 0; warm < 20; warm++)
-            (void)ask(row[i].method, row[i].target, row[i].body);
+            (void)serving_ask(&serving, row[i].method, row[i].target, row[i].body);
         count_from_here(true);
         for (int again = 0; again < 20; again++)
-            (void)ask(row[i].method, row[i].target, row[i].body);
+            (void)serving_ask(&serving, row[i].method, row[i].target, row[i].body);
         count_from_here(false);
         if (allocations)
             fail_msg("%s: %u allocations in 20 warm requests", row[i].target, allocations);
@@ -117,14 +75,14 @@ static void the_counter_counts(void **state)
 /* Less and less memory: the answer gets poorer, says why, and is never an error of the server. */
 static void little_memory_degrades(void **state)
 {
-    struct base_arena *arena = &serve->thread[0].arena;
+    struct base_arena *arena = &serving.serve->thread[0].arena;
     size_t all = arena->bytes_max;
     uint32_t degraded = 0, whole = 0;
     (void)state;
     for (size_t bytes = all; bytes > 20000; bytes = bytes * 4 / 5) {
         arena->bytes_max = bytes;
-        const char *text = ask(HTTP_GET, "/v1/recommend?user=u1&n=10", NULL);
-        assert_int_equal(request.status, 200);
+        const char *text = serving_ask(&serving, HTTP_GET, "/v1/recommend?user=u1&n=10", NULL);
+        assert_int_equal(serving.request.status, 200);
         if (strstr(text, "\"degraded_reason\":null"))
             whole++;
         else
@@ -133,19 +91,19 @@ static void little_memory_degrades(void **state)
     }
     arena->bytes_max = all;
     assert_true(whole > 0 && degraded > 0);
-    assert_non_null(
-        strstr(ask(HTTP_GET, "/v1/recommend?user=u1", NULL), "\"degraded_reason\":null"));
+    assert_non_null(strstr(serving_ask(&serving, HTTP_GET, "/v1/recommend?user=u1", NULL),
+                           "\"degraded_reason\":null"));
 }
 
 static void without_ranking_the_popular_list_answers(void **state)
 {
-    struct base_arena *arena = &serve->thread[0].arena;
+    struct base_arena *arena = &serving.serve->thread[0].arena;
     size_t all = arena->bytes_max;
     bool seen = false;
     (void)state;
     for (size_t bytes = all; bytes > 20000 && !seen; bytes = bytes * 9 / 10) {
         arena->bytes_max = bytes;
-        const char *text = ask(HTTP_GET, "/v1/recommend?user=u1&n=10", NULL);
+        const char *text = serving_ask(&serving, HTTP_GET, "/v1/recommend?user=u1&n=10", NULL);
         seen = strstr(text, "ranking left out") && strstr(text, "\"kind\":\"popular\"") &&
                strstr(text, "\"share\":1.000000");
     }
@@ -158,7 +116,7 @@ static void ids_sort_by_time_and_come_back(void **state)
     char before[SERVE_ID_BYTES] = "", now[SERVE_ID_BYTES];
     (void)state;
     for (int i = 0; i < 10000; i++) {
-        uint64_t id = serve__id_next(&serve->thread[0]), back;
+        uint64_t id = serve__id_next(&serving.serve->thread[0]), back;
         serve__id_print(id, now);
         assert_true(strcmp(before, now) < 0);
         assert_true(serve__id_parse(fr_slice_str(now), &back) && back == id);

@@ -14,66 +14,31 @@
 
 #include <stdlib.h>
 
-#include "serve/serve_priv.h"
-#include "tests/lib/folding.h"
+#include "tests/lib/serving.h"
 
 enum { VISITS = 6, ITEMS_TEXT = 512, QUESTIONS = 30 };
 
-static struct folding folding;
-static struct os_sim *sim;
-static struct serve *serve;
-static struct schema_types types;
-static struct http_request request;
+static struct serving serving;
 
 static int start(void **state)
 {
     struct fr_error error = {0};
     (void)state;
-    schema_types_init(&types);
-    sim = os_sim_new(1, NULL);
-    if (!sim || folding_open(&folding, sim, 0, &error) != FR_OK)
-        return -1;
-    folding_add_items(&folding, 5);
-    for (uint64_t n = 0; n < 3000; n++)
-        folding_add_event(&folding, 5, n);
-    if (folding_run(&folding) != FR_OK)
-        return -1;
-    struct serve_options options = {.os = os_sim_os(sim),
-                                    .directory = "data",
-                                    .state = folding.state,
-                                    .rank = folding.rank,
-                                    .fold = folding.fold,
-                                    .types = &types,
-                                    .new_share = -1,
-                                    .threads = 1};
-    if (serve_start(&options, &error, &serve) != FR_OK)
-        fail_msg("%s", error.message);
-    base_buf_init(&request.out, 0);
-    return 0;
+    return serving_start(&serving, 3000, -1, &error) == FR_OK ? 0 : -1;
 }
 
 static int stop(void **state)
 {
     (void)state;
-    serve_stop(serve);
-    base_buf_release(&request.out);
-    folding_close(&folding);
-    os_sim_free(sim);
+    serving_stop(&serving);
     return 0;
 }
 
 static const char *ask(const char *target)
 {
-    struct base_buf out = request.out;
-    request = (struct http_request){.method = HTTP_GET,
-                                    .method_name = FR_SLICE("GET"),
-                                    .target = fr_slice_str(target)};
-    request.out = out;
-    base_buf_clear(&request.out);
-    serve__handle(serve, &request);
-    base_buf_put_u8(&request.out, 0);
-    assert_int_equal(request.status, 200);
-    return (const char *)request.out.bytes;
+    const char *answer = serving_ask(&serving, HTTP_GET, target, NULL);
+    assert_int_equal(serving.request.status, 200);
+    return answer;
 }
 
 /* The text after `key` in the answer, up to its closing quote. */
