@@ -18,11 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXPERTS 6
-enum { SKNN, MARKOV, COOC, REPEAT, RIDGE, ENCODER };
-static const char *const names[EXPERTS] = {"session-neighbours", "next-after-last",
-                                           "seq-cooc",           "repeat",
-                                           "seq-ridge",          "encoder"};
+#define EXPERTS 7
+enum { STAN, VSTAN, MARKOV, COOC, REPEAT, RIDGE, ENCODER };
+static const char *const names[EXPERTS] = {"stan",   "vstan",     "next-after-last", "seq-cooc",
+                                           "repeat", "seq-ridge", "encoder"};
 
 struct next_counts { /* distinct pairs (last, next), sorted, as CSR */
     size_t *start;
@@ -35,15 +34,15 @@ struct bench {
     uint32_t items;
     struct model_sknn_options sknn_options;
     struct model_sknn *sknn;
-    struct model_sknn_scratch *scratch;
+    struct base_arena arena;
     struct model_ridge_options ridge_options;
     struct model_ridge *ridge;
     struct model_encoder_options encoder_options;
     struct model_encoder *encoder;
     uint32_t *all_items;
     struct next_counts next;
-    uint32_t *seen, *found;
-    float *found_score, *features[EXPERTS], *blended, weights[EXPERTS];
+    uint32_t *seen;
+    float *features[EXPERTS], *blended, weights[EXPERTS];
     float cooc_recency, ridge_recency, target_exp;
     uint32_t tune_max, test_every, sessions_learnt;
     uint32_t *users;
@@ -162,10 +161,13 @@ static void score(struct bench *bench, const uint32_t *recent, uint32_t n)
     struct model_sknn_query query = {.items = recent,
                                      .count = n,
                                      .clock_s = bench->sessions_learnt};
-    struct model_sknn_votes votes = {bench->found, bench->found_score, 65536};
-    uint32_t found = model_sknn_query(bench->sknn, &query, bench->scratch, &votes);
-    for (uint32_t i = 0; i < found; i++)
-        bench->features[SKNN][bench->found[i]] = bench->found_score[i];
+    struct model_sknn_votes votes;
+    base_arena_clear(&bench->arena);
+    if (model_sknn_query(bench->sknn, &query, &bench->arena, &votes))
+        for (uint32_t i = 0; i <= votes.mask; i++)
+            for (int k = 0; k < MODEL_SKNN_KINDS; k++)
+                bench->features[STAN + k][votes.slot[i].item] = votes.slot[i].score[k];
+    bench->features[STAN][0] = bench->features[VSTAN][0] = 0;
     for (size_t k = bench->next.start[recent[0]]; k < bench->next.start[recent[0] + 1]; k++)
         bench->features[MARKOV][bench->next.to[k]] = bench->next.count[k];
     float weight[64];
@@ -218,10 +220,10 @@ static void run(struct bench *bench, const struct data_sequences *data, uint32_t
         offline_metrics_print(e < EXPERTS ? names[e] : "BLEND", &metrics[e]);
     printf("%.1f s CPU\n", offline_cpu() - began);
     if (!blend)
-        printf("{\"p@20\": %.5f, \"mrr@20\": %.5f, \"cases\": %.0f, \"neighbours_p@20\": %.5f}\n",
+        printf("{\"p@20\": %.5f, \"mrr@20\": %.5f, \"cases\": %.0f, \"stan_p@20\": %.5f}\n",
                metrics[EXPERTS].hr20 / metrics[EXPERTS].count,
                metrics[EXPERTS].mrr20 / metrics[EXPERTS].count, metrics[EXPERTS].count,
-               metrics[SKNN].hr20 / metrics[SKNN].count);
+               metrics[STAN].hr20 / metrics[STAN].count);
 }
 
 static float argument(int argc, char **argv, const char *key, float fallback)
@@ -240,12 +242,15 @@ static void configure(struct bench *bench, int argc, char **argv)
     k->item_max = bench->items;
     k->user_max = bench->train.user_count + 2;
     k->postings = (uint32_t)argument(argc, argv, "postings", (float)k->postings);
-    k->sessions = (uint32_t)argument(argc, argv, "sessions", (float)k->sessions);
     k->neighbours = (uint32_t)argument(argc, argv, "k", (float)k->neighbours);
-    k->step = argument(argc, argv, "step", k->step);
-    k->distance = argument(argc, argv, "distance", k->distance);
-    k->back = argument(argc, argv, "back", k->back);
-    k->idf = argument(argc, argv, "idf", k->idf);
+    for (int d = 0; d < MODEL_SKNN_KINDS; d++) {
+        struct model_sknn_decay *decay = &k->decay[d];
+        decay->step = argument(argc, argv, d ? "vstan_step" : "stan_step", decay->step);
+        decay->distance =
+            argument(argc, argv, d ? "vstan_distance" : "stan_distance", decay->distance);
+        decay->back = argument(argc, argv, d ? "vstan_back" : "stan_back", decay->back);
+        decay->idf = argument(argc, argv, d ? "vstan_idf" : "stan_idf", decay->idf);
+    }
     k->age_half_s = argument(argc, argv, "age", 1) * (float)bench->train.user_count;
     struct model_ridge_options *o = &bench->ridge_options;
     model_ridge_defaults(o);
@@ -278,7 +283,7 @@ int main(int argc, char **argv)
     configure(&bench, argc, argv);
     struct fr_error error;
     if (model_sknn_new(&bench.sknn_options, &error, &bench.sknn) != FR_OK ||
-        model_sknn_scratch_new(bench.sknn, &bench.scratch) != FR_OK ||
+        base_arena_init(&bench.arena, 8 << 20) != FR_OK ||
         model_encoder_new(&bench.encoder_options, &error, &bench.encoder) != FR_OK ||
         model_ridge_new(&bench.ridge_options, &error, &bench.ridge) != FR_OK) {
         fprintf(stderr, "%s\n", error.message);
@@ -289,8 +294,6 @@ int main(int argc, char **argv)
         bench.all_items[j] = j;
     bench.seen = calloc(bench.items, sizeof(uint32_t));
     bench.users = calloc(bench.items, sizeof(uint32_t));
-    bench.found = calloc(65536, sizeof(uint32_t));
-    bench.found_score = calloc(65536, sizeof(float));
     bench.blended = calloc(bench.items, sizeof(float));
     for (int e = 0; e < EXPERTS; e++)
         bench.features[e] = calloc(bench.items, sizeof(float));
@@ -312,7 +315,7 @@ int main(int argc, char **argv)
     run(&bench, &bench.test, 0, bench.test_every, NULL);
     model_encoder_free(bench.encoder);
     model_ridge_free(bench.ridge);
-    model_sknn_scratch_free(bench.scratch);
+    base_arena_release(&bench.arena);
     model_sknn_free(bench.sknn);
     return 0;
 }

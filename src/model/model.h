@@ -33,6 +33,7 @@ struct model_recent {
     uint32_t item;
     uint32_t age_s;
     float signal;
+    uint16_t times; /* visits of the item among those looked at, this one included */
     bool same_session;
 };
 
@@ -59,8 +60,10 @@ struct model_query {
     uint32_t session_count; /* visits of this session (the session's first event: 0) */
     uint32_t visit_count;   /* all of this user */
     uint32_t last_age_s;    /* since the last visit; UINT32_MAX: none */
+    uint32_t session_tag;   /* of the running session; 0: none known */
     const uint32_t *seen;   /* never to be answered: seen (unless repeats) and disliked */
     uint32_t seen_count;
+    bool repeats;    /* what was seen may be answered */
     uint32_t bucket; /* < MODEL_BUCKETS: history length x session position x ... */
 };
 /* R. Everything lies in the arena. */
@@ -107,6 +110,16 @@ enum model_sum {
 };
 struct model_gather; /* see model/gather.h (for retrieve and rank) */
 
+/* ---- proposals: items that an expert wants ranked ------------------------------------------- */
+
+/* Named before retrieval, best first; everything in the request's arena. `memo` is what the expert's
+ * score() will need again, so that nothing is computed twice. */
+struct model_proposal {
+    uint32_t count;
+    const uint32_t *item;
+    const void *memo;
+};
+
 /* ---- the batch ------------------------------------------------------------------------------ */
 
 struct model_batch {
@@ -121,6 +134,7 @@ struct model_batch {
     const float *popularity; /* [STATE_HALF_COUNT][stride] decayed events of the item */
     const float *total;      /* [STATE_HALF_COUNT] of all items */
     bool in_place;           /* on the fold thread: rows may be read where they lie */
+    const void *memo;        /* while an expert scores: what its propose() left, or NULL */
 };
 
 /* How a feature is told to people. */
@@ -155,6 +169,9 @@ struct model_expert {
     void (*close)(void *self);
     struct base_rows *const *(*tables)(void *self, uint32_t *out_count);
     enum fr_status (*rebuild)(void *self, struct fr_error *error); /* after loading */
+    /* R. Before retrieval; leaves out_proposal (zeroed) as it is when there is nothing to name. */
+    void (*propose)(void *self, const struct state *state, const struct model_query *query,
+                    struct base_arena *arena, struct model_proposal *out_proposal);
     /* R. Fills out[feature_count][batch->stride]; the rest of a row up to stride stays zero. */
     void (*score)(void *self, const struct model_batch *batch, float *out);
     /* W. A sampled event: `target` is its index in the batch, or -1 when it was no candidate;
@@ -173,6 +190,7 @@ extern const struct model_expert model_popularity; /* popularity.c: decayed, tre
 extern const struct model_expert model_cooc;       /* cooc.c: windowed co-counts ("seq-cooc") */
 extern const struct model_expert model_transition; /* transition.c: next in the session */
 extern const struct model_expert model_content;    /* content.c: categories, tags, author, words */
+extern const struct model_expert model_repeat;     /* repeat.c: what was seen, coming back */
 extern const struct model_expert model_factors;    /* factors.c: latent factors on the residual */
 
 #endif

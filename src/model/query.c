@@ -42,18 +42,20 @@ struct building {
     uint32_t history_count, seen_count;
 };
 
-static bool in_history(const struct building *b, uint32_t item)
+static struct model_recent *in_history(const struct building *b, uint32_t item)
 {
     for (uint32_t i = 0; i < b->history_count; i++)
         if (b->history[i].item == item)
-            return true;
-    return false;
+            return &b->history[i];
+    return NULL;
 }
 
 static void take(struct building *b, const struct model_recent *recent)
 {
-    if (recent->signal > 0.0f && b->history_count < MODEL_HISTORY_MAX &&
-        !in_history(b, recent->item))
+    struct model_recent *known = recent->signal > 0.0f ? in_history(b, recent->item) : NULL;
+    if (known)
+        known->times++;
+    else if (recent->signal > 0.0f && b->history_count < MODEL_HISTORY_MAX)
         b->history[b->history_count++] = *recent;
 }
 
@@ -66,6 +68,7 @@ static void take_visits(const struct model_request *request, const struct state_
             .item = visits[v].item,
             .age_s = query->clock_s - FR_MIN(visits[v].time_s, query->clock_s),
             .signal = visits[v].signal,
+            .times = 1,
             .same_session = same,
         };
         query->session_count += same;
@@ -99,7 +102,7 @@ enum fr_status model_query_build(const struct state *state, const struct model_r
             asked.session_tag = visits[0].session_tag;
     }
     for (uint32_t i = 0; i < asked.recent_count && i < MODEL_HISTORY_MAX; i++) {
-        struct model_recent recent = {asked.recent[i], 0, 1.0f, true};
+        struct model_recent recent = {asked.recent[i], 0, 1.0f, 1, true};
         query.session_count++;
         take(&b, &recent);
         if (!asked.repeats && b.seen_count < MODEL_SEEN_MAX)
@@ -109,6 +112,8 @@ enum fr_status model_query_build(const struct state *state, const struct model_r
     if (!asked.repeats && !asked.session_unit)
         b.seen_count += state_seen_older(state, asked.user, b.seen + b.seen_count,
                                          MODEL_SEEN_MAX - b.seen_count);
+    query.session_tag = asked.session_tag;
+    query.repeats = asked.repeats;
     query.history = b.history;
     query.history_count = b.history_count;
     query.seen = b.seen;

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * sknn: see the door. Row layouts (saved):
- *   session  u32 version, number + 1, clock_s, count; u32 items[28], oldest first
+ *   session  u32 version, number, clock_s, count; u32 items[20], oldest first
  *   posting  u32 version, written (total); u32 numbers[postings], a ring
- *   user     u32 tag, number + 1 of the running session
+ *   user     u32 tag, number of the running session
  * Thread: as the door says; readers copy rows under their versions.
  */
 #include "model/sknn.h"
 
 #include "base/fmath.h"
-#include "base/hash.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { SKNN_SESSION, SKNN_POSTING, SKNN_USER };
-enum { META_NEXT }; /* of the session table: the next session's number */
+enum { META_NEXT }; /* of the session table: the newest session's number */
+enum { POSTINGS_MAX = 1022 };
+enum { KINDS = MODEL_SKNN_KINDS };
 
 struct session_row {
     uint32_t version, number, clock_s, count;
@@ -34,31 +35,24 @@ struct user_row {
 struct model_sknn {
     struct model_sknn_options options;
     struct base_rows *tables[MODEL_SKNN_TABLES];
-    float step[MODEL_SKNN_QUERY_ITEMS];
-    float distance[MODEL_SKNN_SESSION_ITEMS + 1];
+    float step[MODEL_SKNN_QUERY_ITEMS][KINDS];
+    float distance[MODEL_SKNN_SESSION_ITEMS + 1][KINDS]; /* [1] = 1 */
+    float norm[MODEL_SKNN_SESSION_ITEMS + 1];            /* 1 / sqrt(length) */
 };
 
-struct found {
-    uint32_t number; /* session + 1; 0: an empty slot */
-    uint32_t match;  /* newest shared item of the running session */
-    float similarity;
+struct neighbour {
+    uint32_t number;
+    uint32_t match; /* newest shared item of the running session */
+    float similarity[KINDS];
 };
 
-struct vote {
-    uint32_t item; /* 0: empty */
-    float score;
-};
-
-struct model_sknn_scratch {
-    uint32_t found_slots, found_count; /* open addressing, half full at most */
-    uint32_t vote_slots, vote_count;
-    uint32_t own;        /* the asking session's number, or 0 */
-    uint32_t slots_left; /* posting entries that this query may still look at */
-    struct found *found;
-    struct vote *votes;
-    uint32_t *heap; /* session numbers, the oldest at the root */
-    struct found *best;
-    uint32_t numbers[2046];
+/* A query at work; everything in the arena. */
+struct asking {
+    const struct model_sknn *sknn;
+    struct neighbour *neighbour;
+    uint32_t count, mask;
+    uint16_t *place; /* [mask + 1] neighbour + 1 by its number, open addressing */
+    uint32_t own;    /* the asking session's number, or 0 */
 };
 
 void model_sknn_defaults(struct model_sknn_options *out_options)
@@ -66,15 +60,12 @@ void model_sknn_defaults(struct model_sknn_options *out_options)
     *out_options = (struct model_sknn_options){
         .item_max = 1u << 20,
         .user_max = 4u << 20,
-        .session_max = 1u << 20,
-        .postings = 254,
-        .sessions = 1000,
-        .neighbours = 200,
-        .step = 0.5f,
-        .distance = 0.7f,
-        .back = 1.0f,
-        .idf = 1.0f,
+        .session_max = 1u << 19,
+        .postings = 126,
+        .neighbours = 250,
         .age_half_s = 30.0f * 86400.0f,
+        .decay = {[MODEL_SKNN_STAN] = {.step = 0.5f, .distance = 0.7f, .back = 1.0f, .idf = 0.0f},
+                  [MODEL_SKNN_VSTAN] = {.step = 0.7f, .distance = 0.9f, .back = 1.0f, .idf = 1.0f}},
     };
 }
 
@@ -91,15 +82,28 @@ static enum fr_status tables_new(struct model_sknn *sknn, struct fr_error *error
     return FR_OK;
 }
 
+static void decays_fill(struct model_sknn *sknn)
+{
+    for (int k = 0; k < KINDS; k++) {
+        const struct model_sknn_decay *decay = &sknn->options.decay[k];
+        float step = 1.0f, distance = 1.0f;
+        for (int i = 0; i < MODEL_SKNN_QUERY_ITEMS; i++, step *= decay->step)
+            sknn->step[i][k] = step;
+        for (int i = 1; i <= MODEL_SKNN_SESSION_ITEMS; i++, distance *= decay->distance)
+            sknn->distance[i][k] = distance;
+    }
+    for (int i = 1; i <= MODEL_SKNN_SESSION_ITEMS; i++)
+        sknn->norm[i] = 1.0f / __builtin_sqrtf((float)i);
+}
+
 enum fr_status model_sknn_new(const struct model_sknn_options *options, struct fr_error *error,
                               struct model_sknn **out_sknn)
 {
     uint32_t p = options->postings + 2;
-    if (p < 64 || p > 2048 || (p & (p - 1)) || options->sessions > MODEL_SKNN_SESSIONS_MAX ||
-        !options->sessions || !options->neighbours || !options->session_max)
-        return base_fail(error, FR_INVALID, "model",
-                         "session neighbours: %u postings, %u sessions, %u neighbours",
-                         options->postings, options->sessions, options->neighbours);
+    if (p < 32 || p > POSTINGS_MAX + 2 || (p & (p - 1)) || !options->neighbours ||
+        options->neighbours > MODEL_SKNN_NEIGHBOURS_MAX || !options->session_max)
+        return base_fail(error, FR_INVALID, "model", "session neighbours: %u postings, %u of them",
+                         options->postings, options->neighbours);
     struct model_sknn *sknn = calloc(1, sizeof(*sknn));
     if (!sknn)
         return base_fail(error, FR_MEMORY, "model", "no memory for session neighbours");
@@ -109,13 +113,7 @@ enum fr_status model_sknn_new(const struct model_sknn_options *options, struct f
         model_sknn_free(sknn);
         return status;
     }
-    float w = 1.0f;
-    for (int i = 0; i < MODEL_SKNN_QUERY_ITEMS; i++, w *= options->step)
-        sknn->step[i] = w;
-    w = 1.0f;
-    for (int i = 1; i <= MODEL_SKNN_SESSION_ITEMS; i++, w *= options->distance)
-        sknn->distance[i] = w;
-    sknn->distance[0] = 1.0f;
+    decays_fill(sknn);
     *out_sknn = sknn;
     return FR_OK;
 }
@@ -133,6 +131,8 @@ void model_sknn_tables(struct model_sknn *sknn, struct base_rows *out[MODEL_SKNN
 {
     memcpy(out, sknn->tables, sizeof(sknn->tables));
 }
+
+/* ---- writing -------------------------------------------------------------------------------- */
 
 static bool row_make(struct base_rows *rows, uint32_t i)
 {
@@ -166,8 +166,8 @@ static struct session_row *session_of(struct model_sknn *sknn, uint32_t user, ui
     uint32_t number = (uint32_t)*next;
     if (!row_make(sessions, session_index(sknn, number)))
         return NULL;
-    owner->tag = tag;
-    owner->number = number;
+    FR_STORE(owner->tag, tag);
+    FR_STORE(owner->number, number);
     struct session_row *row = base_rows_write(sessions, session_index(sknn, number));
     base_row_change(&row->version);
     FR_STORE(row->number, number);
@@ -212,6 +212,8 @@ void model_sknn_click(struct model_sknn *sknn, uint32_t user, uint32_t tag, uint
         post(sknn, item, row->number);
 }
 
+/* ---- neighbours ----------------------------------------------------------------------------- */
+
 static uint32_t power_above(uint32_t n)
 {
     uint32_t p = 64;
@@ -220,152 +222,69 @@ static uint32_t power_above(uint32_t n)
     return p;
 }
 
-static size_t part_bytes(size_t bytes)
+static uint32_t spread(uint32_t key)
 {
-    return (bytes + 63) & ~(size_t)63;
+    return (key * 0x9e3779b1u) >> 7;
 }
 
-size_t model_sknn_scratch_bytes(const struct model_sknn *sknn)
+/* The neighbour of this session number; a new one while there is room, or NULL. */
+static struct neighbour *neighbour_of(struct asking *asking, uint32_t number, uint32_t match)
 {
-    const struct model_sknn_options *o = &sknn->options;
-    return part_bytes(sizeof(struct model_sknn_scratch)) +
-           part_bytes(power_above(4 * o->sessions) * sizeof(struct found)) +
-           part_bytes(power_above(2 * o->neighbours * MODEL_SKNN_SESSION_ITEMS) *
-                      sizeof(struct vote)) +
-           part_bytes(o->sessions * sizeof(uint32_t)) +
-           part_bytes(o->neighbours * sizeof(struct found));
-}
-
-struct model_sknn_scratch *model_sknn_scratch_place(const struct model_sknn *sknn, void *memory)
-{
-    const struct model_sknn_options *o = &sknn->options;
-    struct model_sknn_scratch *scratch = memory;
-    uint8_t *at = memory;
-    scratch->found_slots = power_above(4 * o->sessions);
-    scratch->vote_slots = power_above(2 * o->neighbours * MODEL_SKNN_SESSION_ITEMS);
-    at += part_bytes(sizeof(*scratch));
-    scratch->found = (struct found *)(void *)at;
-    at += part_bytes(scratch->found_slots * sizeof(struct found));
-    scratch->votes = (struct vote *)(void *)at;
-    at += part_bytes(scratch->vote_slots * sizeof(struct vote));
-    scratch->heap = (uint32_t *)(void *)at;
-    at += part_bytes(o->sessions * sizeof(uint32_t));
-    scratch->best = (struct found *)(void *)at;
-    return scratch;
-}
-
-enum fr_status model_sknn_scratch_new(const struct model_sknn *sknn,
-                                      struct model_sknn_scratch **out_scratch)
-{
-    void *memory = malloc(model_sknn_scratch_bytes(sknn));
-    if (!memory)
-        return FR_MEMORY;
-    *out_scratch = model_sknn_scratch_place(sknn, memory);
-    return FR_OK;
-}
-
-void model_sknn_scratch_free(struct model_sknn_scratch *scratch)
-{
-    free(scratch);
-}
-
-static struct found *found_slot(struct model_sknn_scratch *scratch, uint32_t number)
-{
-    uint32_t mask = scratch->found_slots - 1, i = (uint32_t)base_mix64(number) & mask;
-    while (scratch->found[i].number && scratch->found[i].number != number)
-        i = (i + 1) & mask;
-    return &scratch->found[i];
-}
-
-/* The heap of kept session numbers, the oldest (smallest) at the root. */
-static void heap_down(uint32_t *heap, uint32_t n)
-{
-    for (uint32_t i = 0;;) {
-        uint32_t child = 2 * i + 1;
-        if (child >= n)
-            return;
-        if (child + 1 < n && heap[child + 1] < heap[child])
-            child++;
-        if (heap[i] <= heap[child])
-            return;
-        uint32_t number = heap[i];
-        heap[i] = heap[child];
-        heap[child] = number;
-        i = child;
-    }
-}
-
-static void heap_up(uint32_t *heap, uint32_t i)
-{
-    for (; i && heap[(i - 1) / 2] > heap[i]; i = (i - 1) / 2) {
-        uint32_t number = heap[i];
-        heap[i] = heap[(i - 1) / 2];
-        heap[(i - 1) / 2] = number;
-    }
-}
-
-/* Counts session `number` as sharing an item; false: it is older than all of m kept ones. A session
- * pushed out of the m keeps its slot, marked by a negative similarity, so that probing goes on. */
-static bool found_add(const struct model_sknn *sknn, struct model_sknn_scratch *scratch,
-                      uint32_t number, uint32_t match, float weight)
-{
-    struct found *slot = found_slot(scratch, number);
-    if (slot->number) {
-        if (slot->similarity >= 0)
-            slot->similarity += weight;
-        return true;
-    }
-    uint32_t m = sknn->options.sessions;
-    if (scratch->found_count == m) {
-        if (number < scratch->heap[0])
-            return false;
-        found_slot(scratch, scratch->heap[0])->similarity = -1.0f;
-        scratch->heap[0] = number;
-        heap_down(scratch->heap, m);
-    } else {
-        scratch->heap[scratch->found_count] = number;
-        heap_up(scratch->heap, scratch->found_count++);
-    }
-    *slot = (struct found){number, match, weight};
-    return true;
+    uint32_t at = spread(number) & asking->mask;
+    for (; asking->place[at]; at = (at + 1) & asking->mask)
+        if (asking->neighbour[asking->place[at] - 1].number == number)
+            return &asking->neighbour[asking->place[at] - 1];
+    if (asking->count == asking->sknn->options.neighbours)
+        return NULL;
+    struct neighbour *fresh = &asking->neighbour[asking->count++];
+    asking->place[at] = (uint16_t)asking->count;
+    *fresh = (struct neighbour){.number = number, .match = match};
+    return fresh;
 }
 
 static float idf_of(const struct model_sknn *sknn, uint32_t written)
 {
-    if (sknn->options.idf == 0.0f)
-        return 1.0f;
     uint64_t sessions = FR_LOAD(base_rows_meta(sknn->tables[SKNN_SESSION])[META_NEXT]);
-    float share = ((float)sessions + 1.0f) / (float)written;
-    float idf = FR_MAX(base_log2f(share), 0.1f);
-    return sknn->options.idf == 1.0f ? idf : base_exp2f(sknn->options.idf * base_log2f(idf));
+    return FR_MAX(base_log2f(((float)sessions + 1.0f) / (float)written), 0.1f);
 }
 
-/* Walks the posting list of one item, newest first. New slots are bounded (half of the table), or
- * dead ones could fill it. */
-static void collect(const struct model_sknn *sknn, struct model_sknn_scratch *scratch,
-                    uint32_t item, uint32_t at)
+/* Copies one item's posting list; gives how many were ever written. */
+static uint32_t postings_copy(const struct model_sknn *sknn, uint32_t item,
+                              uint32_t numbers[POSTINGS_MAX])
 {
     if (!item || item >= base_rows_count(sknn->tables[SKNN_POSTING]))
-        return;
+        return 0;
     const struct posting_row *row = base_rows_at(sknn->tables[SKNN_POSTING], item);
-    uint32_t version, written, postings = sknn->options.postings;
+    uint32_t version, written;
     do {
         version = base_row_read_begin(&row->version);
         written = FR_LOAD(row->written);
-        base_rows_copy(scratch->numbers, row->numbers, FR_MIN(written, postings) * 4u);
+        base_rows_copy(numbers, row->numbers, FR_MIN(written, sknn->options.postings) * 4ul);
     } while (!base_row_read_ok(&row->version, version));
+    return written;
+}
+
+/* The sessions of one item of the running session, newest first. */
+static void collect(struct asking *asking, uint32_t item, uint32_t at)
+{
+    const struct model_sknn *sknn = asking->sknn;
+    uint32_t numbers[POSTINGS_MAX], postings = sknn->options.postings;
+    uint32_t written = postings_copy(sknn, item, numbers);
     if (!written)
         return;
-    float weight = sknn->step[at] * idf_of(sknn, written);
-    for (uint32_t i = 0; i < FR_MIN(written, postings) && scratch->slots_left; i++) {
-        uint32_t number = scratch->numbers[(written - 1 - i) % postings];
-        scratch->slots_left--;
-        if (number != scratch->own && !found_add(sknn, scratch, number, item, weight))
-            return; /* all further ones are older still */
+    float weight[KINDS], idf = base_log2f(idf_of(sknn, written));
+    for (int k = 0; k < KINDS; k++)
+        weight[k] = sknn->step[at][k] * base_exp2f(sknn->options.decay[k].idf * idf);
+    for (uint32_t i = 0; i < FR_MIN(written, postings); i++) {
+        uint32_t number = numbers[(written - 1 - i) % postings];
+        struct neighbour *neighbour =
+            number == asking->own ? NULL : neighbour_of(asking, number, item);
+        for (int k = 0; neighbour && k < KINDS; k++)
+            neighbour->similarity[k] += weight[k];
     }
 }
 
-/* Copies a live session's items; 0 when its row holds another session by now (SK1). */
+/* Copies a live session; its length, or 0 when its row holds another session by now (SK1). */
 static uint32_t session_copy(const struct model_sknn *sknn, uint32_t number,
                              struct session_row *out)
 {
@@ -379,115 +298,86 @@ static uint32_t session_copy(const struct model_sknn *sknn, uint32_t number,
     return out->number == number ? FR_MIN(out->count, (uint32_t)MODEL_SKNN_SESSION_ITEMS) : 0;
 }
 
-static bool better(const struct found *a, const struct found *b)
+/* ---- votes ---------------------------------------------------------------------------------- */
+
+static struct model_sknn_vote *vote_slot(const struct model_sknn_votes *votes, uint32_t item)
 {
-    return a->similarity > b->similarity ||
-           (a->similarity == b->similarity && a->number > b->number);
+    uint32_t at = spread(item) & votes->mask;
+    while (votes->slot[at].item && votes->slot[at].item != item)
+        at = (at + 1) & votes->mask;
+    return &votes->slot[at];
 }
 
-/* The best k of n to the front, by a heap whose root is the worst kept; order-free result. */
-static void best_sift(struct found *best, uint32_t i, uint32_t n)
+static void votes_of(const struct model_sknn *sknn, const struct neighbour *neighbour,
+                     const struct session_row *row, struct model_sknn_votes *votes)
 {
-    for (;;) {
-        uint32_t child = 2 * i + 1;
-        if (child >= n)
-            return;
-        if (child + 1 < n && better(&best[child], &best[child + 1]))
-            child++;
-        if (!better(&best[i], &best[child]))
-            return;
-        struct found swap = best[i];
-        best[i] = best[child];
-        best[child] = swap;
-        i = child;
-    }
-}
-
-static int found_compare(const void *pa, const void *pb)
-{
-    const struct found *a = pa, *b = pb;
-    return better(a, b) ? -1 : better(b, a) ? 1 : 0;
-}
-
-static uint32_t choose(const struct model_sknn *sknn, struct model_sknn_scratch *scratch,
-                       uint32_t clock_s)
-{
-    const struct model_sknn_options *o = &sknn->options;
-    uint32_t n = 0;
-    struct session_row row;
-    for (uint32_t i = 0; i < scratch->found_count; i++) {
-        struct found found = *found_slot(scratch, scratch->heap[i]);
-        uint32_t length = session_copy(sknn, found.number, &row);
-        if (!length || found.similarity <= 0)
+    uint32_t length = row->count, match = length;
+    for (uint32_t i = 0; i < length; i++)
+        match = row->items[i] == neighbour->match ? i : match; /* its last occurrence */
+    for (uint32_t i = 0; i < length && match < length; i++) {
+        if (i == match)
             continue;
-        float log2_weight = -0.5f * base_log2f((float)length);
-        if (o->age_half_s > 0 && clock_s > row.clock_s)
-            log2_weight -= (float)(clock_s - row.clock_s) / o->age_half_s;
-        found.similarity *= base_exp2f(log2_weight);
-        if (n < o->neighbours) {
-            scratch->best[n++] = found;
-            for (uint32_t k = n / 2; n == o->neighbours && k-- > 0;)
-                best_sift(scratch->best, k, n);
-        } else if (better(&found, &scratch->best[0])) {
-            scratch->best[0] = found;
-            best_sift(scratch->best, 0, n);
+        uint32_t apart = i > match ? i - match : match - i;
+        struct model_sknn_vote *vote = vote_slot(votes, row->items[i]);
+        votes->count += !vote->item;
+        vote->item = row->items[i];
+        for (int k = 0; k < KINDS; k++) {
+            float side = i > match ? 1.0f : sknn->options.decay[k].back;
+            vote->score[k] += neighbour->similarity[k] * side * sknn->distance[apart][k];
         }
     }
-    qsort(scratch->best, n, sizeof(*scratch->best), found_compare); /* a fixed order of the sums */
-    return n;
 }
 
-static void vote(struct model_sknn_scratch *scratch, uint32_t item, float score)
+/* Reads every neighbour's row once; gives how many items they hold together. */
+static uint32_t rows_read(struct asking *asking, uint32_t clock_s, struct session_row *rows)
 {
-    uint32_t mask = scratch->vote_slots - 1, i = (uint32_t)base_mix64(item) & mask;
-    while (scratch->votes[i].item && scratch->votes[i].item != item)
-        i = (i + 1) & mask;
-    scratch->vote_count += !scratch->votes[i].item;
-    scratch->votes[i].item = item;
-    scratch->votes[i].score += score;
-}
-
-static void votes_of(const struct model_sknn *sknn, struct model_sknn_scratch *scratch,
-                     const struct found *found)
-{
-    struct session_row row;
-    uint32_t length = session_copy(sknn, found->number, &row), match = length;
-    for (uint32_t i = 0; i < length; i++)
-        if (row.items[i] == found->match)
-            match = i; /* its last occurrence */
-    if (match == length)
-        return;
-    for (uint32_t i = 0; i < length; i++) {
-        uint32_t apart = i > match ? i - match : match - i;
-        float side = i > match ? 1.0f : sknn->options.back;
-        if (apart)
-            vote(scratch, row.items[i], found->similarity * side * sknn->distance[apart]);
+    const struct model_sknn *sknn = asking->sknn;
+    uint32_t items = 0;
+    for (uint32_t n = 0; n < asking->count; n++)
+        base_rows_prefetch(sknn->tables[SKNN_SESSION],
+                           session_index(sknn, asking->neighbour[n].number));
+    for (uint32_t n = 0; n < asking->count; n++) {
+        struct neighbour *neighbour = &asking->neighbour[n];
+        rows[n].count = session_copy(sknn, neighbour->number, &rows[n]);
+        float weight = sknn->norm[rows[n].count];
+        if (sknn->options.age_half_s > 0.0f && clock_s > rows[n].clock_s)
+            weight *= base_exp2f((float)(clock_s - rows[n].clock_s) / -sknn->options.age_half_s);
+        for (int k = 0; k < KINDS; k++)
+            neighbour->similarity[k] *= weight;
+        items += rows[n].count;
     }
+    return items;
 }
 
-uint32_t model_sknn_query(const struct model_sknn *sknn, const struct model_sknn_query *query,
-                          struct model_sknn_scratch *scratch,
-                          const struct model_sknn_votes *out_votes)
+bool model_sknn_query(const struct model_sknn *sknn, const struct model_sknn_query *query,
+                      struct base_arena *arena, struct model_sknn_votes *out_votes)
 {
-    memset(scratch->found, 0, scratch->found_slots * sizeof(*scratch->found));
-    memset(scratch->votes, 0, scratch->vote_slots * sizeof(*scratch->votes));
-    scratch->found_count = scratch->vote_count = 0;
-    scratch->own = 0;
-    scratch->slots_left = scratch->found_slots / 2;
+    uint32_t neighbours = sknn->options.neighbours;
+    struct asking asking = {.sknn = sknn, .mask = power_above(2 * neighbours) - 1};
+    asking.neighbour = base_arena_alloc(arena, neighbours * sizeof(*asking.neighbour));
+    asking.place = base_arena_zalloc(arena, (asking.mask + 1ul) * sizeof(*asking.place));
+    if (!asking.neighbour || !asking.place)
+        return false;
     if (query->user && query->user < base_rows_count(sknn->tables[SKNN_USER])) {
         const struct user_row *owner = base_rows_at(sknn->tables[SKNN_USER], query->user);
-        scratch->own = FR_LOAD(owner->tag) == query->tag ? FR_LOAD(owner->number) : 0;
+        asking.own = FR_LOAD(owner->tag) == query->tag ? FR_LOAD(owner->number) : 0;
     }
     for (uint32_t i = 0; i < FR_MIN(query->count, (uint32_t)MODEL_SKNN_QUERY_ITEMS); i++)
-        collect(sknn, scratch, query->items[i], i);
-    uint32_t n = choose(sknn, scratch, query->clock_s), count = 0;
-    for (uint32_t i = 0; i < n; i++)
-        votes_of(sknn, scratch, &scratch->best[i]);
-    for (uint32_t i = 0; i < scratch->vote_slots && count < out_votes->max; i++) {
-        if (!scratch->votes[i].item)
-            continue;
-        out_votes->items[count] = scratch->votes[i].item;
-        out_votes->scores[count++] = scratch->votes[i].score;
-    }
-    return count;
+        collect(&asking, query->items[i], i);
+    struct session_row *rows = base_arena_alloc(arena, (asking.count + 1ul) * sizeof(*rows));
+    if (!asking.count || !rows)
+        return false;
+    out_votes->mask = power_above(2 * rows_read(&asking, query->clock_s, rows)) - 1;
+    out_votes->count = 0;
+    out_votes->slot = base_arena_zalloc(arena, (out_votes->mask + 1ul) * sizeof(*out_votes->slot));
+    for (uint32_t n = 0; n < asking.count && out_votes->slot; n++)
+        votes_of(sknn, &asking.neighbour[n], &rows[n], out_votes);
+    return out_votes->slot && out_votes->count > 0;
+}
+
+const struct model_sknn_vote *model_sknn_votes_find(const struct model_sknn_votes *votes,
+                                                    uint32_t item)
+{
+    const struct model_sknn_vote *vote = vote_slot(votes, item);
+    return vote->item ? vote : NULL;
 }

@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Expert "sknn": session neighbours (sknn.h) as a row of the table: the items of this session, or
- * the newest ones when it has none. Feature = ln(1 + 1000 * share among candidates).
+ * Expert "sessions": session neighbours (sknn.h) as a row of the table: the items of this session, or
+ * the newest one when it has none. Names the items with the most votes as candidates. Features =
+ * ln(1 + 1000 * share of the votes), by STAN and by VSTAN.
  */
-#include "model/deep_lookup.h"
 #include "model/sknn.h"
+#include "model/model.h"
+#include "model/vec.h"
 
 #include <stdlib.h>
+
+enum { NAMED = 48 };
 
 struct expert {
     struct model_sknn *sknn;
     struct base_rows *tables[MODEL_SKNN_TABLES];
 };
 
-static const struct model_feature features[] = {
-    {"session_neighbours", MODEL_REASON_PATTERN, 0.3f, -1, -1},
+static const struct model_feature features[MODEL_SKNN_KINDS] = {
+    [MODEL_SKNN_STAN] = {"stan", MODEL_REASON_PATTERN, 0.2f, -1, -1},
+    [MODEL_SKNN_VSTAN] = {"vstan", MODEL_REASON_PATTERN, 0.2f, -1, -1},
 };
 
 static void expert_close(void *self)
@@ -25,17 +30,16 @@ static void expert_close(void *self)
     model_sknn_free(expert->sknn);
     free(expert);
 }
-
 static enum fr_status expert_open(struct state *state, uint64_t seed, struct fr_error *error,
                                   void **out_self)
 {
-    (void)state;
     (void)seed; /* nothing is drawn */
+    const struct state_options *limits = state_limits(state);
     struct model_sknn_options options;
     model_sknn_defaults(&options);
-    options.postings = 126;
-    options.sessions = 250;
-    options.neighbours = 100;
+    options.item_max = limits->item_count_max + 2;
+    options.user_max = limits->user_count_max + 2;
+    options.session_max = FR_MIN(limits->user_count_max / 4 + 1, options.session_max);
     struct expert *expert = calloc(1, sizeof(*expert));
     if (!expert)
         return base_fail(error, FR_MEMORY, "model", "no memory for the session neighbours");
@@ -65,30 +69,63 @@ static uint32_t session_items(const struct model_query *query, uint32_t *out)
     return n;
 }
 
+/* The items with the most votes, best first: insertion into a short list. */
+static uint32_t most_voted(const struct model_sknn_votes *votes, uint32_t item[NAMED])
+{
+    float value[NAMED];
+    uint32_t n = 0;
+    for (uint32_t s = 0; s <= votes->mask; s++) {
+        const struct model_sknn_vote *vote = &votes->slot[s];
+        float v = vote->score[MODEL_SKNN_STAN];
+        if (!vote->item || (n == NAMED && v <= value[n - 1]))
+            continue;
+        uint32_t at = n < NAMED ? n++ : n - 1;
+        for (; at > 0 && value[at - 1] < v; at--) {
+            value[at] = value[at - 1];
+            item[at] = item[at - 1];
+        }
+        value[at] = v;
+        item[at] = vote->item;
+    }
+    return n;
+}
+
+static void expert_propose(void *self, const struct state *state, const struct model_query *query,
+                           struct base_arena *arena, struct model_proposal *out_proposal)
+{
+    const struct expert *expert = self;
+    (void)state;
+    uint32_t items[MODEL_SKNN_QUERY_ITEMS], n = session_items(query, items);
+    struct model_sknn_votes *votes = base_arena_alloc(arena, sizeof(*votes));
+    uint32_t *named = base_arena_alloc(arena, NAMED * sizeof(*named));
+    struct model_sknn_query asked = {.items = items,
+                                     .count = n,
+                                     .clock_s = query->clock_s,
+                                     .user = query->user,
+                                     .tag = query->session_tag};
+    if (!n || !votes || !named || !model_sknn_query(expert->sknn, &asked, arena, votes))
+        return;
+    *out_proposal = (struct model_proposal){most_voted(votes, named), named, votes};
+}
+
 static void expert_score(void *self, const struct model_batch *batch, float *out)
 {
-    struct expert *expert = self;
-    struct model_deep_lookup lookup;
-    uint32_t items[MODEL_SKNN_QUERY_ITEMS], n = session_items(batch->query, items);
-    if (!n || !model_deep_lookup_init(&lookup, batch))
+    (void)self;
+    const struct model_sknn_votes *votes = batch->memo;
+    if (!votes)
         return;
-    uint32_t max = 100 * MODEL_SKNN_SESSION_ITEMS;
-    struct model_sknn_scratch *scratch = NULL;
-    void *memory = base_arena_alloc(batch->arena, model_sknn_scratch_bytes(expert->sknn));
-    uint32_t *found = base_arena_alloc(batch->arena, max * sizeof(*found));
-    float *score = base_arena_alloc(batch->arena, max * sizeof(*score));
-    if (!memory || !found || !score)
-        return;
-    scratch = model_sknn_scratch_place(expert->sknn, memory);
-    struct model_sknn_query query = {.items = items, .count = n, .clock_s = batch->query->clock_s};
-    struct model_sknn_votes votes = {found, score, max};
-    uint32_t count = model_sknn_query(expert->sknn, &query, scratch, &votes);
-    for (uint32_t i = 0; i < count; i++) {
-        int32_t c = model_deep_lookup_find(&lookup, found[i]);
-        if (c >= 0)
-            out[c] += score[i];
+    float sum[MODEL_SKNN_KINDS] = {0};
+    for (uint32_t c = 0; c < batch->count; c++) {
+        const struct model_sknn_vote *vote = model_sknn_votes_find(votes, batch->item[c]);
+        for (uint32_t k = 0; vote && k < MODEL_SKNN_KINDS; k++) {
+            out[k * batch->stride + c] = vote->score[k];
+            sum[k] += vote->score[k];
+        }
     }
-    model_deep_shares(out, batch->count, batch->stride);
+    for (uint32_t k = 0; k < MODEL_SKNN_KINDS; k++)
+        if (sum[k] > 0.0f)
+            vec_log1(out + k * batch->stride, 1e3f / sum[k], out + k * batch->stride,
+                     batch->stride);
 }
 
 static void expert_apply(void *self, const struct state_event *event)
@@ -100,12 +137,13 @@ static void expert_apply(void *self, const struct state_event *event)
 }
 
 const struct model_expert model_sknn_expert = {
-    .name = "sknn",
+    .name = "sessions",
     .features = features,
     .feature_count = FR_COUNT_OF(features),
     .open = expert_open,
     .close = expert_close,
     .tables = expert_tables,
+    .propose = expert_propose,
     .score = expert_score,
     .apply = expert_apply,
 };

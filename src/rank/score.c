@@ -46,9 +46,9 @@ static bool batch_fill(const struct rank *rank, struct rank_scoring *scoring, bo
 static bool batch_is_judged(struct rank_scoring *scoring, const struct rank *rank)
 {
     if (scoring->batch.in_place && !scoring->shadow)
-        scoring->shadow = base_arena_zalloc(scoring->batch.arena, rank->feature_count *
-                                                                      scoring->batch.stride *
-                                                                      sizeof(float));
+        scoring->shadow =
+            base_arena_zalloc(scoring->batch.arena,
+                              rank->feature_count * scoring->batch.stride * sizeof(float));
     return scoring->shadow != NULL;
 }
 
@@ -63,13 +63,32 @@ static void add_up(const struct rank_scoring *scoring, uint32_t feature_count)
     }
 }
 
+/* What the experts want ranked. A shadow names nothing: it must not change answers. */
+static void propose(const struct rank *rank, const struct model_query *query, uint32_t experts_off,
+                    struct base_arena *arena, struct model_proposal out[MODEL_EXPERTS_MAX])
+{
+    for (uint32_t e = 0; e < rank->expert_count; e++) {
+        enum rank_role role = rank__model_role(rank, e);
+        if (!rank->expert[e]->propose || experts_off & 1u << e || role == RANK_OFF)
+            continue;
+        rank->expert[e]->propose(rank->self[e], rank->state, query, arena, &out[e]);
+        if (role == RANK_SHADOW)
+            out[e].count = 0;
+    }
+}
+
 enum fr_status rank__score(const struct rank *rank, const struct model_query *query,
                            const struct rank_query_options *options, struct base_arena *arena,
                            struct rank_scoring *out_scoring)
 {
     struct rank_scoring scoring = {0};
-    FR_TRY(retrieve_run(rank->state, query, &options->retrieve, arena, &scoring.gather,
-                        &scoring.candidates));
+    struct model_proposal proposal[MODEL_EXPERTS_MAX] = {0};
+    struct retrieve_options retrieve = options->retrieve;
+    propose(rank, query, options->experts_off, arena, proposal);
+    retrieve.proposal = proposal;
+    retrieve.proposal_count = rank->expert_count;
+    FR_TRY(
+        retrieve_run(rank->state, query, &retrieve, arena, &scoring.gather, &scoring.candidates));
     uint32_t count = scoring.candidates.count, stride = FR_MAX((count + 15) & ~15u, 16u);
     scoring.batch = (struct model_batch){
         .state = rank->state,
@@ -94,8 +113,8 @@ enum fr_status rank__score(const struct rank *rank, const struct model_query *qu
             continue;
         float *x = role == RANK_SHADOW ? scoring.shadow : scoring.x;
         size_t mark = base_arena_mark(arena);
-        rank->expert[e]->score(rank->self[e], &scoring.batch,
-                               x + rank->first_feature[e] * stride);
+        scoring.batch.memo = proposal[e].memo;
+        rank->expert[e]->score(rank->self[e], &scoring.batch, x + rank->first_feature[e] * stride);
         base_arena_rewind(arena, mark);
     }
     rank__blend_weights(rank, query->bucket, scoring.weight);

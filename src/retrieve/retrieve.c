@@ -37,8 +37,8 @@ static uint32_t quota_of(const struct run *run, uint32_t quota)
 const char *retrieve_generator_name(enum retrieve_generator generator)
 {
     static const char *const names[RETRIEVE_GENERATOR_COUNT] = {
-        "popular", "trending", "context", "next",     "history",
-        "earlier", "content",  "fresh",   "category",
+        "expert",  "repeat",  "popular", "trending", "context",  "next",
+        "history", "earlier", "content", "fresh",    "category",
     };
     return generator < RETRIEVE_GENERATOR_COUNT ? names[generator] : "unknown";
 }
@@ -223,6 +223,21 @@ static void from_fresh(struct run *run)
     mark_items(run, items, state_items_newest(run->state, items, 24), RETRIEVE_FRESH);
 }
 
+static void from_experts(struct run *run)
+{
+    const struct retrieve_options *options = run->options;
+    for (uint32_t p = 0; p < options->proposal_count; p++)
+        mark_items(run, options->proposal[p].item,
+                   FR_MIN(options->proposal[p].count, quota_of(run, 48)), RETRIEVE_EXPERT);
+}
+
+static void from_session(struct run *run)
+{
+    for (uint32_t v = 0; v < FR_MIN(run->query->history_count, 32u) && run->query->repeats; v++)
+        mark_slot(run, model_gather_slot(run->gather, run->query->history[v].item),
+                  RETRIEVE_REPEAT);
+}
+
 /* A long history names more that is worth ranking: films gain up to 320, news, where histories are
  * short, lose .001 HR@10 with 96 instead of 192 and cost half. */
 static uint32_t default_max(const struct model_query *query)
@@ -263,6 +278,8 @@ enum fr_status retrieve_run(const struct state *state, const struct model_query 
     };
     if (!run.gather || base_arena_overflowed(arena))
         return FR_FULL;
+    from_session(&run);
+    from_experts(&run);
     from_popularity(&run);
     from_history(&run);
     from_contexts(&run);

@@ -14,6 +14,8 @@
 #include "state/state.h"
 
 enum retrieve_generator {
+    RETRIEVE_EXPERT,   /* what an expert itself names (model_expert.propose) */
+    RETRIEVE_REPEAT,   /* the session's own items, where they may come back */
     RETRIEVE_POPULAR,  /* leaders of everyone, long term */
     RETRIEVE_TRENDING, /* leaders of everyone, last minutes */
     RETRIEVE_CONTEXT,  /* leaders of the region, device, country, referrer, ... */
@@ -37,7 +39,9 @@ struct retrieve_options {
     retrieve_accept_fn accept; /* NULL: servable items only */
     void *accept_context;
     bool allow_unservable; /* accept decides alone (eval: files carry no catalogue) */
-    bool in_place;         /* only on the fold thread */
+    const struct model_proposal *proposal; /* [proposal_count] of the experts */
+    uint32_t proposal_count;
+    bool in_place; /* only on the fold thread */
 };
 
 struct retrieve_candidates {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Session neighbours against the formulas of the door computed over all sessions; rings stay
- * bounded and forget the oldest.
+ * bounded and forget the oldest; the newest sessions of the newest item vote first.
  */
 #include "base/base.h"
 #include "base/hash.h"
@@ -43,11 +43,34 @@ static void options_small(struct model_sknn_options *options)
     options->item_max = ITEMS + 1;
     options->user_max = SESSIONS + 1;
     options->session_max = SESSIONS;
-    options->sessions = SESSIONS;
     options->neighbours = SESSIONS;
     options->postings = 126;
-    options->back = 0.7f;
+    options->decay[MODEL_SKNN_STAN].back = 0.7f;
     options->age_half_s = 50;
+}
+
+static struct base_arena arena;
+
+static int arena_make(void **context)
+{
+    (void)context;
+    return base_arena_init(&arena, 1 << 20) == FR_OK ? 0 : -1;
+}
+
+static int arena_end(void **context)
+{
+    (void)context;
+    base_arena_release(&arena);
+    return 0;
+}
+
+/* Asks; gives the number of items voted for. */
+static uint32_t ask(const struct model_sknn *sknn, const struct model_sknn_query *query,
+                    struct model_sknn_votes *out_votes)
+{
+    base_arena_clear(&arena);
+    *out_votes = (struct model_sknn_votes){0};
+    return model_sknn_query(sknn, query, &arena, out_votes) ? out_votes->count : 0;
 }
 
 static void clicks(struct model_sknn *sknn)
@@ -77,27 +100,28 @@ static double idf(uint32_t item)
 }
 
 /* The door's formulas, literally. */
-static void reference(const struct model_sknn_options *o, const uint32_t *items, uint32_t count,
+static void reference(const struct model_sknn_options *o, int kind, const uint32_t *items,
                       double out[ITEMS + 1])
 {
+    const struct model_sknn_decay *decay = &o->decay[kind];
     memset(out, 0, (ITEMS + 1) * sizeof(*out));
     for (uint32_t s = 0; s < SESSIONS; s++) {
         double similarity = 0;
         uint32_t match = 0, at = 0, length = session_length(s);
         bool any = false;
-        for (uint32_t c = 0; c < count; c++) {
+        for (uint32_t c = 0; c < 3; c++) {
             if (!has(s, items[c], &at))
                 continue;
             match = any ? match : at;
             any = true;
-            similarity += pow((double)o->step, c) * idf(items[c]);
+            similarity += pow((double)decay->step, c) * pow(idf(items[c]), (double)decay->idf);
         }
         similarity *= pow(2, -(double)(SESSIONS - s) / (double)o->age_half_s) / sqrt(length);
         for (uint32_t i = 0; any && i < length; i++) {
             double apart = fabs((double)i - match);
             if (apart > 0)
-                out[session_item(s, i)] += similarity * (i > match ? 1.0 : (double)o->back) *
-                                           pow((double)o->distance, apart - 1);
+                out[session_item(s, i)] += similarity * (i > match ? 1.0 : (double)decay->back) *
+                                           pow((double)decay->distance, apart - 1);
         }
     }
 }
@@ -108,25 +132,24 @@ static void equals_reference(void **context)
     struct model_sknn_options options;
     options_small(&options);
     struct model_sknn *sknn = sknn_make(&options);
-    struct model_sknn_scratch *scratch = NULL;
-    assert_int_equal(model_sknn_scratch_new(sknn, &scratch), FR_OK);
     clicks(sknn);
     for (uint32_t q = 0; q < 30; q++) {
-        uint32_t items[3] = {1 + q, 1 + (q + 3) % ITEMS, 1 + (q + 7) % ITEMS}, found[ITEMS];
-        float score[ITEMS];
-        double expected[ITEMS + 1];
+        uint32_t items[3] = {1 + q, 1 + (q + 3) % ITEMS, 1 + (q + 7) % ITEMS}, positive = 0;
+        double expected[MODEL_SKNN_KINDS][ITEMS + 1];
         struct model_sknn_query query = {.items = items, .count = 3, .clock_s = SESSIONS};
-        struct model_sknn_votes votes = {found, score, ITEMS};
-        uint32_t n = model_sknn_query(sknn, &query, scratch, &votes);
-        reference(&options, items, 3, expected);
-        uint32_t positive = 0;
-        for (uint32_t j = 1; j <= ITEMS; j++)
-            positive += expected[j] > 0;
+        struct model_sknn_votes votes;
+        uint32_t n = ask(sknn, &query, &votes);
+        for (int k = 0; k < MODEL_SKNN_KINDS; k++)
+            reference(&options, k, items, expected[k]);
+        for (uint32_t j = 1; j <= ITEMS; j++) {
+            const struct model_sknn_vote *vote = model_sknn_votes_find(&votes, j);
+            positive += expected[0][j] > 0;
+            assert_int_equal(vote != NULL, expected[0][j] > 0);
+            for (int k = 0; vote && k < MODEL_SKNN_KINDS; k++)
+                assert_true(fabs((double)vote->score[k] - expected[k][j]) <= 1e-4 * expected[k][j]);
+        }
         assert_int_equal(n, positive);
-        for (uint32_t i = 0; i < n; i++)
-            assert_true(fabs((double)score[i] - expected[found[i]]) <= 1e-4 * expected[found[i]]);
     }
-    model_sknn_scratch_free(scratch);
     model_sknn_free(sknn);
 }
 
@@ -136,19 +159,15 @@ static void own_session_is_left_out(void **context)
     struct model_sknn_options options;
     options_small(&options);
     struct model_sknn *sknn = sknn_make(&options);
-    struct model_sknn_scratch *scratch = NULL;
-    assert_int_equal(model_sknn_scratch_new(sknn, &scratch), FR_OK);
     model_sknn_click(sknn, 1, 7, 3, 0);
     model_sknn_click(sknn, 1, 7, 4, 0);
-    uint32_t item = 3, found[ITEMS];
-    float score[ITEMS];
+    uint32_t item = 3;
     struct model_sknn_query query = {.items = &item, .count = 1, .user = 1, .tag = 7};
-    struct model_sknn_votes votes = {found, score, ITEMS};
-    assert_int_equal(model_sknn_query(sknn, &query, scratch, &votes), 0);
+    struct model_sknn_votes votes;
+    assert_int_equal(ask(sknn, &query, &votes), 0);
     query.user = 2;
-    assert_int_equal(model_sknn_query(sknn, &query, scratch, &votes), 1);
-    assert_int_equal(found[0], 4);
-    model_sknn_scratch_free(scratch);
+    assert_int_equal(ask(sknn, &query, &votes), 1);
+    assert_non_null(model_sknn_votes_find(&votes, 4));
     model_sknn_free(sknn);
 }
 
@@ -160,23 +179,38 @@ static void rings_are_bounded(void **context)
     options.session_max = 10;
     options.postings = 62;
     struct model_sknn *sknn = sknn_make(&options);
-    struct model_sknn_scratch *scratch = NULL;
-    assert_int_equal(model_sknn_scratch_new(sknn, &scratch), FR_OK);
     for (uint32_t s = 0; s < 1000; s++) { /* session s: item 1, then 2 + s % 50 */
         model_sknn_click(sknn, 1 + s % SESSIONS, s, 1, s);
         model_sknn_click(sknn, 1 + s % SESSIONS, s, 2 + s % 50, s);
     }
-    uint32_t item = 1, found[ITEMS];
-    float score[ITEMS];
+    uint32_t item = 1;
     struct model_sknn_query query = {.items = &item, .count = 1, .clock_s = 1000};
-    struct model_sknn_votes votes = {found, score, ITEMS};
-    uint32_t n = model_sknn_query(sknn, &query, scratch, &votes);
-    assert_int_equal(n, 10); /* the ten sessions that are left */
-    for (uint32_t i = 0; i < n; i++)
-        assert_true(found[i] >= 2 + 990 % 50 && found[i] <= 2 + 999 % 50);
+    struct model_sknn_votes votes;
+    assert_int_equal(ask(sknn, &query, &votes), 10); /* the ten sessions that are left */
+    for (uint32_t s = 990; s < 1000; s++)
+        assert_non_null(model_sknn_votes_find(&votes, 2 + s % 50));
     model_sknn_click(sknn, 0, 1, 1, 0);         /* no user: not kept */
     model_sknn_click(sknn, 1, 1, ITEMS + 9, 0); /* beyond the table: not kept */
-    model_sknn_scratch_free(scratch);
+    model_sknn_free(sknn);
+}
+
+static void newest_sessions_vote(void **context)
+{
+    (void)context;
+    struct model_sknn_options options;
+    options_small(&options);
+    options.neighbours = 3;
+    struct model_sknn *sknn = sknn_make(&options);
+    for (uint32_t s = 0; s < 50; s++) {
+        model_sknn_click(sknn, 1 + s, 1, 1, s);
+        model_sknn_click(sknn, 1 + s, 1, 2 + s, s);
+    }
+    uint32_t item = 1;
+    struct model_sknn_query query = {.items = &item, .count = 1, .clock_s = 50};
+    struct model_sknn_votes votes;
+    assert_int_equal(ask(sknn, &query, &votes), 3);
+    for (uint32_t s = 47; s < 50; s++)
+        assert_non_null(model_sknn_votes_find(&votes, 2 + s));
     model_sknn_free(sknn);
 }
 
@@ -186,6 +220,7 @@ int main(void)
         cmocka_unit_test(equals_reference),
         cmocka_unit_test(own_session_is_left_out),
         cmocka_unit_test(rings_are_bounded),
+        cmocka_unit_test(newest_sessions_vote),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, arena_make, arena_end);
 }
