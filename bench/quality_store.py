@@ -6,6 +6,7 @@ rooms that can change a judgement (the program's own hash when these have uncomm
 contents of the files named. So an interrupted run goes on, and a run after a change of the API measures
 nothing anew. docs/quality/results.json holds what docs/QUALITY.md is written from."""
 import datetime
+import fcntl
 import functools
 import hashlib
 import json
@@ -112,9 +113,15 @@ def load():
         return {}
 
 
-def save(results):
+def update(name, mine):
+    """Puts a part's results in, whatever another run wrote meanwhile; gives all."""
     os.makedirs(os.path.dirname(RESULTS), exist_ok=True)
-    with open(RESULTS + ".part", "w", encoding="utf-8") as file:
-        json.dump(results, file, indent=1, sort_keys=True)
-        file.write("\n")
-    os.rename(RESULTS + ".part", RESULTS)
+    os.makedirs(CACHE, exist_ok=True)
+    with open(os.path.join(CACHE, "lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        results = {**load(), name: mine}
+        with open(RESULTS + ".part", "w", encoding="utf-8") as file:
+            json.dump(results, file, indent=1, sort_keys=True)
+            file.write("\n")
+        os.rename(RESULTS + ".part", RESULTS)
+    return results
