@@ -126,6 +126,11 @@ static enum fr_status apply_source(const struct applying *applying)
     return state_apply_source(applying->state, name, partition, next);
 }
 
+static enum fr_status apply_model(const struct applying *applying)
+{
+    return fold__jobs_apply(applying->fold, applying->record);
+}
+
 static enum fr_status apply_nothing(const struct applying *applying)
 {
     (void)applying; /* kept for the record: who did what */
@@ -144,6 +149,7 @@ static const applier_fn appliers[] = {
     [SCHEMA_KIND_TICK] = apply_tick,
     [SCHEMA_KIND_SAMPLING] = apply_sampling,
     [SCHEMA_KIND_SOURCE] = apply_source,
+    [SCHEMA_KIND_MODEL] = apply_model,
     [SCHEMA_KIND_AUDIT] = apply_nothing,
 };
 

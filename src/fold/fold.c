@@ -73,7 +73,7 @@ static enum fr_status fold_new(const struct fold_options *options, struct fr_err
     FR_TRY(base_rows_new(&own, error, &fold->own));
     FR_TRY(base_pool_new(fold->options.copied_bytes_max, &fold->pool));
     gather_tables(fold);
-    return FR_OK;
+    return fold__jobs_new(fold, error);
 }
 
 static enum fr_status replay(struct fold *fold, struct fr_error *error)
@@ -126,6 +126,7 @@ static enum fr_status recover(struct fold *fold, struct fr_error *error)
     FR_TRY(state_rebuild(fold->options.state, error));
     if (fold->options.rank)
         FR_TRY(rank_rebuild(fold->options.rank, error));
+    fold__jobs_loaded(fold);
     fold->snapshot_position = position;
     FR_TRY(replay(fold, error));
     fold__apply_begin(fold, fold->row->position);
@@ -198,6 +199,7 @@ void fold_close(struct fold *fold)
     journal_close(fold->journal);
     base_rows_free(fold->own);
     base_pool_free(fold->pool);
+    fold__jobs_free(fold->jobs);
     fold__queue_release(&fold->to_journal);
     fold__queue_release(&fold->to_apply);
     fold__queue_release(&fold->spare);

@@ -61,6 +61,7 @@ struct fold__row {
 };
 
 struct fold__snapshot; /* a snapshot being written */
+struct fold__jobs;     /* of deferred learners: jobs.c */
 
 struct fold {
     struct fold_options options;
@@ -70,6 +71,7 @@ struct fold {
     struct base_rows *tables[FOLD__TABLES_MAX];
     size_t table_count;
     struct base_pool *pool;
+    struct fold__jobs *jobs;
 
     struct fold__queue to_journal, to_apply, spare;
     size_t spare_bytes; /* capacity of the spare units' buffers; under the lock of spare */
@@ -112,6 +114,9 @@ bool fold__journal_step(struct fold *fold, bool wait);
 /* One unit: apply, publish, answer. */
 bool fold__apply_step(struct fold *fold, bool wait);
 
+/* Journals a record of the fold's own making: a sampling rate, a tick, a model's job. */
+void fold__hand_on(struct fold *fold, uint8_t kind, struct fr_slice payload);
+
 void fold__threads_start(struct fold *fold);
 void fold__threads_stop(struct fold *fold);
 
@@ -124,6 +129,15 @@ enum fr_status fold__snapshot_advance(struct fold *fold, uint32_t blocks);
 void fold__apply_record(struct fold *fold, const struct journal_record *record);
 void fold__apply_begin(struct fold *fold, uint64_t last_position);
 void fold__apply_publish(struct fold *fold, uint64_t position);
+
+/* jobs.c: see models.h */
+enum fr_status fold__jobs_new(struct fold *fold, struct fr_error *error);
+void fold__jobs_free(struct fold__jobs *jobs);
+void fold__jobs_loaded(struct fold *fold); /* before replay: what a snapshot holds under way */
+void fold__jobs_start(struct fold *fold);  /* the worker */
+void fold__jobs_stop(struct fold *fold);
+void fold__jobs_step(struct fold *fold); /* fold stage, between units: adds records that are due */
+enum fr_status fold__jobs_apply(struct fold *fold, const struct journal_record *record);
 
 /* snapshot.c */
 FR_MUST_USE enum fr_status fold__snapshot_begin(struct fold *fold, struct fr_error *error,

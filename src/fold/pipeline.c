@@ -299,13 +299,18 @@ static void answer_durable(struct fold__unit *unit, int64_t now_us, int64_t now_
         unit_answer(unit);
 }
 
-/* A unit of the fold's own making: a change of the sampling rate, a tick. */
 static void hand_on_own(struct fold *fold, uint8_t kind, uint32_t value)
+{
+    const char bytes[4] = {(char)value, (char)(value >> 8), (char)(value >> 16),
+                           (char)(value >> 24)};
+    fold__hand_on(fold, kind, fr_slice_of(bytes, sizeof(bytes)));
+}
+
+void fold__hand_on(struct fold *fold, uint8_t kind, struct fr_slice payload)
 {
     struct fold__unit *unit = unit_new(fold);
     base_buf_put_u8(&unit->bytes, kind);
-    base_buf_put_varint(&unit->bytes, 4);
-    base_buf_put_u32(&unit->bytes, value);
+    base_buf_put_string(&unit->bytes, payload);
     unit->count = 1;
     unit->received_us = os_wall_us(fold->options.os);
     unit->ack = FOLD_ACK_NONE;
@@ -491,6 +496,7 @@ bool fold__apply_step(struct fold *fold, bool wait)
         unit_answer(unit);
         unit_finish(fold, unit);
     }
+    fold__jobs_step(fold);
     fold__commands(fold);
     return unit || (wait && !queue_closed(&fold->to_apply));
 }
@@ -539,6 +545,7 @@ void fold__threads_start(struct fold *fold)
     pthread_setname_np(fold->journal_thread, "fr-journal");
     pthread_setname_np(fold->apply_thread, "fr-fold");
     pthread_setname_np(fold->snapshot_thread, "fr-snapshot");
+    fold__jobs_start(fold);
 }
 
 void fold__threads_stop(struct fold *fold)
@@ -547,6 +554,7 @@ void fold__threads_stop(struct fold *fold)
     pthread_join(fold->journal_thread, NULL);
     queue_close(&fold->to_apply);
     pthread_join(fold->apply_thread, NULL);
+    fold__jobs_stop(fold);
     pthread_mutex_lock(&fold->command_lock);
     fold->snapshot_stop = true;
     pthread_cond_broadcast(&fold->command_done);

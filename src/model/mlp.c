@@ -420,19 +420,22 @@ float model_mlp_gradient(struct model_mlp *mlp, float *out_gradient)
     return loss;
 }
 
-/* An embedding row that has never been used starts near zero, by its id. */
-static void reach_embedding(struct model_mlp *mlp, uint32_t id)
+void model__mlp_embedding_init(const struct model_mlp *mlp, uint32_t id, float *row)
 {
     const struct model_mlp_options *options = &mlp->shape.options;
+    for (uint32_t k = 0; k < options->dim; k++) {
+        row[k] = (float)(base_random_unit(options->seed + 1, id, k) - 0.5) * 0.1f;
+        row[options->dim + k] = 1e-2f;
+    }
+}
+
+static void reach_embedding(struct model_mlp *mlp, uint32_t id)
+{
     while (id >= base_rows_count(mlp->embeddings)) {
         uint32_t made = base_rows_add(mlp->embeddings);
         if (made == 0)
             return; /* a full table: the id stays without an embedding */
-        float *row = base_rows_write(mlp->embeddings, made);
-        for (uint32_t k = 0; k < options->dim; k++) {
-            row[k] = (float)(base_random_unit(options->seed + 1, made, k) - 0.5) * 0.1f;
-            row[options->dim + k] = 1e-2f;
-        }
+        model__mlp_embedding_init(mlp, made, base_rows_write(mlp->embeddings, made));
     }
 }
 

@@ -20,7 +20,6 @@ enum { META_WAITING, META_SPAN }; /* of the waiting table, as in mlp.c */
 #define MAGNITUDE_MAX 1e6f
 
 static const char magic[8] = {'F', 'R', 'S', 'H', 'M', 'L', 'P', '1'};
-static const float squares_first = 1e-2f; /* AdaGrad's sum of a new embedding, as in mlp.c */
 
 static size_t weight_bytes(const struct model_mlp *mlp)
 {
@@ -186,15 +185,17 @@ enum fr_status model_mlp_check(const struct model_mlp *mlp, struct fr_slice byte
     return FR_OK;
 }
 
+/* Those that the bytes do not hold begin anew, or they would belong to other weights. */
 static void load_embeddings(struct model_mlp *mlp, const char *from, uint32_t count)
 {
     uint32_t dim = mlp->shape.options.dim;
     float row[2 * MODEL_MLP_WIDTH_MAX];
-    for (uint32_t id = 1; id <= count && model_rows_reach(mlp->embeddings, id); id++) {
-        memcpy(row, from, dim * sizeof(float));
-        from += dim * sizeof(float);
-        for (uint32_t k = 0; k < dim; k++)
-            row[dim + k] = squares_first;
+    if (count)
+        FR_ASSERT(model_rows_reach(mlp->embeddings, count)); /* checked */
+    for (uint32_t id = 1; id <= embedding_count(mlp); id++) {
+        model__mlp_embedding_init(mlp, id, row);
+        if (id <= count)
+            memcpy(row, from + (id - 1) * dim * sizeof(float), dim * sizeof(float));
         base_rows_put(base_rows_write(mlp->embeddings, id), row, 2ul * dim * sizeof(float));
     }
 }

@@ -52,6 +52,8 @@ void model__mlp_forward(const struct model_mlp *mlp, const float *weights, uint3
                         struct model__mlp_scratch *scratch);
 /* The flat array for changing it: every block is announced to a running snapshot. */
 float *model__mlp_write_flat(struct base_rows *rows);
+/* An embedding that has never been used starts near zero, by its id: row[dim], squares[dim]. */
+void model__mlp_embedding_init(const struct model_mlp *mlp, uint32_t id, float *row);
 /* Room for `count` examples; FR_MEMORY leaves nothing behind. */
 FR_MUST_USE enum fr_status model__mlp_scratch_init(const struct model__mlp_shape *shape,
                                                    uint32_t count,

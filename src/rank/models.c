@@ -105,7 +105,7 @@ struct model_row *rank__model_row(struct rank *rank, uint32_t model)
 
 /* ---- what is told --------------------------------------------------------------------------- */
 
-static const char *name_of(const struct rank *rank, uint32_t model)
+const char *rank_model_name(const struct rank *rank, uint32_t model)
 {
     const struct model_click_expert *click = click_of(rank, model);
     return click ? click->name : rank->expert[model]->name;
@@ -137,7 +137,7 @@ static void tell(const struct rank *rank, uint32_t model, struct rank_model *out
     const struct model_deferred *deferred = deferred_of(rank, model);
     base_rows_copy(&row, row_at(rank, model), sizeof(row));
     *out = (struct rank_model){
-        .name = name_of(rank, model),
+        .name = rank_model_name(rank, model),
         .role = (enum rank_role)row.role,
         .previous_role = (enum rank_role)row.previous_role,
         .second_stage = click != NULL,
@@ -152,6 +152,7 @@ static void tell(const struct rank *rank, uint32_t model, struct rank_model *out
         .refused = row.refused,
         .started_position = row.started,
         .published_position = row.published,
+        .learnt_position = row.learnt,
     };
     tell_evidence(&row, out);
 }
@@ -159,6 +160,8 @@ static void tell(const struct rank *rank, uint32_t model, struct rank_model *out
 uint32_t rank_models(const struct rank *rank, struct rank_model *out, uint32_t count_max)
 {
     uint32_t count = FR_MIN(rank->expert_count + rank->click_count, count_max);
+    if (!out)
+        return count;
     struct rank_figure figures[MODEL_EXPERTS_MAX + 2];
     uint32_t figure_count = rank_figures(rank, figures, FR_COUNT_OF(figures));
     for (uint32_t m = 0; m < count; m++) {
@@ -172,7 +175,7 @@ uint32_t rank_models(const struct rank *rank, struct rank_model *out, uint32_t c
 int rank_model_find(const struct rank *rank, struct fr_slice name)
 {
     for (uint32_t m = 0; m < rank->expert_count + rank->click_count; m++)
-        if (fr_slice_equal(name, fr_slice_str(name_of(rank, m))))
+        if (fr_slice_equal(name, fr_slice_str(rank_model_name(rank, m))))
             return (int)m;
     return -1;
 }
@@ -293,11 +296,22 @@ enum fr_status rank_model_save(const struct rank *rank, uint32_t model, struct b
     if (!click || !click->save)
         return base_fail(error, FR_UNSUPPORTED, "rank",
                          "\"%s\" has no parameters apart from what the journal taught it",
-                         name_of(rank, model));
+                         rank_model_name(rank, model));
     return click->save(self_of(rank, model), out);
 }
 
 /* ---- deferred jobs -------------------------------------------------------------------------- */
+
+bool rank_job_exists(const struct rank *rank, uint32_t model)
+{
+    return deferred_of(rank, model) != NULL;
+}
+
+bool rank_job_can_begin(const struct rank *rank, uint32_t model, uint64_t number)
+{
+    const struct model_row *row = row_at(rank, model);
+    return deferred_of(rank, model) && !row->running && number == row->jobs + 1;
+}
 
 bool rank_job_due(const struct rank *rank, uint32_t model)
 {
@@ -366,12 +380,12 @@ enum fr_status rank_job_end(struct rank *rank, uint32_t model, uint64_t position
     enum fr_status status = FR_OK;
     if (!deferred || !row->running || result->number != row->jobs)
         return base_fail(error, FR_INVALID, "rank", "job %llu of \"%s\" is not under way",
-                         (unsigned long long)result->number, name_of(rank, model));
+                         (unsigned long long)result->number, rank_model_name(rank, model));
     FR_STORE(row->running, 0);
     if (!deferred->artefact && deferred->digest(self_of(rank, model)) != result->digest)
         status = base_fail(error, FR_CORRUPT, "rank",
                            "job %llu of \"%s\" came to another result than its record says",
-                           (unsigned long long)result->number, name_of(rank, model));
+                           (unsigned long long)result->number, rank_model_name(rank, model));
     if (status == FR_OK)
         status = deferred->install(self_of(rank, model), result->bytes, error);
     if (status != FR_OK) {
@@ -379,6 +393,7 @@ enum fr_status rank_job_end(struct rank *rank, uint32_t model, uint64_t position
         return status;
     }
     FR_STORE(row->published, position);
+    FR_STORE(row->learnt, row->started);
     FR_STORE(row->version, row->version + 1);
     return FR_OK;
 }

@@ -55,11 +55,13 @@ struct rank_model {
     bool running;     /* a job is under way */
     uint64_t jobs, refused;
     uint64_t started_position, published_position; /* of the last job */
+    uint64_t learnt_position; /* examples up to here are in what is published */
 };
-/* R. All models, first stage first; gives how many. */
+/* R. All models, first stage first; gives how many. out NULL: only counts them. */
 uint32_t rank_models(const struct rank *rank, struct rank_model *out, uint32_t count_max);
 /* The model's number in that list, or -1. */
 int rank_model_find(const struct rank *rank, struct fr_slice name);
+const char *rank_model_name(const struct rank *rank, uint32_t model);
 
 /* ---- acts ---------------------------------------------------------------------------------- */
 
@@ -93,7 +95,10 @@ FR_MUST_USE enum fr_status rank_model_save(const struct rank *rank, uint32_t mod
 
 /* ---- deferred jobs; model: its number in rank_models() ---------------------------------------- */
 
+bool rank_job_exists(const struct rank *rank, uint32_t model);  /* it is a deferred learner */
 bool rank_job_due(const struct rank *rank, uint32_t model);     /* W */
+/* W. Is this the number of its next job, and none under way? */
+bool rank_job_can_begin(const struct rank *rank, uint32_t model, uint64_t number);
 bool rank_job_running(const struct rank *rank, uint32_t model); /* R. Begun, not ended */
 bool rank_job_is_artefact(const struct rank *rank, uint32_t model);
 uint64_t rank_job_number(const struct rank *rank, uint32_t model); /* R. Of the last one begun */

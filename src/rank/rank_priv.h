@@ -33,7 +33,7 @@ struct model_row {
     uint32_t kept, spare;    /* kept: parameters were set aside */
     float weight, squares;   /* second stage: of its logit, and Adagrad's sum */
     float rate, spare_float; /* of its steps */
-    uint64_t jobs, refused, started, published;
+    uint64_t jobs, refused, started, published, learnt;
     uint64_t judged, hit10, examples;
     struct model_window gain;
     struct model_bins bins;
