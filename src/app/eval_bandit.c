@@ -139,10 +139,17 @@ static void fill_policy(const struct logs *logs, uint64_t first, struct eval_ope
     }
 }
 
-static enum fr_status judge(struct logs *logs, uint64_t log_count, uint64_t actions_min,
-                            double ess_min, struct fr_error *error,
-                            struct eval_ope_result *out_result)
+/* `log_count`: rounds of the log; those after it are the policy's. */
+static enum fr_status judge(const struct app *app, const struct logs *logs, uint64_t log_count,
+                            struct fr_error *error, struct eval_ope_result *out_result)
 {
+    const struct eval_ope_log log = {logs->rounds, log_count};
+    uint64_t actions_min = 0;
+    double ess_min = 0;
+    if (!app_eval_count(app, "actions", 0, UINT32_MAX, &actions_min) ||
+        !app_eval_number(app, "ess-min", EVAL_OPE_ESS_MIN, &ess_min) || ess_min <= 0)
+        return base_fail(error, FR_INVALID, "app",
+                         "--actions takes a whole number, --ess-min a number above 0");
     struct eval_ope_policy policy = {.actions =
                                          (uint32_t)FR_MAX((uint64_t)logs->items.count, actions_min),
                                      .positions = logs->positions.count};
@@ -155,21 +162,17 @@ static enum fr_status judge(struct logs *logs, uint64_t log_count, uint64_t acti
         return base_fail(error, FR_MEMORY, "app", "no memory for the policy");
     fill_policy(logs, log_count, &policy, pi, pi + cells);
     policy.pi = pi;
-    enum fr_status status =
-        eval_ope_run(logs->rounds, log_count, &policy, ess_min, error, out_result);
+    enum fr_status status = eval_ope_run(&log, &policy, ess_min, error, out_result);
     free(pi);
     return status;
 }
 
-static enum fr_status run(const struct app *app, const char *path, double ess_min,
+static enum fr_status run(const struct app *app, const char *path,
                           struct eval_ope_result *out_result, struct fr_error *error)
 {
     struct schema_types types;
     struct logs logs = {0};
     const char *policy = app_flag(app, "policy");
-    uint64_t actions = 0;
-    if (!app_eval_count(app, "actions", 0, UINT32_MAX, &actions))
-        return base_fail(error, FR_INVALID, "app", "--actions takes a whole number");
     FR_TRY(app_event_types(app->conf, &types, error));
     struct ingest_reader_options options = app_eval_reader(app, &types);
     if (!options.columns) {
@@ -183,7 +186,7 @@ static enum fr_status run(const struct app *app, const char *path, double ess_mi
     if (status == FR_OK && policy && strcmp(policy, "uniform") != 0)
         status = read_log(&options, policy, &logs, error);
     if (status == FR_OK)
-        status = judge(&logs, log_count, actions, ess_min, error, out_result);
+        status = judge(app, &logs, log_count, error, out_result);
     free(logs.items.hash);
     free(logs.positions.hash);
     free(logs.rounds);
@@ -194,12 +197,9 @@ int app_eval_bandit(struct app *app, int argc, char **argv)
 {
     struct eval_ope_result result;
     struct fr_error error = {0};
-    double ess_min = 0;
     if (argc != 1)
         return app_usage(app, "eval bandit needs one log: eval bandit LOG [--policy FILE]");
-    if (!app_eval_number(app, "ess-min", EVAL_OPE_ESS_MIN, &ess_min) || ess_min <= 0)
-        return app_usage(app, "--ess-min takes a number above 0");
-    if (run(app, argv[0], ess_min, &result, &error) != FR_OK)
+    if (run(app, argv[0], &result, &error) != FR_OK)
         return app_fail(app, &error);
     struct base_buf out;
     base_buf_init(&out, 0);

@@ -144,19 +144,19 @@ static void diagnose(const struct work *work, struct eval_ope_result *result)
     result->refused = !(result->ess >= result->ess_min);
 }
 
-enum fr_status eval_ope_run(const struct eval_ope_round *rounds, uint64_t count,
-                            const struct eval_ope_policy *policy, double ess_min,
-                            struct fr_error *error, struct eval_ope_result *out_result)
+enum fr_status eval_ope_run(const struct eval_ope_log *log, const struct eval_ope_policy *policy,
+                            double ess_min, struct fr_error *error,
+                            struct eval_ope_result *out_result)
 {
-    struct work work = {.rounds = rounds, .count = count, .policy = policy};
-    struct eval_ope_result result = {.rounds = count,
+    struct work work = {.rounds = log->rounds, .count = log->count, .policy = policy};
+    struct eval_ope_result result = {.rounds = log->count,
                                      .ess_min = ess_min > 0 ? ess_min : EVAL_OPE_ESS_MIN};
     FR_TRY(check(&work, error));
     diagnose(&work, &result);
     enum fr_status status = fit_model(&work, result.logged);
     for (size_t e = 0; status == FR_OK && !result.refused && e < FR_COUNT_OF(estimators); e++)
         result.estimates[result.estimate_count++] =
-            estimate(&work, &estimators[e], result.weight_sum / (double)count);
+            estimate(&work, &estimators[e], result.weight_sum / (double)log->count);
     free(work.q);
     free(work.seen);
     free(work.model_mean);

@@ -45,6 +45,11 @@ struct eval_ope_round {
     double propensity; /* 0 < e <= 1 */
 };
 
+struct eval_ope_log {
+    const struct eval_ope_round *rounds;
+    uint64_t count;
+};
+
 /* pi[action * positions + position]; of each position it adds up to 1. */
 struct eval_ope_policy {
     const double *pi;
@@ -67,7 +72,7 @@ struct eval_ope_result {
 
 /* ess_min: 0 = EVAL_OPE_ESS_MIN. FR_INVALID: no rounds, a round outside of the policy, a
  * propensity outside of (0, 1], a policy that does not add up to 1 within 1 %. FR_MEMORY. */
-FR_MUST_USE enum fr_status eval_ope_run(const struct eval_ope_round *rounds, uint64_t count,
+FR_MUST_USE enum fr_status eval_ope_run(const struct eval_ope_log *log,
                                         const struct eval_ope_policy *policy, double ess_min,
                                         struct fr_error *error, struct eval_ope_result *out_result);
 /* NULL when the result has no such estimate. */

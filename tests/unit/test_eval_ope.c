@@ -40,7 +40,7 @@ static void a_log_counted_by_hand(void **unused)
 {
     (void)unused;
     struct eval_ope_result r;
-    assert_int_equal(eval_ope_run(four, 4, &policy, 1, NULL, &r), FR_OK);
+    assert_int_equal(eval_ope_run(&(struct eval_ope_log){four, 4}, &policy, 1, NULL, &r), FR_OK);
     /* weights 1/3, 1/3, 1/3, 3: their sum 4, their squares' 1/3 + 9 */
     assert_near(r.logged, 0.5, 1e-12);
     assert_near(r.ess, 16.0 / (1.0 / 3 + 9), 1e-9);
@@ -62,7 +62,7 @@ static void a_small_sample_is_refused(void **unused)
 {
     (void)unused;
     struct eval_ope_result r;
-    assert_int_equal(eval_ope_run(four, 4, &policy, 0, NULL, &r), FR_OK);
+    assert_int_equal(eval_ope_run(&(struct eval_ope_log){four, 4}, &policy, 0, NULL, &r), FR_OK);
     assert_true(r.refused);
     assert_int_equal(r.estimate_count, 0);
     assert_null(eval_ope_find(&r, "IPS"));
@@ -83,14 +83,18 @@ static void the_logging_policy_earns_what_it_earned(void **unused)
     }
     struct eval_ope_result r;
     const struct eval_ope_policy same = {own, 4, 1};
-    assert_int_equal(eval_ope_run(rounds, FR_COUNT_OF(rounds), &same, 0, NULL, &r), FR_OK);
+    assert_int_equal(eval_ope_run(&(struct eval_ope_log){rounds, FR_COUNT_OF(rounds)}, &same, 0,
+                                  NULL, &r),
+                     FR_OK);
     assert_near(r.ess, FR_COUNT_OF(rounds), 1e-6);
     assert_near(value_of(&r, "IPS"), mean, 1e-9);
     assert_near(value_of(&r, "SNIPS"), mean, 1e-9);
     /* and another policy's true value, sum of pi (action + 1) / 10, lies in its interval */
     static const double even[] = {0.25, 0.25, 0.25, 0.25};
     const struct eval_ope_policy uniform = {even, 4, 1};
-    assert_int_equal(eval_ope_run(rounds, FR_COUNT_OF(rounds), &uniform, 0, NULL, &r), FR_OK);
+    assert_int_equal(eval_ope_run(&(struct eval_ope_log){rounds, FR_COUNT_OF(rounds)}, &uniform, 0,
+                                  NULL, &r),
+                     FR_OK);
     assert_true(eval_ope_find(&r, "DR")->low < 0.25 && 0.25 < eval_ope_find(&r, "DR")->high);
 }
 
@@ -100,14 +104,18 @@ static void what_is_no_log(void **unused)
     struct eval_ope_result r;
     struct fr_error error;
     struct eval_ope_round bad = {0, 0, 1, 0};
-    assert_int_equal(eval_ope_run(four, 0, &policy, 0, &error, &r), FR_INVALID);
-    assert_int_equal(eval_ope_run(&bad, 1, &policy, 0, &error, &r), FR_INVALID);
+    assert_int_equal(eval_ope_run(&(struct eval_ope_log){four, 0}, &policy, 0, &error, &r),
+                     FR_INVALID);
+    assert_int_equal(eval_ope_run(&(struct eval_ope_log){&bad, 1}, &policy, 0, &error, &r),
+                     FR_INVALID);
     assert_non_null(strstr(error.message, "propensity"));
     bad = (struct eval_ope_round){2, 0, 1, 0.5};
-    assert_int_equal(eval_ope_run(&bad, 1, &policy, 0, &error, &r), FR_INVALID);
+    assert_int_equal(eval_ope_run(&(struct eval_ope_log){&bad, 1}, &policy, 0, &error, &r),
+                     FR_INVALID);
     const double half[] = {0.25, 0.25};
     const struct eval_ope_policy short_policy = {half, 2, 1};
-    assert_int_equal(eval_ope_run(four, 4, &short_policy, 0, &error, &r), FR_INVALID);
+    assert_int_equal(eval_ope_run(&(struct eval_ope_log){four, 4}, &short_policy, 0, &error, &r),
+                     FR_INVALID);
     assert_non_null(strstr(error.message, "0.5000"));
 }
 
