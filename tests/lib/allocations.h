@@ -21,7 +21,11 @@ void *__libc_memalign(size_t align, size_t bytes);
 void __libc_free(void *block);
 
 /* They are called before a sanitizer is awake. */
+#if __has_attribute(disable_sanitizer_instrumentation) /* of entries and exits, too: clang */
+#define UNWATCHED __attribute__((disable_sanitizer_instrumentation))
+#else
 #define UNWATCHED __attribute__((no_sanitize("thread", "address", "undefined")))
+#endif
 
 static _Thread_local bool counting;
 static _Thread_local uint32_t allocations; /* and releases */

@@ -21,9 +21,19 @@ static enum fr_status open_parts(struct folding *folding, struct fr_error *error
                                   .event_count_max = 1 << 20,
                                   .pair_bytes_max = 64 << 20,
                                   .dedupe_count_max = 1 << 16};
+    if (folding->bare)
+        state = (struct state_options){.item_count_max = 1 << 9,
+                                       .user_count_max = 1 << 8,
+                                       .context_count_max = 1 << 7,
+                                       .token_count_max = 1 << 9,
+                                       .text_bytes_max = 1 << 18,
+                                       .event_count_max = 1 << 11,
+                                       .pair_bytes_max = 1 << 20,
+                                       .dedupe_count_max = 1 << 10};
     FR_TRY(state_new(&state, error, &folding->state));
     struct rank_options rank = {.state = folding->state};
-    FR_TRY(rank_new(&rank, error, &folding->rank));
+    if (!folding->bare)
+        FR_TRY(rank_new(&rank, error, &folding->rank));
     struct fold_options fold = {.os = os_sim_os(folding->sim),
                                 .directory = "data",
                                 .state = folding->state,
@@ -81,6 +91,13 @@ enum fr_status folding_open_bounded(struct folding *folding, struct os_sim *sim,
                                     uint32_t queue_bytes_max, struct fr_error *error)
 {
     *folding = (struct folding){.sim = sim, .queue_bytes_max = queue_bytes_max};
+    return open_whole(folding, error);
+}
+
+enum fr_status folding_open_bare(struct folding *folding, struct os_sim *sim,
+                                 struct fr_error *error)
+{
+    *folding = (struct folding){.sim = sim, .bare = true};
     return open_whole(folding, error);
 }
 
