@@ -55,6 +55,11 @@ static enum fr_status record_types(struct app_engine *engine, struct fr_error *e
         struct fold_batch batch;
         fold_batch_init(&batch);
         fold_batch_add(&batch, SCHEMA_KIND_TYPES, base_buf_slice(&now));
+        base_buf_clear(&then);
+        schema_act_encode(&(struct schema_act){.actor = FR_SLICE("configuration"),
+                                               .act = FR_SLICE("event_types_changed")},
+                          &then);
+        fold_batch_add(&batch, SCHEMA_KIND_AUDIT, base_buf_slice(&then));
         status = fold_run(engine->fold, &batch, FOLD_ACK_APPLIED);
         if (status != FR_OK && error)
             *error = batch.error;

@@ -17,7 +17,7 @@
 
 enum { PATH_BYTES = 1024, FLUSH_BYTES = 1 << 20 };
 
-enum what { WHAT_RECORDS, WHAT_EVENTS, WHAT_ITEMS, WHAT_USERS };
+enum what { WHAT_RECORDS, WHAT_EVENTS, WHAT_ITEMS, WHAT_USERS, WHAT_AUDIT };
 
 struct exporting {
     const struct app *app;
@@ -93,6 +93,15 @@ static void put_event(struct exporting *work, const struct journal_record *recor
     base_buf_put_u8(&work->out, '\n');
 }
 
+static void put_act(struct exporting *work, const struct journal_record *record)
+{
+    struct schema_act act;
+    if (record->kind != SCHEMA_KIND_AUDIT || schema_act_decode(record->payload, &act) != FR_OK)
+        return;
+    app_act_print(&act, record, &work->out);
+    base_buf_put_u8(&work->out, '\n');
+}
+
 static void follow_types(struct exporting *work, const struct journal_record *record)
 {
     struct schema_types types;
@@ -116,6 +125,8 @@ static enum fr_status from_journal(struct exporting *work, struct fr_error *erro
         follow_types(work, &record);
         if (work->what == WHAT_RECORDS)
             app_record_print(&record, &work->types, &work->out);
+        else if (work->what == WHAT_AUDIT)
+            put_act(work, &record);
         else
             put_event(work, &record);
         if (work->out.count >= FLUSH_BYTES) {
@@ -212,24 +223,25 @@ static enum fr_status from_state(struct exporting *work, struct fr_error *error)
 
 static int parse(struct exporting *work)
 {
-    static const char *const names[] = {"records", "events", "items", "users"};
+    static const char *const names[] = {"records", "events", "items", "users", "audit"};
     static const char *const headers[] =
         {"", "time,user,session,item,type,value,device,region,country,referrer\n",
-         "id,title,author,categories\n", "id\n"};
+         "id,title,author,categories\n", "id\n", ""};
     const char *what = app_flag(work->app, "what"), *form = app_flag(work->app, "form");
     size_t w = 0;
     while (what && w < FR_COUNT_OF(names) && strcmp(names[w], what) != 0)
         w++;
     if (w == FR_COUNT_OF(names))
-        return app_usage(work->app, "--what is records, events, items or users, not '%s'", what);
+        return app_usage(work->app, "--what is records, events, items, users or audit, not '%s'",
+                         what);
     work->what = (enum what)w;
     work->csv = form && strcmp(form, "csv") == 0;
     if (form && !work->csv && strcmp(form, "json") != 0)
         return app_usage(work->app, "--form is json or csv, not '%s'", form);
-    if (work->csv && work->what == WHAT_RECORDS)
-        return app_usage(work->app, "records have no CSV form");
+    if (work->csv && (work->what == WHAT_RECORDS || work->what == WHAT_AUDIT))
+        return app_usage(work->app, "%s have no CSV form", names[w]);
     work->user = fr_slice_str(app_flag(work->app, "user"));
-    if (work->user.bytes && work->what == WHAT_RECORDS)
+    if (work->user.bytes && work->what != WHAT_EVENTS && work->what != WHAT_USERS)
         return app_usage(work->app, "--user goes with --what events or users");
     if (work->csv)
         base_buf_put_str(&work->out, headers[w]);
@@ -249,7 +261,7 @@ static int app_export(struct app *app, int argc, char **argv)
     if (code != APP_OK)
         return code;
     app_progress_begin(&work.progress, app, "exporting", "records", 0);
-    bool journal = work.what == WHAT_RECORDS || work.what == WHAT_EVENTS;
+    bool journal = work.what != WHAT_ITEMS && work.what != WHAT_USERS;
     enum fr_status status = (journal ? from_journal : from_state)(&work, &error);
     flush(&work);
     app_progress_end(&work.progress);
@@ -264,7 +276,7 @@ static int app_export(struct app *app, int argc, char **argv)
 }
 
 static const struct conf_flag flags[] = {
-    {"what", "WHAT", "records (the whole journal; default), events, items or users"},
+    {"what", "WHAT", "records (the whole journal; default), events, items, users or audit"},
     {"form", "json|csv", "JSON lines, or CSV with a header line"},
     {"user", "ID", "events, users: only this one's"},
 };
@@ -279,6 +291,7 @@ const struct app_command app_command_export = {
         "events    what was taken in, in the order of the journal, repeats included\n"
         "items     the catalogue as it is now\n"
         "users     profiles as they are now\n"
+        "audit     administrative acts: who did what, and when\n"
         "\n"
         "Reads beside a running server. `--what events --user ID` gives all that one person did.",
     .flags = flags,

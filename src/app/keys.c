@@ -8,8 +8,11 @@
 #include <time.h>
 
 #include "app/commands.h"
+#include "journal/journal.h"
 #include "os/os.h"
 #include "serve/serve.h"
+
+enum { PATH_BYTES = 1024 };
 
 /* "30d", "12h", or RFC 3339. */
 static bool parse_expiry(const char *text, int64_t *out_us)
@@ -23,6 +26,31 @@ static bool parse_expiry(const char *text, int64_t *out_us)
     }
     const char *rule = NULL;
     return schema_time_parse(fr_slice_str(text), out_us, &rule) == FR_OK;
+}
+
+/* With a server running, it holds the journal, notices the change and records the act itself. */
+static void record_act(const struct app *app, const char *what, struct fr_slice id)
+{
+    char path[PATH_BYTES];
+    struct journal *journal = NULL;
+    struct base_buf payload;
+    uint64_t position;
+    snprintf(path, sizeof path, "%s/journal", app->options->data_dir);
+    struct journal_options options = {.directory = path,
+                                      .segment_bytes = app->options->segment_bytes,
+                                      .no_thread = true};
+    struct schema_act act = {.actor = FR_SLICE("command line"),
+                             .act = fr_slice_str(what),
+                             .target = id};
+    if (journal_open(os_real(), &options, NULL, &journal) != FR_OK)
+        return;
+    base_buf_init(&payload, 0);
+    schema_act_encode(&act, &payload);
+    if (journal_append(journal, SCHEMA_KIND_AUDIT, os_wall_us(os_real()), base_buf_slice(&payload),
+                       NULL, &position) == FR_OK)
+        fr_ignore(journal_sync(journal, NULL), "the key is in force all the same");
+    base_buf_release(&payload);
+    journal_close(journal);
 }
 
 static int create(const struct app *app)
@@ -40,6 +68,8 @@ static int create(const struct app *app)
         spec.rate_per_second = strtod(app_flag(app, "rate"), NULL);
     if (serve_keys_create(os_real(), app->options->data_dir, &spec, &error, token) != FR_OK)
         return app_fail(app, &error);
+    record_act(app, "key_created",
+               fr_slice_of(token + 3, SERVE_KEY_ID_BYTES - 1)); /* fk_<id>_... */
     struct base_buf out;
     base_buf_init(&out, 0);
     if (app->json)
@@ -69,6 +99,7 @@ static int revoke(const struct app *app, const char *id)
     struct fr_error error = {0};
     if (serve_keys_revoke(os_real(), app->options->data_dir, id, &error) != FR_OK)
         return app_fail(app, &error);
+    record_act(app, "key_revoked", fr_slice_str(id));
     struct base_buf out;
     base_buf_init(&out, 0);
     base_buf_printf(&out, app->json ? "{\"revoked\":\"%s\"}\n" : "revoked %s\n", id);

@@ -23,6 +23,25 @@ static void print_bytes(struct fr_slice payload, struct base_buf *out)
     base_buf_commit(out, strlen(text));
 }
 
+static void act_member(struct base_buf *out, const char *name, struct fr_slice value)
+{
+    base_buf_printf(out, ",\"%s\":", name);
+    base_buf_json_string(out, value);
+}
+
+void app_act_print(const struct schema_act *act, const struct journal_record *record,
+                   struct base_buf *out)
+{
+    base_buf_printf(out, "{\"position\":%" PRIu64 ",\"time\":\"", record->position);
+    schema_time_print(record->received_us, out);
+    base_buf_put_str(out, "\"");
+    act_member(out, "actor", act->actor);
+    act_member(out, "act", act->act);
+    act_member(out, "target", act->target);
+    act_member(out, "detail", act->detail);
+    base_buf_put_str(out, "}");
+}
+
 /* What the record says, spelt out; nothing for the fold's own kinds. */
 static void print_meaning(const struct journal_record *record, const struct schema_types *types,
                           struct base_buf *out)
@@ -30,6 +49,7 @@ static void print_meaning(const struct journal_record *record, const struct sche
     struct schema_event event;
     struct schema_item item;
     struct schema_user user;
+    struct schema_act act;
     switch (record->kind) {
     case SCHEMA_KIND_EVENT:
         if (schema_event_decode(record->payload, &event) == FR_OK) {
@@ -55,6 +75,12 @@ static void print_meaning(const struct journal_record *record, const struct sche
     case SCHEMA_KIND_USER_DELETE:
         base_buf_put_str(out, ",\"deleted\":");
         base_buf_json_string(out, record->payload);
+        break;
+    case SCHEMA_KIND_AUDIT:
+        if (schema_act_decode(record->payload, &act) == FR_OK) {
+            base_buf_put_str(out, ",\"act\":");
+            app_act_print(&act, record, out);
+        }
         break;
     default:
         break;

@@ -16,6 +16,9 @@
 #include "schema/schema.h"
 
 /* Appends the line of a record. */
+/* {"position":..., "time":..., "actor":..., "act":..., "target":..., "detail":...} */
+void app_act_print(const struct schema_act *act, const struct journal_record *record,
+                   struct base_buf *out);
 void app_record_print(const struct journal_record *record, const struct schema_types *types,
                       struct base_buf *out);
 /* Does a file begin as such lines? */

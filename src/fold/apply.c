@@ -131,10 +131,10 @@ static enum fr_status apply_model(const struct applying *applying)
     return fold__jobs_apply(applying->fold, applying->record);
 }
 
-static enum fr_status apply_nothing(const struct applying *applying)
+static enum fr_status apply_act(const struct applying *applying)
 {
-    (void)applying; /* kept for the record: who did what */
-    return FR_OK;
+    return state_apply_act(applying->state, applying->record->payload,
+                           applying->record->position, applying->record->received_us);
 }
 
 static const applier_fn appliers[] = {
@@ -150,7 +150,7 @@ static const applier_fn appliers[] = {
     [SCHEMA_KIND_SAMPLING] = apply_sampling,
     [SCHEMA_KIND_SOURCE] = apply_source,
     [SCHEMA_KIND_MODEL] = apply_model,
-    [SCHEMA_KIND_AUDIT] = apply_nothing,
+    [SCHEMA_KIND_AUDIT] = apply_act,
 };
 
 void fold__apply_record(struct fold *fold, const struct journal_record *record)

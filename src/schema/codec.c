@@ -696,3 +696,30 @@ void schema_user_merge(struct schema_user *base, const struct schema_user *patch
         merge_list(base->follows, &base->follow_count, patch->follows, patch->follow_count);
     base->present |= patch->present;
 }
+
+/* ---- acts ------------------------------------------------------------------------------- */
+
+/* u8 1, then four strings; what a later program adds behind them is passed over. */
+void schema_act_encode(const struct schema_act *act, struct base_buf *out)
+{
+    base_buf_put_u8(out, 1);
+    base_buf_put_string(out, act->actor);
+    base_buf_put_string(out, act->act);
+    base_buf_put_string(out, act->target);
+    base_buf_put_string(out, act->detail);
+}
+
+enum fr_status schema_act_decode(struct fr_slice bytes, struct schema_act *out)
+{
+    struct base_reader reader = base_reader_of(bytes.ptr, bytes.bytes);
+    struct schema_act act;
+    uint8_t version = base_reader_u8(&reader);
+    act.actor = base_reader_string(&reader);
+    act.act = base_reader_string(&reader);
+    act.target = base_reader_string(&reader);
+    act.detail = base_reader_string(&reader);
+    if (reader.failed || version != 1)
+        return FR_CORRUPT;
+    *out = act;
+    return FR_OK;
+}

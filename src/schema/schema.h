@@ -235,10 +235,16 @@ enum schema_kind {
     SCHEMA_KIND_SAMPLING = 10,   /* u32: one event in so many is scored and learnt by the blend */
     SCHEMA_KIND_SOURCE = 11,     /* offsets of a source: name, partition, next */
     SCHEMA_KIND_MODEL = 12,      /* a deferred job's start or publication */
-    SCHEMA_KIND_AUDIT = 13,      /* an administrative act: who, what (keys, settings) */
+    SCHEMA_KIND_AUDIT = 13,      /* schema_act: an administrative act */
     SCHEMA_KIND_ERASE = 14,      /* user id: erasure asked for */
     SCHEMA_KIND_CONFIG = 15,     /* options that the fold depends on, from here on */
     SCHEMA_KIND_REMEDY = 16,     /* what a drift alarm brought about: rank/health.h */
+};
+
+/* An administrative act. `actor` is an API key's id, or "command line", "configuration", "server";
+ * `act` a stable word such as "key_created"; `target` what it was done to; `detail` for people. */
+struct schema_act {
+    struct fr_slice actor, act, target, detail;
 };
 
 /* Encoding appends; decoding borrows. FR_CORRUPT: not what encode wrote, today or in a later
@@ -249,6 +255,8 @@ void schema_item_encode(const struct schema_item *item, struct base_buf *out);
 FR_MUST_USE enum fr_status schema_item_decode(struct fr_slice bytes, struct schema_item *out);
 void schema_user_encode(const struct schema_user *user, struct base_buf *out);
 FR_MUST_USE enum fr_status schema_user_decode(struct fr_slice bytes, struct schema_user *out);
+void schema_act_encode(const struct schema_act *act, struct base_buf *out);
+FR_MUST_USE enum fr_status schema_act_decode(struct fr_slice bytes, struct schema_act *out);
 void schema_types_encode(const struct schema_types *types, struct base_buf *out);
 FR_MUST_USE enum fr_status schema_types_decode(struct fr_slice bytes, struct schema_types *out);
 

@@ -102,6 +102,8 @@ struct http_options {
     /* The answer is with the kernel (or the connection is gone): handler entry to here. May be
      * NULL. */
     void (*sent)(void *context, const struct http_request *request);
+    /* New connections are given another certificate from now on; the acceptor's thread. May be NULL. */
+    void (*renewed)(void *context, const char *certificate);
     void (*tick)(void *context); /* four times a second on the acceptor's thread; may be NULL */
 };
 

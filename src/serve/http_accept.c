@@ -316,7 +316,8 @@ static void *acceptor_main(void *context)
             continue;
         next_tick_ns = now_ns + (int64_t)TICK_MS * 1000000;
         reap(http);
-        http__tls_refresh(http->tls);
+        if (http__tls_refresh(http->tls) && http->options.renewed)
+            http->options.renewed(http->options.context, http->options.tls_certificate);
         if (http->options.tick && !stopping)
             http->options.tick(http->options.context);
     }

@@ -128,15 +128,15 @@ enum fr_status http__tls_open(const char *certificate, const char *key, struct f
     return FR_OK;
 }
 
-void http__tls_refresh(struct http_tls *tls)
+bool http__tls_refresh(struct http_tls *tls)
 {
     struct fr_error error = {0};
     struct pair *fresh = NULL;
     if (!tls || !files_look(tls))
-        return;
+        return false;
     if (pair_load(tls, &error, &fresh) != FR_OK) {
         obs_log(OBS_WARN, "serve", "the certificate stays as it was: %s", error.message);
-        return;
+        return false;
     }
     pthread_mutex_lock(&tls->lock);
     struct pair *old = tls->newest;
@@ -145,6 +145,7 @@ void http__tls_refresh(struct http_tls *tls)
     pair_drop(old);
     obs_log(OBS_INFO, "serve", "new connections are given the certificate now in %s",
             tls->certificate);
+    return true;
 }
 
 void http__tls_close(struct http_tls *tls)

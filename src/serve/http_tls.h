@@ -18,7 +18,7 @@ struct http_tls_session;
 FR_MUST_USE enum fr_status http__tls_open(const char *certificate, const char *key,
                                           struct fr_error *error, struct http_tls **out_tls);
 /* Loads the files again when they have changed. NULL is fine. Thread: one at a time. */
-void http__tls_refresh(struct http_tls *tls);
+bool http__tls_refresh(struct http_tls *tls);
 /* NULL is fine. Sessions may outlive it. */
 void http__tls_close(struct http_tls *tls);
 

@@ -213,13 +213,44 @@ static void table_swap(struct serve_keys *keys, uint32_t count)
         atomic_store(&keys->required, true);
 }
 
-static enum fr_status reload(struct serve_keys *keys, struct fr_error *error)
+struct watcher {
+    serve_key_changed_fn changed; /* may be NULL */
+    void *context;
+};
+
+/* Keys of one table that the other lacks. */
+static void tell(const struct watcher *watcher, struct key *row, uint32_t count, bool is_new,
+                 struct key *other, uint32_t other_count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        char scopes[64];
+        if (row_find(other, other_count, row[i].id))
+            continue;
+        scopes_print(row[i].scopes, scopes, sizeof scopes);
+        watcher->changed(watcher->context,
+                         &(struct serve_key_change){row[i].id, row[i].note, scopes, is_new});
+    }
+}
+
+/* The spare table takes over. */
+static void take_over(struct serve_keys *keys, uint32_t count, const struct watcher *watcher)
+{
+    uint32_t before = keys->count;
+    table_swap(keys, count); /* first: a revoked key is of no use from here on */
+    if (!watcher->changed)
+        return;
+    tell(watcher, keys->row, count, true, keys->spare, before);
+    tell(watcher, keys->spare, before, false, keys->row, count);
+}
+
+static enum fr_status reload(struct serve_keys *keys, const struct watcher *watcher,
+                             struct fr_error *error)
 {
     struct keys_file file = {0};
     enum fr_status status = file_read(keys->os, keys->path, error, &file);
     if (status == FR_NOT_FOUND) {
         if (keys->count > 0)
-            table_swap(keys, 0);
+            take_over(keys, 0, watcher);
         keys->file_hash = 0;
         return FR_OK;
     }
@@ -229,7 +260,7 @@ static enum fr_status reload(struct serve_keys *keys, struct fr_error *error)
         uint32_t count = 0;
         status = file_parse(file.text, keys->spare, &count, error);
         if (status == FR_OK)
-            table_swap(keys, count);
+            take_over(keys, count, watcher);
         keys->file_hash = hash; /* a bad file is reported once */
     }
     free(file.text);
@@ -250,7 +281,8 @@ enum fr_status serve_keys_open(struct os *os, const char *directory, double rate
     snprintf(keys->path, sizeof keys->path, "%s/keys", directory);
     keys->row = calloc(KEYS_MAX, sizeof *keys->row);
     keys->spare = calloc(KEYS_MAX, sizeof *keys->spare);
-    enum fr_status status = keys->row && keys->spare ? reload(keys, error) : FR_MEMORY;
+    const struct watcher nobody = {0};
+    enum fr_status status = keys->row && keys->spare ? reload(keys, &nobody, error) : FR_MEMORY;
     if (status != FR_OK) {
         serve_keys_close(keys);
         return status;
@@ -269,10 +301,11 @@ void serve_keys_close(struct serve_keys *keys)
     free(keys);
 }
 
-void serve_keys_refresh(struct serve_keys *keys)
+void serve_keys_refresh(struct serve_keys *keys, serve_key_changed_fn changed, void *context)
 {
     struct fr_error error = {0};
-    if (reload(keys, &error) != FR_OK)
+    const struct watcher watcher = {changed, context};
+    if (reload(keys, &watcher, &error) != FR_OK)
         obs_log_error(OBS_ERROR, &error);
 }
 

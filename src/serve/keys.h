@@ -40,8 +40,15 @@ FR_MUST_USE enum fr_status serve_keys_open(struct os *os, const char *directory,
                                            double rate_per_second, struct fr_error *error,
                                            struct serve_keys **out_keys);
 void serve_keys_close(struct serve_keys *keys);
-/* Reads the file again when it changed (within a second of the change: call often). */
-void serve_keys_refresh(struct serve_keys *keys);
+/* Reads the file again when it changed (within a second of the change: call often); `changed`, which may
+ * be NULL, is called for each key that has come or gone. */
+struct serve_key_change {
+    const char *id, *note;
+    const char *scopes; /* "read,ingest" */
+    bool is_new;
+};
+typedef void (*serve_key_changed_fn)(void *context, const struct serve_key_change *change);
+void serve_keys_refresh(struct serve_keys *keys, serve_key_changed_fn changed, void *context);
 bool serve_keys_required(const struct serve_keys *keys);
 
 /* `token` may be empty. out_wait_ms: for SERVE_TOO_MANY, when to come again. */

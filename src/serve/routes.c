@@ -161,6 +161,14 @@ static const struct serve_param search_params[] =
       .about = "Part of a title or id, upper or lower case.",
       .example = "river"},
      PARAM_N(SERVE_N_MAX, "10")};
+static const struct serve_param audit_params[] =
+    {PARAM_N(SERVE_N_MAX, "20"),
+     {.name = "before",
+      QUERY,
+      .type = SERVE_INT,
+      .low = 0,
+      .high = INT64_MAX,
+      .about = "Only acts with a smaller number: the next page. 0: from the newest."}};
 static const struct serve_param write_params[] = {PARAM_ACK, HEADER_IDEMPOTENCY};
 static const struct serve_param write_item_params[] = {PATH_ID("The item."), PARAM_ACK};
 static const struct serve_param write_user_params[] = {PATH_ID("The user."), PARAM_ACK};
@@ -448,6 +456,20 @@ static const struct serve_route table[] = {
          "what was done about them.",
      PARAMS(health_params),
      .answer = {{200, "ModelHealth", "Now."}}},
+
+    {.method = HTTP_GET,
+     .pattern = "/v1/audit",
+     .scope = SERVE_ADMIN,
+     .handle = serve__handle_audit,
+     .operation = "getAudit",
+     .tag = "operation",
+     .summary = "Who did what",
+     .about =
+         "Administrative acts, newest first: keys made and revoked, users deleted, settings, event "
+         "types and certificates changed. The newest 4,096; all of them are in the journal "
+         "(`freshet export --what audit`).",
+     PARAMS(audit_params),
+     .answer = {{200, "Audit", "The acts."}}},
 
     {.method = HTTP_GET,
      .pattern = "/livez",

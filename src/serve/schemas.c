@@ -134,8 +134,9 @@ static const struct serve_schema table[] = {
      "{\"type\":\"object\",\"description\":\"A part of the score. Contributions of an item "
      "sum to its score, shares to 1.\",\"required\":[\"kind\",\"text\",\"share\",\"contribution\""
      ",\"icon\"],\"properties\":{\"kind\":{\"enum\":[\"because_you_viewed\",\"next\",\"similar\","
-     "\"interests\",\"trending\",\"context\",\"popular\",\"new\",\"pattern\",\"other\"]},\"text\""
-     ":{\"type\":\"string\"},\"item\":{\"type\":\"string\"},\"title\":{\"type\":\"string\"},"
+     "\"interests\",\"trending\",\"context\",\"popular\",\"new\",\"friends\",\"pattern\","
+     "\"other\"]},\"text\":{\"type\":\"string\"},"
+     "\"item\":{\"type\":\"string\"},\"title\":{\"type\":\"string\"},"
      "\"share\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1},\"contribution\":{\"type\":"
      "\"number\"},\"icon\":{\"type\":\"string\"}},\"additionalProperties\":false}",
      NULL},
@@ -257,6 +258,16 @@ static const struct serve_schema table[] = {
      "tions\":{\"type\":\"array\",\"items\":{\"type\":\"string\",\"enum\":[\"rate\",\"network"
      "\",\"age\"]}},\"acted\":{\"type\":\"integer\",\"minimum\":1}},\"additionalProperties\":f"
      "alse}}},\"additionalProperties\":false}",
+     NULL},
+    {"Audit",
+     "{\"type\":\"object\",\"required\":[\"count\",\"acts\"],\"properties\":{\"count\":{\"type\":"
+     "\"integer\",\"minimum\":0},\"acts\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
+     "\"required\":[\"number\",\"time\",\"position\",\"actor\",\"act\",\"target\",\"detail\"],"
+     "\"properties\":{\"number\":{\"type\":\"integer\",\"minimum\":1},\"time\":{\"type\":"
+     "\"string\"},"
+     "\"position\":{\"type\":\"integer\",\"minimum\":1},\"actor\":{\"type\":\"string\"},\"act\":{"
+     "\"type\":\"string\"},\"target\":{\"type\":\"string\"},\"detail\":{\"type\":\"string\"}},"
+     "\"additionalProperties\":false}}},\"additionalProperties\":false}",
      NULL},
     {"Stats",
      "{\"type\":\"object\",\"required\":[\"version\",\"position\",\"events\",\"users\",\"items\"]"

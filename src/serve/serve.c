@@ -387,10 +387,30 @@ static void serve_sent(void *context, const struct http_request *http)
     obs_histogram_record(OBS_HTTP_REQUEST, (uint64_t)FR_MAX(now_ns - http->began_ns, (int64_t)0));
 }
 
+/* The file of keys is changed by `freshet keys`; the server only notices. */
+static void on_key_change(void *context, const struct serve_key_change *change)
+{
+    char detail[160];
+    snprintf(detail, sizeof detail, "%s%s%s", change->scopes, change->note[0] ? ": " : "",
+             change->note);
+    serve__act(context, &(struct schema_act){.actor = FR_SLICE("command line"),
+                                             .act = change->is_new ? FR_SLICE("key_created")
+                                                                   : FR_SLICE("key_revoked"),
+                                             .target = fr_slice_str(change->id),
+                                             .detail = fr_slice_str(detail)});
+}
+
+static void serve_renewed(void *context, const char *certificate)
+{
+    serve__act(context, &(struct schema_act){.actor = FR_SLICE("server"),
+                                             .act = FR_SLICE("certificate_renewed"),
+                                             .target = fr_slice_str(certificate)});
+}
+
 static void serve_tick(void *context)
 {
     struct serve *serve = context;
-    serve_keys_refresh(serve->keys);
+    serve_keys_refresh(serve->keys, on_key_change, serve);
     serve__rates_tick(serve);
 }
 
@@ -510,6 +530,7 @@ static enum fr_status http_open(struct serve *serve, struct fr_error *error)
                                 .handle = serve__handle,
                                 .refuse = serve_refuse,
                                 .sent = serve_sent,
+                                .renewed = serve_renewed,
                                 .tick = serve_tick};
     FR_TRY(http_start(&http, error, &serve->http));
     bool v6 = strchr(serve->address, ':') != NULL;

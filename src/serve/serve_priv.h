@@ -71,7 +71,7 @@ struct serve {
     struct serve_decisions *decisions;
     struct serve_slates *slates;
     struct serve_lookups *lookups; /* NULL: no slates */
-    uint64_t instance; /* random: request ids of two runs differ */
+    uint64_t instance;             /* random: request ids of two runs differ */
     int64_t started_us;
     _Atomic bool ready;
     _Atomic uint32_t jobs_out; /* batches that the fold has */
@@ -192,6 +192,11 @@ void serve__lookups_free(struct serve_lookups *lookups);
 /* Those that wait for the fold (write.c). */
 void serve__jobs_free(struct serve_thread *thread);
 
+/* Administrative acts (audit.c). To a batch on its way, or as a record of its own. */
+void serve__act_add(struct fold_batch *batch, const struct schema_act *act);
+void serve__act(struct serve *serve, const struct schema_act *act);
+struct fr_slice serve__actor(const struct serve_call *call); /* the key's id */
+
 /* A request's way through the room; context is the struct serve. What http.h calls (and tests). */
 void serve__handle(void *context, struct http_request *http);
 
@@ -217,6 +222,7 @@ void serve__handle_trending(struct serve_call *call);
 void serve__handle_request(struct serve_call *call);
 void serve__handle_stats(struct serve_call *call);
 void serve__handle_health_models(struct serve_call *call);
+void serve__handle_audit(struct serve_call *call);
 void serve__handle_live(struct serve_call *call);
 void serve__handle_ready(struct serve_call *call);
 void serve__handle_metrics(struct serve_call *call);

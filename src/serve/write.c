@@ -426,6 +426,10 @@ static void delete_one(struct serve_call *call, uint8_t kind, const char *note)
         job_give(job);
         return;
     }
+    if (kind == SCHEMA_KIND_USER_DELETE)
+        serve__act_add(&job->batch, &(struct schema_act){.actor = serve__actor(call),
+                                                         .act = FR_SLICE("user_deleted"),
+                                                         .target = call->path_value[0]});
     job->taken = 1;
     job->note = note;
     submit(call, job);

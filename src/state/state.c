@@ -73,6 +73,7 @@ static enum fr_status tables_new(struct state *state, struct fr_error *error)
     FR_TRY(
         table_new(s, "dedupe", sizeof(struct dedupe_row), o->dedupe_count_max, &s->dedupe, error));
     FR_TRY(table_new(s, "sources", sizeof(struct source_row), 65536, &s->sources, error));
+    FR_TRY(table_new(s, "audit", STATE__ACT_BYTES, STATE_ACTS_KEPT, &s->acts, error));
     FR_TRY(state__newcomers_new(o->newcomer_count_max / 16, error, &s->newcomers));
     s->tables[s->table_count++] = s->newcomers;
     FR_TRY(state__pairs_new(&s->pairs, o, error));

@@ -238,6 +238,7 @@ struct state {
     uint32_t table_count;
     struct base_rows *text, *items, *users, *chunks, *older, *values, *tokens, *dedupe, *sources,
         *newcomers, *total;
+    struct base_rows *acts;
     struct pairs pairs;
     struct map *item_map, *user_map, *value_map, *token_map;
     struct dedupe_index *dedupe_index; /* derived */
@@ -269,6 +270,7 @@ uint32_t state__token_find(const struct state *state, uint32_t kind, struct fr_s
 void state__context_intern(struct state *state, const struct schema_context *context,
                            uint32_t out_context[STATE_CONTEXT_COUNT]);
 enum fr_status state__ids_rebuild(struct state *state, struct fr_error *error);
+enum { STATE__ACT_BYTES = 320 }; /* struct act_row (audit.c) */
 enum fr_status state__newcomers_new(uint32_t count_max, struct fr_error *error,
                                     struct base_rows **out_rows);
 /* May the id with this hash, which is not in `rows` yet, get a row? */

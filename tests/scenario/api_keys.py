@@ -51,6 +51,32 @@ def matrix(server, tokens):
     lib.check("every scope opens its routes and no others", wrong == 0)
 
 
+def acts(server, admin):
+    return server.call("GET", "/v1/audit?n=100", headers=admin)[1].get("acts", [])
+
+
+def audit(server, admin, tokens, revoked):
+    """What was done above, by whom; and what is done while no server runs."""
+    write = {"X-API-Key": tokens["write"]}
+    server.call("POST", "/v1/users", {"id": "gone"}, headers=write)
+    lib.check("a user is deleted", server.call("DELETE", "/v1/users/gone", headers=write)[0] == 200)
+    rows = acts(server, admin)
+    made = {row["target"] for row in rows if row["act"] == "key_created" and row["actor"] == "command line"}
+    lib.check("the audit names every key made", {token.split("_")[1] for token in tokens.values()} <= made)
+    lib.check("... and revoked", [row["target"] for row in rows if row["act"] == "key_revoked"] == [revoked])
+    lib.check("... and who deleted a user", any(row["act"] == "user_deleted" and row["target"] == "gone"
+                                               and row["actor"] == tokens["write"].split("_")[1] for row in rows))
+    lib.check("newest first, by pages", [row["number"] for row in rows] == list(range(len(rows), 0, -1)) and
+              server.call("GET", f"/v1/audit?n=2&before={len(rows)}", headers=admin)[1]["acts"] == rows[1:3])
+    server.stop()
+    late = keys(server.data, "create", "--scopes", "read")[1]["token"].split("_")[1]
+    exported = subprocess.run([lib.BINARY, "export", "--what", "audit", "--data-dir", server.data], capture_output=True, text=True)
+    lines = [json.loads(line) for line in exported.stdout.splitlines()]
+    server.start()
+    lib.check("a key made while no server runs is in it, too", acts(server, admin)[0]["target"] == late)
+    lib.check("export gives the same acts", [line["target"] for line in lines] == [row["target"] for row in acts(server, admin)][::-1])
+
+
 def main():
     with lib.Server() as server:
         closed_to_the_world(server.data + "/other")
@@ -89,6 +115,7 @@ def main():
         limited = [a for a in answers if a[0] == 429]
         lib.check("a rate holds, and says when to come again", len(limited) >= 30 and limited[-1][1]["Retry-After"].isdigit(),
                   str(len(limited)))
+        audit(server, admin, tokens, identity)
         with open(f"{server.data}/keys", "a") as file:
             file.write("garbage\n")
         read_again = until(True, lambda: "cannot be understood" in open(server.log_path).read())

@@ -49,7 +49,7 @@ static void make(uint32_t scopes, int64_t expires_us, double rate, char *token)
                                   .rate_per_second = rate,
                                   .note = "a\tb\nc"};
     assert_int_equal(serve_keys_create(os_real(), folder, &spec, NULL, token), FR_OK);
-    serve_keys_refresh(keys);
+    serve_keys_refresh(keys, NULL, NULL);
 }
 
 static enum serve_admission admit(const char *token, int64_t at_us, uint32_t *out_scopes)
@@ -143,7 +143,7 @@ static void revoking_the_last_key_does_not_open_the_door(void **state)
     id[8] = 0;
     assert_int_equal(serve_keys_revoke(os_real(), folder, id, &error), FR_OK);
     assert_int_equal(serve_keys_revoke(os_real(), folder, id, &error), FR_NOT_FOUND);
-    serve_keys_refresh(keys);
+    serve_keys_refresh(keys, NULL, NULL);
     assert_int_equal(admit(token, now_us, NULL), SERVE_WRONG_KEY);
     assert_int_equal(admit("", now_us, NULL), SERVE_NO_KEY); /* K3 */
 }
@@ -161,7 +161,7 @@ static void a_rate_is_a_burst_and_then_even(void **state)
         later += admit(token, now_us + 1000 * (i + 1), NULL) == SERVE_ADMITTED;
     assert_true(later >= 199 && later <= 201);
     assert_int_equal(admit(token, now_us + 2000000, NULL), SERVE_TOO_MANY);
-    serve_keys_refresh(keys); /* a reload forgets no rate */
+    serve_keys_refresh(keys, NULL, NULL); /* a reload forgets no rate */
     make(SERVE_READ, 0, 0, (char[SERVE_TOKEN_BYTES]){0});
     assert_int_equal(admit(token, now_us + 2000000, NULL), SERVE_TOO_MANY);
 }
@@ -186,7 +186,7 @@ static void a_bad_file_changes_nothing(void **state)
         assert_non_null(file);
         fputs(bad[i], file);
         fclose(file);
-        serve_keys_refresh(keys);
+        serve_keys_refresh(keys, NULL, NULL);
         assert_int_equal(admit(token, now_us, NULL), SERVE_ADMITTED); /* K2 */
     }
 }
