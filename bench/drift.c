@@ -1,29 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * drift: a stream of events in which something changes at one event, through the very same
- * state_resolve(), rank_learn(), state_apply() as the fold, every event sampled.
+ * drift: a stream of events, and what becomes of the hit rate when something changes at one event,
+ * through the very same state_resolve(), rank_learn(), state_apply() as the fold, every event
+ * sampled. At each named event the process forks: each child goes on with another change.
  *
  *   drift FILE [key=value ...]
  *     FILE      user, item, time (s) and optionally session, device, region, referrer; tabs
- *     events=N  how many are read; at=T the first event after the change
- *     plant=    none
- *               popular  the PLANTED most popular items of the last events before T exchange their ids
- *               taste    users met before T exchange their ids, so that each goes on as another
- *               burst    the PLANTED most popular items are gone, new ones stand in their place
- *     actions=0|1  are the answers to alarms carried out
+ *     at=T,T    events at which something changes; events are read up to the last and `length` more
+ *     length=N  events after a change that are looked at, and before it; 5000
+ *     actions=0|1  whether alarms before the changes are acted upon; the children try both
  *
- * Prints one character an event: h a hit (HR@10), m a miss, - not scored; then the alarms.
+ *     none      nothing changes
+ *     popular   the PLANTED most popular items of the last events before T exchange their ids
+ *     taste     users met before T exchange their ids, so that each goes on as another
+ *     burst     the PLANTED most popular items are gone, new ones stand in their place
+ *
+ * A line a change: T, what, actions, one character an event from T - length to T + length: h a hit
+ * (HR@10), m a miss, - not scored; then a line an alarm with "#".
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "rank/health.h"
 #include "rank/rank.h"
 #include "schema/schema.h"
 #include "state/state.h"
 
-enum { PLANTED = 200, LOOKED_BACK = 20000, COLUMNS = 7, LINE_MAX_BYTES = 512 };
+enum { PLANTED = 200, LOOKED_BACK = 20000, COLUMNS = 7, LINE_MAX_BYTES = 512, CHANGES_MAX = 16 };
 
 struct row {
     char *column[COLUMNS];
@@ -32,8 +38,10 @@ struct row {
 
 struct bench {
     struct row *rows;
-    uint64_t count, at, events_max;
+    uint64_t count, at, length, changes[CHANGES_MAX];
+    uint32_t change_count;
     const char *plant;
+    char *outcome; /* [count] */
     bool actions, session_unit;
     struct schema_types types;
     struct state *state;
@@ -62,14 +70,14 @@ static void split(struct row *row)
     }
 }
 
-static void read_rows(struct bench *bench, const char *path)
+static void read_rows(struct bench *bench, const char *path, uint64_t events_max)
 {
     char line[LINE_MAX_BYTES];
     FILE *file = fopen(path, "re");
     size_t max = 0;
     if (!file)
         die("the file cannot be read");
-    while (bench->count < bench->events_max && fgets(line, sizeof(line), file)) {
+    while (bench->count < events_max && fgets(line, sizeof(line), file)) {
         if (bench->count == max) {
             max = max ? max * 2 : 65536;
             bench->rows = realloc(bench->rows, max * sizeof(*bench->rows));
@@ -170,7 +178,7 @@ static void plant(struct bench *bench)
     else if (strcmp(bench->plant, "taste") == 0)
         plant_make(bench, 0, 0, SIZE_MAX);
     else if (strcmp(bench->plant, "none") != 0)
-        die("plant= is none, popular, taste or burst");
+        die("a change is none, popular, taste or burst");
     int column = strcmp(bench->plant, "taste") == 0 ? 0 : 1;
     for (uint64_t i = bench->at; i < bench->count; i++)
         bench->rows[i].column[column] = renamed(bench, bench->rows[i].column[column]);
@@ -203,14 +211,16 @@ static void run_row(struct bench *bench, uint64_t i)
     if (bench->actions && rank_remedy_wanted(bench->rank, &remedy))
         rank_remedy_apply(bench->rank, &remedy, i + 1);
     bool scored = outcome.scored && !(bench->session_unit && resolved.is_first_of_session);
-    putchar(!scored ? '-' : outcome.rank < 10.0f ? 'h' : 'm');
+    bench->outcome[i] = !scored ? '-' : outcome.rank < 10.0f ? 'h' : 'm';
 }
 
 static void say_alarms(const struct bench *bench)
 {
     struct rank_alarm alarm[RANK_ALARMS_KEPT];
     for (uint32_t a = rank_alarms(bench->rank, alarm, RANK_ALARMS_KEPT); a-- > 0;) {
-        printf("%llu %s %s %.4f %.4f", (unsigned long long)alarm[a].position, alarm[a].name,
+        if (alarm[a].position < bench->at)
+            continue;
+        printf("# %llu %s %s %.4f %.4f", (unsigned long long)alarm[a].position, alarm[a].name,
                rank_signal_name(alarm[a].signal), (double)alarm[a].before, (double)alarm[a].after);
         for (uint32_t bit = 0; bit < RANK_ACTION_COUNT; bit++)
             if (alarm[a].actions & 1u << bit)
@@ -219,41 +229,90 @@ static void say_alarms(const struct bench *bench)
     }
 }
 
-static uint64_t number(const char *text)
+/* ---- the changes ---------------------------------------------------------------------------- */
+
+/* One child: goes on from here with this change. */
+static void change(struct bench *bench, const char *what, bool actions)
 {
-    return strtoull(text, NULL, 10);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child < 0)
+        die("no process");
+    if (child > 0) {
+        int status;
+        if (waitpid(child, &status, 0) != child || status != 0)
+            die("a change failed");
+        return;
+    }
+    bench->plant = what;
+    bench->actions = actions;
+    plant(bench);
+    for (uint64_t i = bench->at; i < bench->at + bench->length; i++)
+        run_row(bench, i);
+    uint64_t from = bench->at - FR_MIN(bench->at, bench->length);
+    printf("%llu %s %d %.*s\n", (unsigned long long)bench->at, what, actions,
+           (int)(bench->at + bench->length - from), bench->outcome + from);
+    say_alarms(bench);
+    fflush(stdout);
+    _exit(0);
+}
+
+static void options_read(struct bench *bench, int argc, char **argv)
+{
+    for (int a = 2; a < argc; a++) {
+        char *value = strchr(argv[a], '=');
+        if (!value)
+            die("key=value");
+        value++;
+        if (strncmp(argv[a], "length=", 7) == 0)
+            bench->length = strtoull(value, NULL, 10);
+        else if (strncmp(argv[a], "actions=", 8) == 0)
+            bench->actions = *value == '1';
+        else if (strncmp(argv[a], "at=", 3) == 0)
+            while (*value && bench->change_count < CHANGES_MAX) {
+                bench->changes[bench->change_count++] = strtoull(value, &value, 10);
+                value += *value == ',';
+            }
+        else
+            die("unknown key");
+    }
+    if (bench->change_count == 0)
+        die("at=T is needed");
+}
+
+static void run(struct bench *bench)
+{
+    static const char *const whats[] = {"none", "popular", "taste", "burst"};
+    uint64_t done = 0;
+    for (uint32_t c = 0; c < bench->change_count; c++) {
+        bench->at = bench->changes[c];
+        if (bench->at + bench->length > bench->count)
+            die("the file has fewer events");
+        for (; done < bench->at; done++)
+            run_row(bench, done);
+        for (size_t w = 0; w < FR_COUNT_OF(whats); w++) {
+            change(bench, whats[w], true);
+            change(bench, whats[w], false);
+        }
+    }
 }
 
 int main(int argc, char **argv)
 {
-    struct bench bench = {.plant = "none", .actions = true, .events_max = UINT64_MAX};
-    if (argc < 2)
-        die("which file?");
-    for (int a = 2; a < argc; a++) {
-        if (strncmp(argv[a], "events=", 7) == 0)
-            bench.events_max = number(argv[a] + 7);
-        else if (strncmp(argv[a], "at=", 3) == 0)
-            bench.at = number(argv[a] + 3);
-        else if (strncmp(argv[a], "plant=", 6) == 0)
-            bench.plant = argv[a] + 6;
-        else if (strncmp(argv[a], "actions=", 8) == 0)
-            bench.actions = argv[a][8] == '1';
-        else
-            die("unknown key");
-    }
-    read_rows(&bench, argv[1]);
-    bench.session_unit = bench.count > 0 && *bench.rows[0].column[3];
-    plant(&bench);
-    schema_types_init(&bench.types);
+    struct bench bench = {.actions = true, .length = 5000};
     struct fr_error error = {0};
-    if (state_new(NULL, &error, &bench.state) != FR_OK)
+    if (argc < 3)
+        die("FILE at=T,T [length=N] [actions=0|1]");
+    options_read(&bench, argc, argv);
+    read_rows(&bench, argv[1], bench.changes[bench.change_count - 1] + bench.length);
+    bench.session_unit = bench.count > 0 && *bench.rows[0].column[3];
+    bench.outcome = calloc(bench.count + 1, 1);
+    schema_types_init(&bench.types);
+    if (!bench.outcome || state_new(NULL, &error, &bench.state) != FR_OK)
         die(error.message);
     struct rank_options options = {.state = bench.state, .session_unit = bench.session_unit};
     if (rank_new(&options, &error, &bench.rank) != FR_OK)
         die(error.message);
-    for (uint64_t i = 0; i < bench.count; i++)
-        run_row(&bench, i);
-    putchar('\n');
-    say_alarms(&bench);
+    run(&bench);
     return 0;
 }

@@ -22,6 +22,8 @@ static const struct {
     [EXPLAIN_CONTEXT] = {"context", "pin", "Chosen often in this region, on this device, ..."},
     [EXPLAIN_POPULAR] = {"popular", "star", "Chosen often over the long run."},
     [EXPLAIN_NEW] = {"new", "spark", "New in the catalogue."},
+    [EXPLAIN_FRIENDS] = {"friends", "heart",
+                         "Chosen by people this user follows, or made by such an author."},
     [EXPLAIN_PATTERN] = {"pattern", "wave", "Combinations that the blend has learnt to trust."},
     [EXPLAIN_OTHER] = {"other", "dots", "Parts too small to tell apart, added up."},
 };
@@ -69,6 +71,8 @@ static enum explain_kind kind_of(enum model_reason reason, bool with_item)
         return EXPLAIN_CONTEXT;
     case MODEL_REASON_NEW:
         return EXPLAIN_NEW;
+    case MODEL_REASON_FRIENDS:
+        return EXPLAIN_FRIENDS;
     default:
         return EXPLAIN_PATTERN;
     }
@@ -266,6 +270,7 @@ void explain_text(const struct explain_reason *reason, const struct state *state
         [EXPLAIN_TRENDING] = "Trending now",
         [EXPLAIN_POPULAR] = "Popular with everyone",
         [EXPLAIN_NEW] = "New",
+        [EXPLAIN_FRIENDS] = "From people you follow",
         [EXPLAIN_PATTERN] = "Fits a learnt pattern",
         [EXPLAIN_OTHER] = "Other signals",
     };
@@ -278,6 +283,7 @@ void explain_text(const struct explain_reason *reason, const struct state *state
         [EXPLAIN_CONTEXT] = "Ranked lower although popular in your situation",
         [EXPLAIN_POPULAR] = "Ranked lower although popular with everyone",
         [EXPLAIN_NEW] = "Ranked lower although new",
+        [EXPLAIN_FRIENDS] = "Ranked lower although from people you follow",
         [EXPLAIN_PATTERN] = "Ranked lower by a learnt pattern",
         [EXPLAIN_OTHER] = "Other signals against it",
     };

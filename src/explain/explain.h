@@ -32,6 +32,7 @@ enum explain_kind {
     EXPLAIN_CONTEXT, /* context: trending in a region, on a device, ... */
     EXPLAIN_POPULAR,
     EXPLAIN_NEW,
+    EXPLAIN_FRIENDS, /* friends: chosen by followed people, made by a followed author */
     EXPLAIN_PATTERN, /* pattern: learnt combinations */
     EXPLAIN_OTHER,   /* other: what is too small to tell apart */
     EXPLAIN_KIND_COUNT

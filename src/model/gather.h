@@ -39,7 +39,8 @@ struct model_gather {
     struct model_sums *sum; /* [slot] */
     float norm[MODEL_GATHER_SUMS];
     uint32_t visit_count;
-    struct model_visit_row *visit; /* [visit_count] */
+    struct model_visit_row *visit;       /* [visit_count] */
+    const struct state_follows *follows; /* NULL: the user follows nobody */
 };
 
 /* NULL: the arena overflowed. Seen items get their slots first, marked. */

@@ -10,6 +10,7 @@
 static const struct model_expert *const experts[] = {
     &model_popularity,     &model_cooc,    &model_transition, &model_content,
     &model_encoder_expert, &model_factors, &model_repeat,     &model_sknn_expert,
+    &model_social,
 };
 
 const struct model_expert *const *model_experts(uint32_t *out_count)
@@ -24,7 +25,8 @@ const char *model_reason_name(enum model_reason reason)
         [MODEL_REASON_HISTORY] = "history", [MODEL_REASON_NEXT] = "next",
         [MODEL_REASON_POPULAR] = "popular", [MODEL_REASON_TRENDING] = "trending",
         [MODEL_REASON_CONTEXT] = "context", [MODEL_REASON_CONTENT] = "content",
-        [MODEL_REASON_NEW] = "new",         [MODEL_REASON_PATTERN] = "pattern",
+        [MODEL_REASON_NEW] = "new",         [MODEL_REASON_FRIENDS] = "friends",
+        [MODEL_REASON_PATTERN] = "pattern",
     };
     return reason < MODEL_REASON_COUNT ? names[reason] : "unknown";
 }

@@ -97,7 +97,7 @@ enum model_sum {
     MODEL_SUM_NEAR_6,       /* near by, slow, recency .6 */
     MODEL_SUM_NEAR_LAST,    /* ... of the last item */
     MODEL_SUM_SEQ_95,       /* windowed co-counts, recency .95: the long taste */
-    MODEL_SUM_SPARE,
+    MODEL_SUM_FRIENDS, /* visits of those whom the user follows, 1 / sqrt of their number each */
     MODEL_SUM_DEVICE,
     MODEL_SUM_REGION,
     MODEL_SUM_COUNTRY,
@@ -146,6 +146,7 @@ enum model_reason {
     MODEL_REASON_CONTEXT,  /* "trending in R" */
     MODEL_REASON_CONTENT,  /* "similar to Y" */
     MODEL_REASON_NEW,      /* "new" */
+    MODEL_REASON_FRIENDS,  /* "from people you follow" */
     MODEL_REASON_PATTERN,  /* learnt patterns: network, factors */
     MODEL_REASON_COUNT
 };
@@ -192,5 +193,6 @@ extern const struct model_expert model_transition; /* transition.c: next in the 
 extern const struct model_expert model_content;    /* content.c: categories, tags, author, words */
 extern const struct model_expert model_repeat;     /* repeat.c: what was seen, coming back */
 extern const struct model_expert model_factors;    /* factors.c: latent factors on the residual */
+extern const struct model_expert model_social;     /* social.c: followed people and authors */
 
 #endif

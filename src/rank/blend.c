@@ -14,6 +14,7 @@
 #include "model/vec.h"
 #include "rank/rank_priv.h"
 
+enum { COLD_BUCKETS = 4 };
 static const float global_rate = 0.2f, bucket_rate = 0.1f, squares_first = 1.0f;
 
 enum fr_status rank__blend_new(struct rank *rank, struct fr_error *error)
@@ -28,7 +29,17 @@ enum fr_status rank__blend_new(struct rank *rank, struct fr_error *error)
     struct blend_row *global = base_rows_write(rank->blend, BLEND_GLOBAL);
     for (uint32_t f = 0; f < rank->feature_count; f++)
         global->weight[f] = rank->model_feature[f]->initial;
+    for (uint32_t b = 0; b < COLD_BUCKETS; b++)
+        memcpy(((struct blend_row *)base_rows_write(rank->blend, BLEND_FIRST_BUCKET + b))->weight,
+               global->weight, sizeof(global->weight));
     return FR_OK;
+}
+
+/* Nothing or next to nothing is known of the user: weights that were learnt beside a history do not
+ * fit, so these buckets have theirs alone. */
+static bool is_cold(uint32_t bucket)
+{
+    return bucket < COLD_BUCKETS;
 }
 
 void rank__blend_weights(const struct rank *rank, uint32_t bucket, float *out)
@@ -37,6 +48,11 @@ void rank__blend_weights(const struct rank *rank, uint32_t bucket, float *out)
     base_rows_copy(out, global->weight, rank->feature_count * sizeof(float));
     if (bucket >= MODEL_BUCKETS)
         return;
+    if (is_cold(bucket)) {
+        const struct blend_row *cold = base_rows_at(rank->blend, BLEND_FIRST_BUCKET + bucket);
+        base_rows_copy(out, cold->weight, rank->feature_count * sizeof(float));
+        return;
+    }
     float own[MODEL_FEATURES_MAX];
     const struct blend_row *row = base_rows_at(rank->blend, BLEND_FIRST_BUCKET + bucket);
     base_rows_copy(own, row->weight, rank->feature_count * sizeof(float));
@@ -79,6 +95,7 @@ void rank__blend_learn(struct rank *rank, const struct rank_scoring *scoring, co
     const struct model_batch *batch = &scoring->batch;
     struct blend_row *global = base_rows_write(rank->blend, BLEND_GLOBAL);
     struct blend_row *own = base_rows_write(rank->blend, BLEND_FIRST_BUCKET + batch->query->bucket);
+    bool cold = is_cold(batch->query->bucket);
     for (uint32_t f = 0; f < rank->feature_count; f++) {
         const float *x = scoring->x + f * batch->stride;
         vec4 sum = vec4_set(0.0f);
@@ -87,8 +104,9 @@ void rank__blend_learn(struct rank *rank, const struct rank_scoring *scoring, co
         float g = (sum[0] + sum[1]) + (sum[2] + sum[3]);
         if (g == 0.0f)
             continue;
-        step_row(global, f, g, global_rate);
-        step_row(own, f, g, bucket_rate);
+        if (!cold)
+            step_row(global, f, g, global_rate);
+        step_row(own, f, g, cold ? global_rate : bucket_rate);
     }
 }
 

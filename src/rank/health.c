@@ -28,12 +28,14 @@ enum {
     SEGMENT_DEVICE = SEGMENT_HISTORY + HISTORIES,
     SEGMENT_REGION = SEGMENT_DEVICE + DEVICES,
     SEGMENTS = SEGMENT_REGION + REGIONS,
-    ESTABLISHED = COLUMNS, /* a detector of its own: the blend's hits on popular items */
     ESTABLISHED_RANK = 50, /* by long-term popularity among the candidates */
+    ESTABLISHED = COLUMNS, /* a detector of its own: the blend's hits on popular items */
+    NETWORK,               /* and one: the hits that the network brings, (1 + with - without) / 2 */
 };
 enum { INPUT_TOP = MODEL_FEATURES_MAX, INPUT_HISTORY, INPUT_CANDIDATES };
 
-static const float loss_max = 12.0f, psi_max = 0.25f, worse_min = 0.1f, halved = 0.5f;
+static const float loss_max = 12.0f, psi_max = 0.25f;
+static const double worse_min = 0.1, halved = 0.5, no_gain = 0.5;
 /* One false alarm in so many looks at any of the detectors: Bonferroni over them. */
 static const double detector_delta = 0.002 / (2.0 * COLUMNS), interval_alpha = 0.05;
 
@@ -57,7 +59,7 @@ struct head_row {
     uint64_t judged;                           /* events, learnt from */
     uint64_t alarms;                           /* ever */
     uint64_t remedies;                         /* ever */
-    uint64_t rest_until, age_rest_until;       /* of `judged` */
+    uint64_t rest_until[RANK_ACTION_COUNT];    /* of `judged` */
     struct rank_remedy wanted;                 /* actions 0: none */
     uint32_t device[DEVICES], region[REGIONS]; /* context values, in order of appearance */
 };
@@ -105,7 +107,7 @@ enum fr_status rank__health_new(struct rank *rank, struct fr_error *error)
                   error, &health->cells));
     FR_TRY(table_new(rank,
                      (struct base_rows_options){"health-detectors", sizeof(struct detectors_row),
-                                                2 + COLUMNS},
+                                                1 + NETWORK + 1},
                      error, &health->detectors));
     FR_TRY(table_new(rank,
                      (struct base_rows_options){"health-inputs", sizeof(struct inputs_row), 2},
@@ -174,26 +176,35 @@ struct watched {
     double scale; /* of what is shown */
 };
 
+/* What the detector's fall asks for; 0: nothing. */
+static uint32_t remedy_for(struct watched what, double from, double to)
+{
+    double worse = (to > from ? to - from : from - to) / FR_MAX(from, to);
+    if (what.column == NETWORK)
+        return to < no_gain ? RANK_ACTION_NETWORK : 0;
+    if (what.column == ESTABLISHED && to <= halved * from)
+        return RANK_ACTION_AGE;
+    return (what.column == ESTABLISHED || what.column == 0) && worse >= worse_min ? RANK_ACTION_RATE
+                                                                                  : 0;
+}
+
 static void want_remedy(struct rank *rank, struct watched what, const struct model_change *change)
 {
     struct head_row *head = head_write(rank);
-    double from = change->before, to = change->after;
-    double worse = (to > from ? to - from : from - to) / FR_MAX(from, to);
-    bool established = what.column == ESTABLISHED, age = established && to <= (double)halved * from;
-    uint64_t *rest_until = age ? &head->age_rest_until : &head->rest_until;
-    if (change->count_before < EVIDENCE_MIN || worse < (double)worse_min ||
-        head->judged < FR_MAX(*rest_until, (uint64_t)REST_EVENTS))
+    uint32_t action = remedy_for(what, change->before, change->after);
+    if (!action || change->count_before < EVIDENCE_MIN)
         return;
+    uint64_t *rest_until = &head->rest_until[__builtin_ctz(action)];
+    if (head->judged < FR_MAX(*rest_until, (uint64_t)REST_EVENTS))
+        return;
+    *rest_until = head->judged + REST_EVENTS;
     head->wanted = (struct rank_remedy){
         .alarm = (uint32_t)head->alarms,
-        .actions =
-            head->wanted.actions | (age ? RANK_ACTION_AGE : RANK_ACTION_RATE | RANK_ACTION_NETWORK),
+        .actions = head->wanted.actions | action,
         .signal = what.signal,
-        .established = established,
-        .before = from * what.scale,
-        .after = to * what.scale,
+        .before = change->before * what.scale,
+        .after = change->after * what.scale,
     };
-    *rest_until = head->judged + REST_EVENTS;
 }
 
 /* Takes one value; on a change for the worse, an alarm and perhaps the wish for a remedy. */
@@ -211,8 +222,7 @@ static void watch(struct rank *rank, const struct state_event *event, struct wat
                                     .before = (float)(change.before * what.scale),
                                     .after = (float)(change.after * what.scale),
                                     .excess = (float)change.excess});
-    if (what.column == 0 || what.column == ESTABLISHED)
-        want_remedy(rank, what, &change);
+    want_remedy(rank, what, &change);
 }
 
 /* ---- inputs --------------------------------------------------------------------------------- */
@@ -384,9 +394,15 @@ void rank__health_add(struct rank *rank, const struct rank_scoring *scoring,
             watch(rank, event, (struct watched){RANK_SIGNAL_LOSS, c, (double)loss_max},
                   (double)(health->alone[c].loss / loss_max));
     }
+    bool hit = is_hit(rank, outcome, 0);
     if (outcome->popularity_rank < (float)ESTABLISHED_RANK)
-        watch(rank, event, (struct watched){RANK_SIGNAL_HIT, ESTABLISHED, 1.0},
-              is_hit(rank, outcome, 0) ? 1.0 : 0.0);
+        watch(rank, event, (struct watched){RANK_SIGNAL_HIT, ESTABLISHED, 1.0}, hit ? 1.0 : 0.0);
+    if (scoring->activations.ready && outcome->candidate >= 0) {
+        float linear =
+            rank__rank_of(scoring->linear, scoring->batch.count, (uint32_t)outcome->candidate);
+        watch(rank, event, (struct watched){RANK_SIGNAL_HIT, NETWORK, 1.0},
+              0.5 + 0.5 * ((double)hit - (double)(linear < 10.0f)));
+    }
     if (health->full && health->alone[0].any)
         inputs_add(rank, scoring, event, outcome->candidate);
 }
@@ -430,7 +446,6 @@ void rank_remedy_encode(const struct rank_remedy *remedy, struct base_buf *out)
     base_buf_put_u32(out, remedy->alarm);
     base_buf_put_u32(out, remedy->actions);
     base_buf_put_u32(out, remedy->signal);
-    base_buf_put_u32(out, remedy->established);
     base_buf_put_f64(out, remedy->before);
     base_buf_put_f64(out, remedy->after);
 }
@@ -442,7 +457,6 @@ enum fr_status rank_remedy_decode(struct fr_slice bytes, struct rank_remedy *out
     struct rank_remedy remedy = {.alarm = base_reader_u32(&reader)};
     remedy.actions = base_reader_u32(&reader);
     remedy.signal = base_reader_u32(&reader);
-    remedy.established = base_reader_u32(&reader);
     remedy.before = base_reader_f64(&reader);
     remedy.after = base_reader_f64(&reader);
     if (reader.failed || version != REMEDY_VERSION || base_reader_left(&reader) > 0 ||
@@ -459,6 +473,7 @@ static const char *column_name(const struct rank *rank, uint32_t column)
     return column == 0             ? "blend"
            : column == 1           ? "popular"
            : column == ESTABLISHED ? "established"
+           : column == NETWORK     ? "network"
                                    : rank->expert[column - 2]->name;
 }
 

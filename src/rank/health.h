@@ -9,14 +9,16 @@
  *             every look, ECE and PCOC of the first candidate's probability (model/drift.h)
  *   inputs    PSI and KL of every feature at the target, of the blend's confidence, of history
  *             length and number of candidates, window against reference
- *   alarms    ADWIN on hits and log loss of blend and experts, and on the blend's hits on the 50
- *             candidates of the largest long-term popularity ("established"); PSI > .25
- *   remedy    what an alarm of the blend asks for. It is not carried out at once: the fold writes it
- *             to the journal, and it acts where that record stands. The blend learns faster and its
- *             network's last layer begins anew when the mean of ADWIN's cut got worse by a tenth;
- *             long-term counts are aged when established items are found half as often (new items
- *             alone do not make old counts wrong: measured). Hysteresis: 256 events or more before
- *             the cut; none of the same kind for the next 2,000 judged events, none in the first 2,000
+ *   alarms    ADWIN on hits and log loss of blend and experts, on the blend's hits on the 50
+ *             candidates of the largest long-term popularity ("established"), on the hits that the
+ *             network brings ("network"); PSI > .25
+ *   remedy    what an alarm asks for. It is not carried out at once: the fold writes it to the
+ *             journal, and it acts where that record stands. The blend learns faster when its hits,
+ *             or those on established items, fell by a tenth; long-term counts are aged when
+ *             established items are found half as often (new items alone do not make old counts
+ *             wrong: measured); the network's last layer begins anew when it does more harm than
+ *             good. Hysteresis: 256 events or more before ADWIN's cut; none of the same kind for the
+ *             next 2,000 judged events, none in the first 2,000
  *
  * Cost: hits and detectors at every sampled event, all else at one in 16; about 1 us a sampled event.
  * Thread: reading from any (R); the rest on the fold thread (W).
@@ -79,10 +81,9 @@ uint32_t rank_inputs(const struct rank *rank, struct rank_input *out, uint32_t c
 /* ---- remedies ------------------------------------------------------------------------------- */
 
 struct rank_remedy {
-    uint32_t alarm;       /* its number */
-    uint32_t actions;     /* bits */
-    uint32_t signal;      /* why: enum rank_signal of the alarm, and its means */
-    uint32_t established; /* 1: of what is long known, not of all */
+    uint32_t alarm;   /* its number */
+    uint32_t actions; /* bits */
+    uint32_t signal;  /* why: enum rank_signal of the alarm, and its means */
     double before, after;
 };
 /* W. Is one wanted and not yet carried out? */

@@ -38,7 +38,7 @@ const char *retrieve_generator_name(enum retrieve_generator generator)
 {
     static const char *const names[RETRIEVE_GENERATOR_COUNT] = {
         "expert",  "repeat",  "popular", "trending", "context",  "next",
-        "history", "earlier", "content", "fresh",    "category",
+        "history", "earlier", "content", "fresh",    "category", "friends",
     };
     return generator < RETRIEVE_GENERATOR_COUNT ? names[generator] : "unknown";
 }
@@ -91,7 +91,7 @@ static const struct wanted {
     {MODEL_SUM_NEXT_LAST, 32, RETRIEVE_NEXT},  {MODEL_SUM_NEXT_SESSION, 16, RETRIEVE_NEXT},
     {MODEL_SUM_SESSION, 32, RETRIEVE_NEXT},    {MODEL_SUM_NEAR_6, 32, RETRIEVE_HISTORY},
     {MODEL_SUM_SEQ_8, 80, RETRIEVE_HISTORY},   {MODEL_SUM_FORWARD_8, 40, RETRIEVE_HISTORY},
-    {MODEL_SUM_EARLIER, 16, RETRIEVE_EARLIER},
+    {MODEL_SUM_EARLIER, 16, RETRIEVE_EARLIER}, {MODEL_SUM_FRIENDS, 64, RETRIEVE_FRIENDS},
 };
 
 /* The `quota` unseen slots with the largest sum so far: a heap, the least on top. */
@@ -217,6 +217,17 @@ static void from_content(struct run *run)
     }
 }
 
+/* The newest of the authors whom the user follows. */
+static void from_authors(struct run *run)
+{
+    const struct state_follows *follows = run->gather->follows;
+    for (uint32_t a = 0; follows && a < follows->author_count; a++) {
+        uint32_t items[8];
+        mark_items(run, items, state_token_items(run->state, follows->authors[a], items, 8),
+                   RETRIEVE_FRIENDS);
+    }
+}
+
 static void from_fresh(struct run *run)
 {
     uint32_t items[24];
@@ -284,6 +295,7 @@ enum fr_status retrieve_run(const struct state *state, const struct model_query 
     from_history(&run);
     from_contexts(&run);
     from_content(&run);
+    from_authors(&run);
     from_fresh(&run);
     uint32_t count = 0;
     for (uint32_t m = 0; m < run.marked_count && count < max; m++) {

@@ -25,6 +25,7 @@ enum retrieve_generator {
     RETRIEVE_CONTENT,  /* items like those of the history, brand-new ones included */
     RETRIEVE_FRESH,    /* newest of the catalogue */
     RETRIEVE_CATEGORY, /* leaders of the categories asked for */
+    RETRIEVE_FRIENDS,  /* what followed people chose, and followed authors made */
     RETRIEVE_GENERATOR_COUNT
 };
 const char *retrieve_generator_name(enum retrieve_generator generator);

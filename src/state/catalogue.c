@@ -247,6 +247,29 @@ enum fr_status state_user_document(const struct state *state, uint32_t user,
     return schema_user_decode(bytes, out_document);
 }
 
+bool state_user_follows(const struct state *state, uint32_t user, struct base_arena *arena,
+                        struct state_follows *out_follows)
+{
+    size_t mark = base_arena_mark(arena);
+    out_follows->user_count = out_follows->author_count = 0;
+    if (user == 0 || user >= base_rows_count(state->users) ||
+        FR_LOAD(state__user(state, user)->document) == 0)
+        return false;
+    struct schema_user *document = base_arena_alloc(arena, sizeof(*document));
+    if (document && state_user_document(state, user, arena, document) == FR_OK) {
+        for (uint32_t f = 0; f < document->follow_count; f++) {
+            uint32_t followed = state_user_find(state, document->follows[f]);
+            uint32_t author = state__token_find(state, 'a', document->follows[f]);
+            if (followed && followed != user)
+                out_follows->users[out_follows->user_count++] = followed;
+            if (author)
+                out_follows->authors[out_follows->author_count++] = author;
+        }
+    }
+    base_arena_rewind(arena, mark);
+    return out_follows->user_count + out_follows->author_count > 0;
+}
+
 uint32_t state_items_newest(const struct state *state, uint32_t *out, uint32_t count_max)
 {
     const struct total_row *total = state__total(state);

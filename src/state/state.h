@@ -186,6 +186,14 @@ FR_MUST_USE enum fr_status state_item_document(const struct state *state, uint32
 FR_MUST_USE enum fr_status state_user_document(const struct state *state, uint32_t user,
                                                struct base_arena *arena,
                                                struct schema_user *out_document);
+/* R. Whom the user's document follows, those of them that are known: users, and authors by their
+ * content token. A name may be both. False: nobody, or the arena is too small. */
+struct state_follows {
+    uint32_t users[SCHEMA_LIST_MAX], authors[SCHEMA_LIST_MAX];
+    uint32_t user_count, author_count;
+};
+bool state_user_follows(const struct state *state, uint32_t user, struct base_arena *arena,
+                        struct state_follows *out_follows);
 /* R. Is it servable at clock_s: not hidden, deleted or expired, and published. */
 bool state_item_servable(const struct state_item *item, uint32_t clock_s);
 /* R. The token of a category's name (0 = no item has it), for filters. */

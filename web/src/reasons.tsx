@@ -19,6 +19,8 @@ const families: Record<string, string> = {
     popular: "floor",
     popularity: "floor",
     new: "fresh",
+    friends: "tie",
+    social: "tie",
     fresh: "fresh",
 };
 
