@@ -99,12 +99,16 @@ enum fr_status eval__refit_finish(struct eval *eval, struct fr_error *error)
     enum fr_status status = visits.last && visits.previous && visits.repeat ? FR_OK : FR_MEMORY;
     if (status == FR_OK)
         status = mark_repeats(eval, visits.repeat);
+    uint64_t learnt = 0;
     for (uint32_t b = 0; b < blocks && status == FR_OK; b++) {
+        learnt += eval->events;
+        eval->events = 0; /* positions count from the start: what is drawn is keyed by them */
         status = eval__learners_open(eval, error);
         if (status == FR_OK)
             status = run_block(eval, &visits, eval->kept_count * b / blocks,
                                eval->kept_count * (b + 1) / blocks);
     }
+    eval->events += learnt;
     free(visits.last);
     free(visits.previous);
     free(visits.repeat);

@@ -194,6 +194,14 @@ static void test_refit(void **unused)
     assert_int_equal(result.scored, 600);
     assert_true(result.blocks[0].hr[0] < 1e-9); /* nothing learnt yet */
     assert_true(result.blocks[1].hr[0] > 0.85); /* a user's first is a guess, all else follows */
+    /* what answers for the last block is what learning two thirds gives, bit for bit */
+    eval = begin(&(struct eval_options){.protocol = EVAL_REFIT, .blocks = 3, .skip = 1000});
+    chains(eval, 60);
+    struct base_hash128 anew = end(eval).hash;
+    eval = begin(&(struct eval_options){0});
+    chains(eval, 40);
+    result = end(eval);
+    assert_true(anew.hi == result.hash.hi && anew.lo == result.hash.lo);
 }
 
 int main(void)
