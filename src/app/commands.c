@@ -9,7 +9,7 @@
 static const struct app_command *const commands[] = {
     &app_command_serve,    &app_command_import, &app_command_eval,    &app_command_verify,
     &app_command_hash,     &app_command_export, &app_command_salvage, &app_command_why,
-    &app_command_simulate, &app_command_memory, &app_command_keys,    &app_command_check_config,
+    &app_command_simulate, &app_command_memory, &app_command_keys, &app_command_models,    &app_command_check_config,
     &app_command_version,
 };
 

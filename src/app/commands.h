@@ -18,6 +18,7 @@ extern const struct app_command app_command_memory;
 extern const struct app_command app_command_simulate;
 extern const struct app_command app_command_why;
 extern const struct app_command app_command_keys;
+extern const struct app_command app_command_models;
 extern const struct app_command app_command_check_config;
 extern const struct app_command app_command_version;
 

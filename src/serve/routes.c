@@ -176,6 +176,33 @@ static const struct serve_param item_params[] = {PATH_ID("The item.")};
 static const struct serve_param user_params[] = {PATH_ID("The user.")};
 static const struct serve_param request_params[] = {PATH_ID("The request_id of an answer.")};
 
+static const struct serve_param model_params[] = {PATH_ID("The model's name.")};
+static const struct serve_param model_act_params[] = {
+    PATH_ID("The model's name."),
+    {.name = "act",
+     .in = SERVE_IN_PATH,
+     .type = SERVE_ID,
+     .required = true,
+     .about = "promote (to live), demote (to shadow), off, rollback, reset-layer, rate.",
+     .example = "rollback"},
+    {.name = "layer",
+     QUERY,
+     .type = SERVE_INT,
+     .low = 0,
+     .high = 15,
+     .fallback = "0",
+     .about = "Of reset-layer: which one begins anew."},
+    {.name = "percent",
+     QUERY,
+     .type = SERVE_INT,
+     .low = 2,
+     .high = 6400,
+     .fallback = "100",
+     .about = "Of rate: what learning steps are multiplied by from now on."},
+    PARAM_ACK};
+static const struct serve_param model_parameters_params[] = {PATH_ID("The model's name."),
+                                                             PARAM_ACK};
+
 #define PARAMS(table) .param = (table), .param_count = FR_COUNT_OF(table)
 
 /* ---- answers ------------------------------------------------------------------------------ */
@@ -470,6 +497,64 @@ static const struct serve_route table[] = {
          "(`freshet export --what audit`).",
      PARAMS(audit_params),
      .answer = {{200, "Audit", "The acts."}}},
+
+    {.method = HTTP_GET,
+     .pattern = "/v1/models",
+     .scope = SERVE_ADMIN,
+     .handle = serve__handle_models,
+     .operation = "getModels",
+     .tag = "operation",
+     .summary = "The experts and their life",
+     .about = "Role (off, shadow, live), evidence, jobs of deferred learners and how far behind they "
+              "are. gain: NDCG@10 of what people did next with the model less without it; its bounds "
+              "hold at every look with .99.",
+     .answer = {{200, "Models", "All of them."}}},
+
+    {.method = HTTP_GET,
+     .pattern = "/v1/models/{id}",
+     .scope = SERVE_ADMIN,
+     .handle = serve__handle_model,
+     .operation = "getModel",
+     .tag = "operation",
+     .summary = "One expert",
+     .about = "As in the list.",
+     PARAMS(model_params),
+     .answer = {{200, "Model", "The model."}, {404, "Problem", "No such model."}}},
+
+    {.method = HTTP_POST,
+     .pattern = "/v1/models/{id}/{act}",
+     .scope = SERVE_ADMIN,
+     .handle = serve__handle_model_act,
+     .operation = "actOnModel",
+     .tag = "operation",
+     .summary = "Change a role, take a change back, begin a layer anew",
+     .about = "A record of the journal: a replay does it at the same place. rollback brings back role "
+              "and parameters of before the last act; twice is back again.",
+     PARAMS(model_act_params),
+     .answer = {{200, "WriteResult", "Done."},
+                {202, "WriteResult", "Taken with ack=none."},
+                {404, "Problem", "No such model, or no such act."},
+                {409, "Problem", "Not an act for this model."},
+                {422, "Problem", "A value that does not fit."}}},
+
+    {.method = HTTP_PUT,
+     .pattern = "/v1/models/{id}/parameters",
+     .scope = SERVE_ADMIN,
+     .handle = serve__handle_model_parameters,
+     .operation = "putModelParameters",
+     .tag = "operation",
+     .summary = "Give a model other parameters",
+     .about = "What `freshet models save` wrote, or an .npz of a Keras model of the same shape. Checked "
+              "for version, shape, numbers that are not finite; what does not fit is refused with what "
+              "and where, and nothing changes. rollback brings the old ones back.",
+     PARAMS(model_parameters_params),
+     .body = SERVE_BODY_RAW,
+     .body_schema = "Parameters",
+     .answer = {{200, "WriteResult", "Done."},
+                {202, "WriteResult", "Taken with ack=none."},
+                {404, "Problem", "No such model."},
+                {409, "Problem", "Its parameters are what the journal taught it."},
+                {422, "Problem", "They do not fit."}}},
 
     {.method = HTTP_GET,
      .pattern = "/livez",

@@ -300,6 +300,25 @@ static const struct serve_schema table[] = {
      "},\"last_title\":{\"type\":\"string\"}},\"additionalProperties\":false}}},"
      "\"additionalProperties\":false}",
      NULL},
+    {"Model",
+     "{\"type\":\"object\",\"required\":[\"name\",\"role\",\"stage\"],\"properties\":{\"na"
+     "me\":{\"type\":\"string\"},\"role\":{\"enum\":[\"off\",\"shadow\",\"live\"]},\"previ"
+     "ous_role\":{\"enum\":[\"off\",\"shadow\",\"live\"]},\"stage\":{\"type\":\"integer\"}"
+     ",\"version\":{\"type\":\"integer\"},\"judged\":{\"type\":\"integer\"},\"examples\":{"
+     "\"type\":\"integer\"},\"steps\":{\"type\":\"integer\"},\"waiting\":{\"type\":\"integ"
+     "er\"},\"jobs\":{\"type\":\"integer\"},\"refused\":{\"type\":\"integer\"},\"published"
+     "_position\":{\"type\":\"integer\"},\"lag_records\":{\"type\":\"integer\"},\"hr10\":{"
+     "\"type\":\"number\"},\"gain\":{\"type\":\"number\"},\"gain_low\":{\"type\":\"number"
+     "\"},\"gain_high\":{\"type\":\"number\"},\"weight\":{\"type\":\"number\"},\"logloss\""
+     ":{\"type\":\"number\"},\"auc\":{\"type\":\"number\"},\"ece\":{\"type\":\"number\"},"
+     "\"pcoc\":{\"type\":\"number\"},\"running\":{\"type\":\"boolean\"}},\"additionalPrope"
+     "rties\":false}",
+     NULL},
+    {"Models",
+     "{\"type\":\"object\",\"required\":[\"models\"],\"properties\":{\"models\":{\"type\":\"array\","
+     "\"items\":{\"$ref\":\"#/components/schemas/Model\"}}},\"additionalProperties\":false}",
+     NULL},
+    {"Parameters", "{\"description\":\"Bytes, as they are.\"}", NULL},
     {"Health",
      "{\"type\":\"object\",\"required\":[\"status\"],\"properties\":{\"status\":{\"enum\":["
      "\"alive\",\"ready\"]},\"position\":{\"type\":\"integer\",\"minimum\":0}},"

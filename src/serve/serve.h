@@ -76,6 +76,9 @@ void serve_set_ready(struct serve *serve, bool ready);
 void serve_openapi_print(struct base_buf *out);
 void serve_api_document(struct base_buf *out); /* docs/API.md */
 
+/* The experts with role, evidence and jobs as a JSON array (models.c); applied: the position of now. */
+void serve_models_print(const struct rank *rank, uint64_t applied, struct base_buf *out);
+
 /* ---- answers made again (freshet why) ------------------------------------------------------ */
 
 /* A slate on disk (slates.h). */

@@ -191,6 +191,8 @@ enum fr_status serve__lookups_new(struct os *os, const char *directory, struct f
 void serve__lookups_free(struct serve_lookups *lookups);
 /* Those that wait for the fold (write.c). */
 void serve__jobs_free(struct serve_thread *thread);
+/* One record, and the answer of a write when it is in (write.c). */
+void serve__submit_record(struct serve_call *call, uint8_t kind, struct fr_slice payload);
 
 /* Administrative acts (audit.c). To a batch on its way, or as a record of its own. */
 void serve__act_add(struct fold_batch *batch, const struct schema_act *act);
@@ -223,6 +225,10 @@ void serve__handle_request(struct serve_call *call);
 void serve__handle_stats(struct serve_call *call);
 void serve__handle_health_models(struct serve_call *call);
 void serve__handle_audit(struct serve_call *call);
+void serve__handle_models(struct serve_call *call);
+void serve__handle_model(struct serve_call *call);
+void serve__handle_model_act(struct serve_call *call);
+void serve__handle_model_parameters(struct serve_call *call);
 void serve__handle_live(struct serve_call *call);
 void serve__handle_ready(struct serve_call *call);
 void serve__handle_metrics(struct serve_call *call);

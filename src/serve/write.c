@@ -435,6 +435,19 @@ static void delete_one(struct serve_call *call, uint8_t kind, const char *note)
     submit(call, job);
 }
 
+void serve__submit_record(struct serve_call *call, uint8_t kind, struct fr_slice payload)
+{
+    struct serve_job *job = job_take(call->thread);
+    if (!job) {
+        serve__problem(call, 503, "no_memory", "send again", "no memory for this request");
+        return;
+    }
+    job->batch.received_us = os_wall_us(call->serve->options.os);
+    fold_batch_add(&job->batch, kind, payload);
+    job->taken = 1;
+    submit(call, job);
+}
+
 void serve__handle_item_delete(struct serve_call *call)
 {
     delete_one(call, SCHEMA_KIND_ITEM_DELETE, NULL);
