@@ -188,7 +188,7 @@ int main(int argc, char **argv)
     schema_types_init(&bench.types);
     base_buf_init(&bench.bytes, 0);
     check(state_new(NULL, &error, &bench.state), error.message);
-    struct rank_options options = {.state = bench.state, .no_network = getenv("NONET") != NULL, .experts = getenv("EXPERTS")};
+    struct rank_options options = {.state = bench.state};
     check(rank_new(&options, &error, &bench.rank), error.message);
     if (strcmp(argv[1], "users") == 0) {
         put_follows(&bench, argv[4]);
