@@ -14,6 +14,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 
 import harness
 
@@ -87,6 +88,21 @@ def stamp():
 def evaluate(*words):
     """`freshet eval WORDS --json`."""
     return run([harness.BINARY, "eval", *words, "--json"], harness.BINARY, False)
+
+
+@functools.lru_cache(None)
+def experts():
+    """The names of the experts of this build, in their order; those measured last when it is not built."""
+    with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+        file.write("a,b,1600000000\na,c,1600000001\n")
+        file.flush()
+        try:
+            out = subprocess.run([harness.BINARY, "eval", "prequential", file.name, "--columns",
+                                  "user=1,item=2,time=3", "--json"], stdout=subprocess.PIPE, check=True).stdout
+        except (OSError, subprocess.SubprocessError):
+            kept = [key.rsplit(" ", 1)[1] for key in load().get("P1", {}) if key.startswith("without: ")]
+            return [name for name in kept if name != "network"]
+    return [name for name in json.loads(out.splitlines()[-1])["experts"] if name != "popular"]
 
 
 def script(name, *words):
