@@ -23,7 +23,7 @@ enum {
     ROUNDS = 5,
     TREES = 60,
     CHUNK_BYTES = 8192,
-    CHUNKS_MAX = 1024,
+    CHUNKS_MAX = 128,
     SLOTS = 4,
     PART = 16,
 };
