@@ -3,11 +3,11 @@
 import os
 import textwrap
 
-import harness
+import quality_store as store
 import quality_svg
 
-DOCUMENT = os.path.join(harness.ROOT, "docs", "QUALITY.md")
-FOLDER = os.path.join(harness.ROOT, "docs", "quality")
+DOCUMENT = os.path.join(store.DOCS, "QUALITY.md")
+FOLDER = os.path.join(store.DOCS, "quality")
 KINDS = {"online": "engine, online", "strict": "engine, strict", "batch": "engine, batch",
          "offline": "bench code", "without": "engine, ablation", "log": "estimate"}
 HEAD = """# Quality

@@ -19,7 +19,8 @@ import tempfile
 import harness
 
 ROOMS = ["base", "simd", "schema", "state", "model", "retrieve", "rank", "fold", "ingest", "eval", "app/eval.c"]
-RESULTS = os.path.join(harness.ROOT, "docs", "quality", "results.json")
+DOCS = os.environ.get("FRESHET_QUALITY_DOCS", os.path.join(harness.ROOT, "docs"))
+RESULTS = os.path.join(DOCS, "quality", "results.json")
 CACHE = os.path.join(harness.CACHE, "quality")
 # What each command is run under, such as "nice -n 15".
 WRAP = shlex.split(os.environ.get("FRESHET_QUALITY_WRAP", ""))
