@@ -187,8 +187,15 @@ static int act_directly(struct order *order, struct app_engine *engine)
     fold_model_encode(&record, &payload);
     fold_batch_init(&batch);
     fold_batch_add(&batch, SCHEMA_KIND_MODEL, base_buf_slice(&payload));
+    base_buf_clear(&payload);
+    schema_act_encode(&(struct schema_act){.actor = FR_SLICE("command line"),
+                                           .act = FR_SLICE("model_changed"),
+                                           .target = order->rank.model,
+                                           .detail = fr_slice_str(order->act)},
+                      &payload);
+    fold_batch_add(&batch, SCHEMA_KIND_AUDIT, base_buf_slice(&payload));
     enum fr_status status = fold_run(engine->fold, &batch, FOLD_ACK_APPLIED);
-    int code = status == FR_OK ? told(order, batch.last_position) : app_fail(order->app, &batch.error);
+    int code = status == FR_OK ? told(order, batch.first_position) : app_fail(order->app, &batch.error);
     fold_batch_release(&batch);
     base_buf_release(&payload);
     return code;

@@ -24,6 +24,7 @@
 #include "ingest/ingest.h"
 #include "obs/obs.h"
 #include "os/os.h"
+#include "rank/models.h"
 #include "rank/health.h"
 #include "serve/serve.h"
 
@@ -145,6 +146,30 @@ static void collect_health(void *context, struct obs_collect *to)
     obs_gauge_set(OBS_DRIFT_REMEDIES, (double)remedies);
 }
 
+static uint64_t lag_of(const struct rank_model *model, uint64_t applied)
+{
+    bool behind = model->running || model->waiting > 0;
+    return behind && applied > model->learnt_position ? applied - model->learnt_position : 0;
+}
+
+/* Roles, and how far behind the deferred learners are; all of a family in a row. */
+static void collect_models(void *context, struct obs_collect *to)
+{
+    const struct serving *serving = context;
+    struct rank_model model[RANK_MODELS_MAX];
+    uint64_t applied = fold_applied(serving->engine.fold);
+    uint32_t count = rank_models(serving->engine.rank, model, RANK_MODELS_MAX);
+    for (uint32_t m = 0; m < count; m++)
+        obs_collect(to, OBS_MODEL_ROLE, "model", model[m].name, (double)model[m].role);
+    for (uint32_t m = 0; m < count; m++)
+        if (model[m].deferred)
+            obs_collect(to, OBS_LEARNER_LAG, "model", model[m].name,
+                        (double)lag_of(&model[m], applied));
+    for (uint32_t m = 0; m < count; m++)
+        if (model[m].deferred)
+            obs_collect(to, OBS_LEARNER_WAITING, "model", model[m].name, model[m].waiting);
+}
+
 static enum fr_status open_engine(struct serving *serving, struct fr_error *error)
 {
     char path[PATH_BYTES];
@@ -163,6 +188,7 @@ static enum fr_status open_engine(struct serving *serving, struct fr_error *erro
     FR_TRY(obs_collector_add(set_gauges, serving));
     FR_TRY(obs_collector_add(collect_tables, serving));
     FR_TRY(obs_collector_add(collect_refused, serving));
+    FR_TRY(obs_collector_add(collect_models, serving));
     FR_TRY(obs_collector_add(collect_experts, serving));
     return obs_collector_add(collect_health, serving);
 }
@@ -242,6 +268,7 @@ static void close_all(struct serving *serving)
     obs_gauge_set(OBS_READY, 0);
     serve_stop(serving->serve);
     obs_collector_remove(collect_health, serving);
+    obs_collector_remove(collect_models, serving);
     obs_collector_remove(collect_experts, serving);
     obs_collector_remove(collect_refused, serving);
     obs_collector_remove(collect_tables, serving);

@@ -122,12 +122,18 @@ static void take(struct serve_call *call, struct rank_act *act)
     }
     const struct fold_model_record record = {
         .what = FOLD_MODEL_ACT, .model = act->model, .act = *act, .why = FR_SLICE("command")};
+    char detail[64];
+    snprintf(detail, sizeof detail, "%s %u", rank_act_name(act->kind), act->value);
     base_buf_init(&payload, 0);
     fold_model_encode(&record, &payload);
     if (payload.overflowed)
         serve__problem(call, 503, "no_memory", "send again", "no memory for this request");
     else
-        serve__submit_record(call, SCHEMA_KIND_MODEL, base_buf_slice(&payload));
+        serve__submit_record(call, SCHEMA_KIND_MODEL, base_buf_slice(&payload),
+                             &(struct schema_act){.actor = serve__actor(call),
+                                                  .act = FR_SLICE("model_changed"),
+                                                  .target = act->model,
+                                                  .detail = fr_slice_str(detail)});
     base_buf_release(&payload);
 }
 

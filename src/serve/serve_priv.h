@@ -191,8 +191,9 @@ enum fr_status serve__lookups_new(struct os *os, const char *directory, struct f
 void serve__lookups_free(struct serve_lookups *lookups);
 /* Those that wait for the fold (write.c). */
 void serve__jobs_free(struct serve_thread *thread);
-/* One record, and the answer of a write when it is in (write.c). */
-void serve__submit_record(struct serve_call *call, uint8_t kind, struct fr_slice payload);
+/* One record with the act that it is, and the answer of a write when it is in (write.c). */
+void serve__submit_record(struct serve_call *call, uint8_t kind, struct fr_slice payload,
+                          const struct schema_act *act);
 
 /* Administrative acts (audit.c). To a batch on its way, or as a record of its own. */
 void serve__act_add(struct fold_batch *batch, const struct schema_act *act);

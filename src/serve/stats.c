@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "obs/obs.h"
+#include "rank/models.h"
 
 enum { RATE_SAMPLES = 9, SAMPLE_USERS = 7, SAMPLE_SCANNED = 400, FIGURES_MAX = 32 };
 
@@ -176,6 +177,37 @@ static void print_quality(struct base_buf *out, const struct serve *serve, uint3
 }
 
 /* A few people with something behind them, for the page to start with. */
+static void print_learners_of(struct base_buf *out, const struct rank_model *model, uint64_t applied)
+{
+    bool behind = model->running || model->waiting > 0;
+    uint64_t learnt = FR_MIN(model->learnt_position, applied);
+    base_buf_put_str(out, "{");
+    serve__pair_text(out, "name", fr_slice_str(model->name));
+    serve__pair_text(out, "role", fr_slice_str(rank_role_name(model->role)));
+    serve__pair_u64(out, "lag_records", behind ? applied - learnt : 0);
+    serve__pair_u64(out, "waiting", model->waiting);
+    serve__pair_bool(out, "running", model->running);
+    base_buf_put_str(out, "}");
+}
+
+/* Those that learn beside the fold, and how far behind they are. */
+static void print_learners(struct base_buf *out, const struct serve *serve)
+{
+    struct rank_model model[RANK_MODELS_MAX];
+    uint64_t applied = fold_applied(serve->options.fold);
+    uint32_t count = rank_models(serve->options.rank, model, RANK_MODELS_MAX), shown = 0;
+    serve__key(out, "learners");
+    base_buf_put_str(out, "[");
+    for (uint32_t m = 0; m < count; m++) {
+        if (!model[m].deferred)
+            continue;
+        if (shown++)
+            base_buf_put_str(out, ",");
+        print_learners_of(out, &model[m], applied);
+    }
+    base_buf_put_str(out, "]");
+}
+
 static void print_users(struct serve_call *call)
 {
     const struct state *state = call->serve->options.state;
@@ -251,6 +283,7 @@ void serve__handle_stats(struct serve_call *call)
     print_quantiles(out, "recommend_us", OBS_RECOMMEND);
     print_quantiles(out, "sync_us", OBS_JOURNAL_SYNC);
     print_quality(out, serve, fold.sample_one_in);
+    print_learners(out, serve);
     print_memory(out, &state);
     print_users(call);
     base_buf_put_str(out, "}");

@@ -435,7 +435,8 @@ static void delete_one(struct serve_call *call, uint8_t kind, const char *note)
     submit(call, job);
 }
 
-void serve__submit_record(struct serve_call *call, uint8_t kind, struct fr_slice payload)
+void serve__submit_record(struct serve_call *call, uint8_t kind, struct fr_slice payload,
+                          const struct schema_act *act)
 {
     struct serve_job *job = job_take(call->thread);
     if (!job) {
@@ -444,6 +445,7 @@ void serve__submit_record(struct serve_call *call, uint8_t kind, struct fr_slice
     }
     job->batch.received_us = os_wall_us(call->serve->options.os);
     fold_batch_add(&job->batch, kind, payload);
+    serve__act_add(&job->batch, act);
     job->taken = 1;
     submit(call, job);
 }
