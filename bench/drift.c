@@ -9,6 +9,7 @@
  *     at=T,T    events at which something changes; events are read up to the last and `length` more
  *     length=N  events after a change that are looked at, and before it; 5000
  *     actions=0|1  whether alarms before the changes are acted upon; the children try both
+ *     quiet=1   nothing is changed at all
  *
  *     none      nothing changes
  *     popular   the PLANTED most popular items of the last events before T exchange their ids
@@ -16,7 +17,8 @@
  *     burst     the PLANTED most popular items are gone, new ones stand in their place
  *
  * A line a change: T, what, actions, one character an event from T - length to T + length: h a hit
- * (HR@10), m a miss, - not scored; then a line an alarm with "#".
+ * (HR@10), m a miss, - not scored; then a line an alarm with "#". Last line: "=", the hits and the
+ * scored events of the whole stream up to the last T, nothing changed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +44,7 @@ struct bench {
     uint32_t change_count;
     const char *plant;
     char *outcome; /* [count] */
-    bool actions, session_unit;
+    bool actions, session_unit, children;
     struct schema_types types;
     struct state *state;
     struct rank *rank;
@@ -266,6 +268,8 @@ static void options_read(struct bench *bench, int argc, char **argv)
         value++;
         if (strncmp(argv[a], "length=", 7) == 0)
             bench->length = strtoull(value, NULL, 10);
+        else if (strncmp(argv[a], "quiet=", 6) == 0)
+            bench->children = *value != '1';
         else if (strncmp(argv[a], "actions=", 8) == 0)
             bench->actions = *value == '1';
         else if (strncmp(argv[a], "at=", 3) == 0)
@@ -280,9 +284,19 @@ static void options_read(struct bench *bench, int argc, char **argv)
         die("at=T is needed");
 }
 
+static void say_whole(const struct bench *bench, uint64_t count)
+{
+    uint64_t hits = 0, scored = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        hits += bench->outcome[i] == 'h';
+        scored += bench->outcome[i] != '-';
+    }
+    printf("= %llu %llu\n", (unsigned long long)hits, (unsigned long long)scored);
+}
+
 static void run(struct bench *bench)
 {
-    static const char *const whats[] = {"none", "popular", "taste", "burst"};
+    static const char *const whats[] = {"popular", "taste", "burst"};
     uint64_t done = 0;
     for (uint32_t c = 0; c < bench->change_count; c++) {
         bench->at = bench->changes[c];
@@ -290,16 +304,21 @@ static void run(struct bench *bench)
             die("the file has fewer events");
         for (; done < bench->at; done++)
             run_row(bench, done);
-        for (size_t w = 0; w < FR_COUNT_OF(whats); w++) {
+        if (bench->children)
+            change(bench, "none", true);
+        for (size_t w = 0; w < FR_COUNT_OF(whats) && bench->children; w++) {
             change(bench, whats[w], true);
             change(bench, whats[w], false);
         }
     }
+    say_whole(bench, done);
+    bench->at = 0;
+    say_alarms(bench);
 }
 
 int main(int argc, char **argv)
 {
-    struct bench bench = {.actions = true, .length = 5000};
+    struct bench bench = {.actions = true, .children = true, .length = 5000};
     struct fr_error error = {0};
     if (argc < 3)
         die("FILE at=T,T [length=N] [actions=0|1]");

@@ -5,6 +5,7 @@
  * at every replay. Thread: the fold stage.
  */
 #include "fold/fold_priv.h"
+#include "rank/health.h"
 #include "rank/rank.h"
 
 /* What an applier is given. */
@@ -137,6 +138,15 @@ static enum fr_status apply_act(const struct applying *applying)
                            applying->record->position, applying->record->received_us);
 }
 
+static enum fr_status apply_remedy(const struct applying *applying)
+{
+    struct rank_remedy remedy;
+    FR_TRY(rank_remedy_decode(applying->record->payload, &remedy));
+    if (applying->fold->options.rank)
+        rank_remedy_apply(applying->fold->options.rank, &remedy, applying->record->position);
+    return FR_OK;
+}
+
 static const applier_fn appliers[] = {
     [SCHEMA_KIND_EVENT] = apply_event,
     [SCHEMA_KIND_ITEM] = apply_item,
@@ -151,6 +161,7 @@ static const applier_fn appliers[] = {
     [SCHEMA_KIND_SOURCE] = apply_source,
     [SCHEMA_KIND_MODEL] = apply_model,
     [SCHEMA_KIND_AUDIT] = apply_act,
+    [SCHEMA_KIND_REMEDY] = apply_remedy,
 };
 
 void fold__apply_record(struct fold *fold, const struct journal_record *record)

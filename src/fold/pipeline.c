@@ -8,6 +8,7 @@
  * Locks: a queue's lock and command_lock are leaves, never held together.
  */
 #include "fold/fold_priv.h"
+#include "rank/health.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -436,6 +437,24 @@ static void choose_rate(struct fold *fold, const struct fold__unit *unit)
     }
 }
 
+/* What an alarm asks for becomes a record, said once, and acts where that stands. */
+static void journal_remedy(struct fold *fold)
+{
+    struct rank_remedy remedy;
+    uint32_t rate = __atomic_load_n(&fold->options.sample_one_in, __ATOMIC_RELAXED);
+    if (!fold->options.rank || !rank_remedy_wanted(fold->options.rank, &remedy) ||
+        remedy.alarm == fold->remedy_said || rate == FOLD_AS_RECORDED || fold_failed(fold))
+        return;
+    struct base_buf payload;
+    base_buf_init(&payload, 0);
+    rank_remedy_encode(&remedy, &payload);
+    if (!payload.overflowed) {
+        fold->remedy_said = remedy.alarm;
+        fold__hand_on(fold, SCHEMA_KIND_REMEDY, base_buf_slice(&payload));
+    }
+    base_buf_release(&payload);
+}
+
 /* What became of a unit's records. */
 static void count_unit(const struct fold__unit *unit, const struct fold__row *before,
                        const struct fold__row *after)
@@ -493,6 +512,7 @@ bool fold__apply_step(struct fold *fold, bool wait)
         apply_unit(fold, unit);
         measure_unit(fold, unit);
         choose_rate(fold, unit);
+        journal_remedy(fold);
         unit_answer(unit);
         unit_finish(fold, unit);
     }

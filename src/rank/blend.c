@@ -2,7 +2,9 @@
  *
  * The online listwise blend.
  * Objective: -ln softmax(score)[target] over the candidates of each sampled event.
- * Update: Adagrad on w = global + bucket; the step of an event whose target stood at rank r now is
+ * Update: Adagrad on w = global + bucket (a bucket of users of whom next to nothing is known: its own
+ * alone; Last.fm, new users by friends: HR@10 .034 -> .065, MovieLens 100K first 30 %: .193 -> .197);
+ * the step of an event whose target stood at rank r now is
  * multiplied by 1.5 / (1 + r/10): plain log loss spends itself on hopeless targets (measured on
  * MovieLens: .202 -> .213 HR@10; on news it changes nothing).
  * Cost: one pass over features x candidates forward, one back.
