@@ -163,6 +163,7 @@ static int run(const struct app_command *command, int argc, char **argv, char **
         return APP_FAILED;
     }
     struct conf_input input = {argc, argv, environment, flags, flag_count};
+    app.input = &input;
     int code = run_loaded(&app, conf_load(app.conf, &input));
     conf_free(app.conf);
     return code;

@@ -35,7 +35,8 @@ struct app {
     const struct app_command *command;
     struct conf *conf;
     const struct conf_options *options;
-    bool json; /* --json was given */
+    const struct conf_input *input; /* what conf was loaded from: for loading it again */
+    bool json;                      /* --json was given */
 };
 
 /* Runs with the arguments that are no flags; returns an exit code. */

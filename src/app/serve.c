@@ -36,6 +36,7 @@ struct serving {
     struct ingest_dead *dead;
     struct serve *serve;
     sigset_t signals;
+    struct conf *conf; /* as last read on SIGHUP; NULL: as at the start */
 };
 
 static long resident_bytes(void)
@@ -193,12 +194,100 @@ static enum fr_status open_engine(struct serving *serving, struct fr_error *erro
     return obs_collector_add(collect_health, serving);
 }
 
+/* ---- SIGHUP: the configuration is read again ------------------------------------------------ */
+
+enum { NAMES_BYTES = 400 };
+
+struct changes {
+    char live[NAMES_BYTES], later[NAMES_BYTES]; /* names of options, separated by commas */
+};
+
+static void name_add(char *names, const char *name)
+{
+    size_t used = strlen(names);
+    snprintf(names + used, NAMES_BYTES - used, "%s%s", used ? ", " : "", name);
+}
+
+static void note_live(void *context, const char *option, bool reloadable)
+{
+    struct changes *changes = context;
+    if (reloadable)
+        name_add(changes->live, option);
+}
+
+static void note_later(void *context, const char *option, bool reloadable)
+{
+    struct changes *changes = context;
+    if (!reloadable)
+        name_add(changes->later, option);
+}
+
+static void live_of(const struct conf_options *conf, struct serve_live *out)
+{
+    *out = (struct serve_live){
+        .repeats = conf->repeats == 1,
+        .n_max = (uint32_t)conf->recommend_n_max,
+        .new_age_s = (uint32_t)(conf->new_item_age / 1000000),
+        .new_share = conf->new_item_quota > 0 ? (float)conf->new_item_quota : -1,
+    };
+}
+
+static void note_types(const struct serving *serving, const struct conf *next,
+                       struct changes *changes)
+{
+    struct schema_types types;
+    struct base_buf now, then;
+    base_buf_init(&now, 0);
+    base_buf_init(&then, 0);
+    schema_types_encode(&serving->engine.types, &now);
+    if (app_event_types(next, &types, NULL) == FR_OK)
+        schema_types_encode(&types, &then);
+    if (!fr_slice_equal(base_buf_slice(&now), base_buf_slice(&then)))
+        name_add(changes->later, "events");
+    base_buf_release(&now);
+    base_buf_release(&then);
+}
+
+/* What may change while it runs changes; the rest is named, and waits for a restart. A configuration with
+ * a fault changes nothing. */
+static void reload(struct serving *serving)
+{
+    const struct conf *before = serving->conf ? serving->conf : serving->app->conf;
+    struct conf *next = NULL;
+    struct changes changes = {0};
+    struct serve_live live;
+    if (conf_new(&next) != FR_OK)
+        return;
+    if (conf_load(next, serving->app->input) != FR_OK) {
+        for (uint32_t i = 0; i < conf_fault_count(next); i++)
+            obs_log(OBS_WARN, "app", "the configuration stays as it was: %s", conf_fault(next, i));
+        conf_free(next);
+        return;
+    }
+    conf_compare(before, next, note_live, &changes);
+    conf_compare(serving->app->conf, next, note_later, &changes);
+    note_types(serving, next, &changes);
+    const struct conf_options *options = conf_options(next);
+    obs_log(OBS_INFO, "app", "the configuration was read again; changed: %s",
+            changes.live[0] ? changes.live : "nothing");
+    if (changes.later[0])
+        obs_log(OBS_WARN, "app", "changed, but needs a restart: %s", changes.later);
+    obs_log_setup((enum obs_level)options->log_level, (enum obs_format)options->log_format);
+    live_of(options, &live);
+    if (changes.live[0])
+        serve_change(serving->serve, &live, changes.live);
+    conf_free(serving->conf);
+    serving->conf = next;
+}
+
 static enum fr_status open_http(struct serving *serving, struct fr_error *error)
 {
     const struct conf_options *conf = serving->app->options;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     char inherited[APP_ADDRESS_BYTES];
     int listen_fd = app_inherited_listener(inherited);
+    struct serve_live live;
+    live_of(conf, &live);
     struct serve_options options = {
         .os = os_real(),
         .directory = conf->data_dir,
@@ -223,10 +312,10 @@ static enum fr_status open_http(struct serving *serving, struct fr_error *error)
         .body_ms = (uint32_t)(conf->body_timeout / 1000),
         .idle_ms = (uint32_t)(conf->idle_timeout / 1000),
         .rate_per_second = conf->rate_limit,
-        .repeats = conf->repeats == 1,
-        .n_max = (uint32_t)conf->recommend_n_max,
-        .new_age_s = (uint32_t)(conf->new_item_age / 1000000),
-        .new_share = conf->new_item_quota > 0 ? (float)conf->new_item_quota : -1,
+        .repeats = live.repeats,
+        .n_max = live.n_max,
+        .new_age_s = live.new_age_s,
+        .new_share = live.new_share,
         .version = FRESHET_VERSION,
     };
     return serve_start(&options, error, &serving->serve);
@@ -257,6 +346,8 @@ static int watch(struct serving *serving)
         app_notify("WATCHDOG=1");
         if (fold_failed(serving->engine.fold))
             return APP_FAILED;
+        if (signal_number == SIGHUP)
+            reload(serving);
         if (signal_number == SIGINT || signal_number == SIGTERM)
             return APP_OK;
     }
@@ -275,6 +366,7 @@ static void close_all(struct serving *serving)
     obs_collector_remove(set_gauges, serving);
     app_engine_close(&serving->engine);
     ingest_dead_close(serving->dead);
+    conf_free(serving->conf);
 }
 
 static int app_serve(struct app *app, int argc, char **argv)
@@ -319,7 +411,10 @@ const struct app_command app_command_serve = {
     .text =
         "Recovers the data directory (newest snapshot, then the rest of the journal), binds the\n"
         "address and serves until SIGINT or SIGTERM; then finishes what is under way, writes a\n"
-        "snapshot and ends with 0. A listening socket passed by the service manager (LISTEN_FDS)\n"
+        "snapshot and ends with 0. SIGHUP reads the configuration again: what can change without "
+        "a\n"
+        "restart does, the rest is named in the log; a faulty file changes nothing. A listening "
+        "socket passed by the service manager (LISTEN_FDS)\n"
         "is used instead of binding, so that an upgrade refuses no connection. Ends with 1 when "
         "the\n"
         "disk refuses a sync: a supervisor should start it again, and it recovers everything that\n"

@@ -41,8 +41,7 @@ enum fr_status ingest_new(const struct ingest_options *options, struct fr_error 
     ingest->types = options->types;
     ingest->body_bytes_max = options->body_bytes_max ? options->body_bytes_max : BODY_BYTES_MAX;
     ingest->count_max = options->count_max ? options->count_max : COUNT_MAX;
-    memcpy(ingest->key, options->dedupe_key ? options->dedupe_key : schema_default_key,
-           sizeof(ingest->key));
+    memcpy(ingest->key, schema_default_key, sizeof(ingest->key));
     base_buf_init(&ingest->scratch, 0);
     base_buf_init(&ingest->plain, ingest->body_bytes_max + 2 * PIECE_BYTES);
     base_buf_init(&ingest->raw, 2 * ingest->body_bytes_max + 2 * PIECE_BYTES);
@@ -222,8 +221,7 @@ static enum fr_status take_table(struct ingest *ingest, struct fr_slice bytes,
                                             .thing = ingest->body->thing,
                                             .format = "csv",
                                             .header = "yes",
-                                            .strict = true,
-                                            .dedupe_key = ingest->key};
+                                            .strict = true};
     struct ingest_reader *reader = NULL;
     struct ingest_record record;
     FR_TRY(ingest_reader_open_memory(bytes, &options, error, &reader));

@@ -30,7 +30,6 @@ struct ingest_options {
     const struct schema_types *types; /* borrowed; event types */
     size_t body_bytes_max;            /* also after decompression; 0 = 16 MiB */
     uint32_t count_max;               /* things in one body; 0 = 10,000 */
-    const uint8_t *dedupe_key;        /* 16 bytes, the data directory's; NULL: a published one */
 };
 
 FR_MUST_USE enum fr_status ingest_new(const struct ingest_options *options, struct fr_error *error,

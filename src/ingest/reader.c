@@ -31,12 +31,6 @@ struct ingest_reader {
 /* ---- opening ----------------------------------------------------------------------------------
  */
 
-static void copy_key(struct ingest_reader *reader, const struct ingest_reader_options *options)
-{
-    memcpy(reader->key, options->dedupe_key ? options->dedupe_key : schema_default_key,
-           sizeof(reader->key));
-}
-
 /* Passes the header line and numbers the columns by it. */
 static enum fr_status take_header(struct ingest_reader *reader, struct fr_error *error)
 {
@@ -108,7 +102,7 @@ static enum fr_status reader_open(struct ingest__source *source,
     base_buf_init(&reader->explanation, 64 * 1024);
     base_buf_init(&reader->row.scratch, 2 * INGEST_RECORD_BYTES_MAX);
     reader->shift_us = options->shift_us;
-    copy_key(reader, options);
+    memcpy(reader->key, schema_default_key, sizeof(reader->key));
     reader->window.source = source;
     enum fr_status status = open_source(reader, source, options, error);
     if (status != FR_OK) {

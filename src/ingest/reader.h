@@ -102,7 +102,6 @@ struct ingest_reader_options {
     const char *type; /* event type of rows without one; NULL: rating with a value, else click */
     bool strict;      /* values as they are: no rescaling, nothing left out (bodies) */
     int64_t shift_us; /* added to the time of every event (see ingest_newest) */
-    const uint8_t *dedupe_key; /* 16 bytes; NULL: a published one */
 };
 
 /* The names of the ready formats, separated by ", ", for --help and messages. */

@@ -67,7 +67,8 @@ static void read_person(struct serve_call *call, struct serve_ask *ask)
 void serve__ask_read(struct serve_call *call, struct serve_ask *out_ask)
 {
     const struct serve_args *args = call->args;
-    const struct serve_options *options = &call->serve->options;
+    const struct state *state = call->serve->options.state;
+    const struct serve_settings *settings = &call->thread->settings;
     struct fr_slice name[SERVE_CATEGORIES_MAX];
     memset(out_ask, 0, sizeof *out_ask);
     read_person(call, out_ask);
@@ -76,14 +77,14 @@ void serve__ask_read(struct serve_call *call, struct serve_ask *out_ask)
     out_ask->exclude_count = find_items(call, "exclude", out_ask->exclude, SERVE_EXCLUDE_MAX);
     out_ask->category_count = serve_args_list(args, "categories", name, SERVE_CATEGORIES_MAX);
     for (uint32_t i = 0; i < out_ask->category_count; i++)
-        out_ask->category[i] = state_category_find(options->state, name[i]);
+        out_ask->category[i] = state_category_find(state, name[i]);
     out_ask->categories_all = serve_args_is(args, "categories_match", "all");
-    out_ask->model.repeats = options->repeats;
+    out_ask->model.repeats = settings->repeats;
     if (serve_args_text(args, "repeats").ptr)
         out_ask->model.repeats = serve_args_is(args, "repeats", "allow");
     out_ask->category_cap =
-        (uint32_t)serve_args_int(args, "max_per_category", options->category_cap);
-    out_ask->author_cap = (uint32_t)serve_args_int(args, "max_per_author", options->author_cap);
+        (uint32_t)serve_args_int(args, "max_per_category", settings->category_cap);
+    out_ask->author_cap = (uint32_t)serve_args_int(args, "max_per_author", settings->author_cap);
     out_ask->explain = serve_args_is(args, "explain", "none")   ? SERVE_EXPLAIN_NONE
                        : serve_args_is(args, "explain", "full") ? SERVE_EXPLAIN_FULL
                                                                 : SERVE_EXPLAIN_REASONS;

@@ -52,17 +52,6 @@ void serve_rebuild_free(struct serve_rebuild *rebuild)
     free(rebuild);
 }
 
-static void settings_set(struct serve_options *options, const struct serve_settings *settings)
-{
-    options->seed = settings->seed;
-    options->candidates_max = settings->candidates_max;
-    options->new_age_s = settings->new_age_s;
-    options->category_cap = settings->category_cap;
-    options->author_cap = settings->author_cap;
-    options->new_share = settings->new_share;
-    options->repeats = settings->repeats;
-}
-
 enum fr_status serve_rebuild_answer(struct serve_rebuild *rebuild, struct fr_slice payload,
                                     struct fr_error *error, struct serve_rebuilt *out)
 {
@@ -84,7 +73,7 @@ enum fr_status serve_rebuild_answer(struct serve_rebuild *rebuild, struct fr_sli
                                   .position = slate.position,
                                   .still = slate.still,
                                   .timing = &slate.timing};
-    settings_set(&rebuild->serve.options, &slate.settings);
+    thread->settings = slate.settings;
     serve__id_print(call.id, call.id_text);
     base_arena_clear(&thread->arena);
     base_buf_clear(&thread->scratch);

@@ -47,6 +47,7 @@ static void degrade(struct serve_answering *answering, const char *reason)
 static enum fr_status view(struct serve_answering *answering)
 {
     const struct serve_options *options = &answering->call->serve->options;
+    const struct serve_settings *settings = &answering->call->thread->settings;
     struct serve_ask *ask = &answering->ask;
     struct base_arena *arena = answering->call->arena;
     FR_TRY(model_query_build(options->state, &ask->model, arena, &answering->query));
@@ -61,11 +62,11 @@ static enum fr_status view(struct serve_answering *answering)
         .categories_all = ask->categories_all,
         .n = ask->n,
         .offset = ask->offset,
-        .new_share = FR_MAX(options->new_share, 0.0f),
-        .new_age_s = options->new_age_s,
+        .new_share = FR_MAX(settings->new_share, 0.0f),
+        .new_age_s = settings->new_age_s,
         .category_cap = ask->category_cap,
         .author_cap = ask->author_cap,
-        .seed = options->seed,
+        .seed = settings->seed,
         .request_id = answering->call->id,
     };
     return policy_new(&answering->policy_request, arena, &answering->policy);
@@ -74,13 +75,13 @@ static enum fr_status view(struct serve_answering *answering)
 void serve__rank_options(const struct serve_answering *answering,
                          struct rank_query_options *out_options)
 {
-    const struct serve_options *options = &answering->call->serve->options;
+    const struct serve_settings *settings = &answering->call->thread->settings;
     const struct serve_ask *ask = &answering->ask;
     uint32_t wanted = ask->offset + 2 * ask->n;
     *out_options = (struct rank_query_options){
         .retrieve = {
             .candidates_max =
-                FR_MIN(FR_MAX(options->candidates_max, wanted), (uint32_t)MODEL_BATCH_MAX),
+                FR_MIN(FR_MAX(settings->candidates_max, wanted), (uint32_t)MODEL_BATCH_MAX),
             .categories = ask->category,
             .category_count = ask->category_count,
             .accept = policy_accept,
@@ -380,8 +381,8 @@ static void keep(const struct serve_call *call)
         return;
     struct serve_inputs inputs = {.args = call->args,
                                   .version = serve->options.version,
+                                  .settings = call->thread->settings,
                                   .answer = base_buf_slice(call->out)};
-    serve__settings_of(&serve->options, &inputs.settings);
     if (serve_slates_samples(call->id, serve->options.record_one_in)) {
         base_buf_clear(&call->thread->record);
         serve_decision_print(decision, serve->options.state, serve->options.rank,
@@ -477,7 +478,7 @@ static struct serve_answering *recommend_at_rest(struct serve_call *call)
 
 void serve__handle_recommend(struct serve_call *call)
 {
-    if (serve_args_int(call->args, "n", 10) > call->serve->options.n_max) {
+    if (serve_args_int(call->args, "n", 10) > call->thread->n_max) {
         serve__problem(call, 400, "n_too_large", "ask for less, or for the next page with offset",
                        "n is above this server's recommend-n-max");
         return;

@@ -16,6 +16,7 @@
 
 #include "ingest/ingest.h"
 #include "obs/obs.h"
+#include "serve/ask.h"
 #include "serve/page.h"
 #include "serve/serve_priv.h"
 #include "serve/stats.h"
@@ -24,9 +25,23 @@ enum { DRAIN_MS = 10000, THREADS_DEFAULT = 2, SEED_DEFAULT = 20261124, RECORD_BY
 
 /* ---- one request --------------------------------------------------------------------------- */
 
+/* A change of settings reaches a thread between two requests. */
+static void settings_refresh(struct serve_thread *thread)
+{
+    struct serve *serve = thread->serve;
+    if (atomic_load_explicit(&serve->settings_count, memory_order_acquire) == thread->settings_seen)
+        return; /* pairs with settings_set() */
+    pthread_mutex_lock(&serve->settings_lock);
+    thread->settings = serve->settings;
+    thread->n_max = serve->n_max;
+    thread->settings_seen = atomic_load_explicit(&serve->settings_count, memory_order_relaxed);
+    pthread_mutex_unlock(&serve->settings_lock);
+}
+
 static void call_begin(struct serve *serve, struct http_request *http, struct serve_call *call)
 {
     struct serve_thread *thread = &serve->thread[http->thread];
+    settings_refresh(thread);
     *call = (struct serve_call){.serve = serve,
                                 .thread = thread,
                                 .http = http,
@@ -440,13 +455,35 @@ static void options_default(struct serve_options *options)
         options->record_one_in = 100;
 }
 
+static void settings_set(struct serve *serve)
+{
+    pthread_mutex_lock(&serve->settings_lock);
+    serve__settings_of(&serve->options, &serve->settings);
+    serve->n_max = serve->options.n_max;
+    atomic_fetch_add_explicit(&serve->settings_count, 1, memory_order_release);
+    pthread_mutex_unlock(&serve->settings_lock);
+}
+
+void serve_change(struct serve *serve, const struct serve_live *live, const char *what)
+{
+    struct serve_options *options = &serve->options; /* of these four, main is the only reader */
+    options->repeats = live->repeats;
+    options->n_max = live->n_max;
+    options->new_age_s = live->new_age_s;
+    options->new_share = live->new_share;
+    options_default(options);
+    settings_set(serve);
+    serve__act(serve, &(struct schema_act){.actor = FR_SLICE("configuration"),
+                                           .act = FR_SLICE("settings_changed"),
+                                           .target = fr_slice_str(what)});
+}
+
 static enum fr_status thread_open(struct serve *serve, uint32_t index, struct fr_error *error)
 {
     struct serve_thread *thread = &serve->thread[index];
     struct ingest_options ingest = {.types = serve->options.types,
                                     .body_bytes_max = serve->options.body_bytes_max,
-                                    .count_max = serve->options.batch_events_max,
-                                    .dedupe_key = serve->options.dedupe_key};
+                                    .count_max = serve->options.batch_events_max};
     thread->serve = serve;
     thread->index = index;
     base_buf_init(&thread->scratch, 0);
@@ -549,6 +586,8 @@ enum fr_status serve_start(const struct serve_options *options, struct fr_error 
         return base_fail(error, FR_MEMORY, "serve", "no memory for the server");
     serve->options = *options;
     options_default(&serve->options);
+    pthread_mutex_init(&serve->settings_lock, NULL);
+    settings_set(serve);
     snprintf(serve->directory, sizeof serve->directory, "%s", options->directory);
     snprintf(serve->address, sizeof serve->address, "%s", serve->options.address);
     serve->options.directory = serve->directory;
@@ -584,6 +623,7 @@ void serve_stop(struct serve *serve)
     serve_keys_close(serve->keys);
     serve__rates_free(serve->rates);
     base_buf_release(&serve->openapi);
+    pthread_mutex_destroy(&serve->settings_lock);
     free(serve);
 }
 

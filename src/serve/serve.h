@@ -29,7 +29,6 @@ struct serve_options {
     struct fold *fold;
     const struct schema_types *types;
     struct ingest_dead *dead;
-    const uint8_t *dedupe_key; /* 16 bytes, the data directory's; NULL: a published one */
 
     const char *address; /* NULL = 127.0.0.1; others need at least one API key */
     uint16_t port;       /* 0 = any */
@@ -64,6 +63,15 @@ FR_MUST_USE enum fr_status serve_start(const struct serve_options *options, stru
                                        struct serve **out_serve);
 /* Accepts no more, finishes what is under way (10 s at most). NULL is fine. */
 void serve_stop(struct serve *serve);
+
+/* What can change while it serves. Requests that begin later see it; an answer sees one of them. `what`:
+ * the names of the options that changed, for the audit. Thread: main. */
+struct serve_live {
+    bool repeats;
+    uint32_t n_max, new_age_s; /* as in the options */
+    float new_share;
+};
+void serve_change(struct serve *serve, const struct serve_live *live, const char *what);
 
 /* The port bound. */
 uint16_t serve_port(const struct serve *serve);
