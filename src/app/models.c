@@ -15,6 +15,7 @@
 #include "fold/models.h"
 #include "os/os.h"
 #include "rank/models.h"
+#include "rank/refit.h"
 #include "serve/serve.h"
 
 enum { FILE_BYTES_MAX = 64 << 20, HOST_BYTES = 128, PATH_BYTES = 320 };
@@ -26,6 +27,8 @@ struct order {
     const char *path; /* of save and import */
     struct rank_act rank;
     struct base_buf file;
+    uint64_t until; /* of reading: 0 = all */
+    bool better;    /* what was learnt anew */
 };
 
 /* ---- printing --------------------------------------------------------------------------------- */
@@ -87,6 +90,7 @@ static int with_engine(struct order *order, bool read_only,
     struct fr_error error = {0};
     struct app_engine_options options = {.read_only = read_only,
                                          .by_hand = !read_only,
+                                         .until = order->until,
                                          .progress = &progress};
     app_progress_begin(&progress, order->app, "folding", "records", 0);
     enum fr_status status = app_engine_open(order->app, &options, &error, &engine);
@@ -305,6 +309,62 @@ static int import_model(struct order *order)
     return act(order);
 }
 
+/* ---- refit ------------------------------------------------------------------------------------ */
+
+enum { REFIT_EXAMPLES_MAX = 200000, REFIT_PASSES = 3 };
+#define REFIT_Z 2.0 /* how sure it must be that the new one is better */
+
+static int tell_refit(struct order *order, const struct rank_refit_result *result, bool better)
+{
+    struct base_buf out;
+    base_buf_init(&out, 0);
+    base_buf_printf(&out,
+                    order->app->json
+                        ? "{\"model\":\"%s\",\"examples\":%" PRIu64 ",\"held_out\":%" PRIu64
+                          ",\"logloss_live\":%.6f,\"logloss_new\":%.6f,\"z\":%.3f,\"better\":%s}\n"
+                        : "%s: %" PRIu64 " examples, %" PRIu64 " held out: log loss %.6f live, %.6f "
+                          "anew (z %.3f); better: %s\n",
+                    order->name, result->examples, result->held_out, result->logloss_live,
+                    result->logloss_new, result->z, better ? "true" : "false");
+    return app_print(&out);
+}
+
+/* Folds the whole journal again, noting what the model learns from; the result waits in order->file. */
+static int refit_by_engine(struct order *order, struct app_engine *engine)
+{
+    struct fr_error error = {0};
+    struct rank_refit *refit = NULL;
+    struct rank_refit_result result = {0};
+    int m = rank_model_find(engine->rank, fr_slice_str(order->name));
+    if (m < 0)
+        return unknown(order);
+    enum fr_status status =
+        rank_refit_new(engine->rank, (uint32_t)m, REFIT_EXAMPLES_MAX, &error, &refit);
+    if (status == FR_OK)
+        status = fold_advance(engine->fold, fold_durable(engine->fold), &error);
+    if (status == FR_OK)
+        status = rank_refit_run(refit, REFIT_PASSES, &result, &order->file, &error);
+    rank_refit_free(refit);
+    if (status != FR_OK)
+        return app_fail(order->app, &error);
+    order->better = result.z > REFIT_Z;
+    return tell_refit(order, &result, order->better);
+}
+
+static int refit(struct order *order)
+{
+    order->until = 1; /* no snapshot: every example is wanted */
+    int code = with_engine(order, true, refit_by_engine);
+    if (code != APP_OK || !order->better)
+        return code;
+    order->act = "import";
+    order->until = 0;
+    order->rank = (struct rank_act){.kind = RANK_ACT_LOAD,
+                                    .model = fr_slice_str(order->name),
+                                    .bytes = base_buf_slice(&order->file)};
+    return act(order);
+}
+
 /* ---- the command ------------------------------------------------------------------------------ */
 
 static const struct {
@@ -348,7 +408,8 @@ static int dispatch(struct order *order, int argc, char **argv)
         return act(order);
     }
     return app_usage(order->app, "models takes list, show NAME, promote|demote|off|rollback NAME, "
-                                 "reset-layer NAME LAYER, rate NAME FACTOR, save|import NAME FILE");
+                                 "reset-layer NAME LAYER, rate NAME FACTOR, refit NAME, "
+                                 "save|import NAME FILE");
 }
 
 static int app_models(struct app *app, int argc, char **argv)
@@ -362,6 +423,8 @@ static int app_models(struct app *app, int argc, char **argv)
         code = with_engine(&order, true, list_models);
     } else if (argc == 2 && strcmp(order.act, "show") == 0) {
         code = with_engine(&order, true, app->json ? list_models : show_model);
+    } else if (argc == 2 && strcmp(order.act, "refit") == 0) {
+        code = refit(&order);
     } else if (argc == 3 && strcmp(order.act, "save") == 0) {
         order.path = argv[2];
         code = with_engine(&order, true, save_model);
@@ -380,14 +443,16 @@ static const struct conf_flag flags[] = {
 const struct app_command app_command_models = {
     .name = "models",
     .summary = "list the experts, change their roles, take changes back",
-    .arguments = "list|show|promote|demote|off|rollback|reset-layer|rate|save|import [NAME] [...]",
+    .arguments = "list|show|promote|demote|off|rollback|reset-layer|rate|refit|save|import [NAME] [...]",
     .text =
         "Every expert has a role: live (in the answers), shadow (learns and is judged, weight 0),\n"
         "off. promote, demote and off change it; rollback brings back role and parameters of before\n"
         "the last act. reset-layer NAME LAYER begins a layer of the network anew; rate NAME FACTOR\n"
         "multiplies learning steps; save NAME FILE writes parameters, import NAME FILE reads them,\n"
         "or an .npz of a Keras model (numpy.savez(file, *model.get_weights())), checked: what does\n"
-        "not fit is refused with what and where.\n"
+        "not fit is refused with what and where. refit NAME folds the journal again, learns the model\n"
+        "anew in three passes over its examples, compares the two on the newest tenth and puts the new\n"
+        "one in its place only when it is better (z above 2); run it from a timer, beside the server.\n"
         "\n"
         "Each act is a record of the journal. Where a server works on the data directory it is asked\n"
         "over HTTP; else the record is written directly. list, show and save read the directory, also\n"

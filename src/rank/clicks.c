@@ -353,6 +353,8 @@ static void learn_examples(struct rank *rank, uint32_t count)
             click->learn(rank->click_self[c], &example[i]);
         }
     }
+    for (uint32_t i = 0; i < count && rank->refit; i++)
+        rank__refit_note(rank->refit, &example[i]);
     for (uint32_t i = 0; i < count; i++)
         model_clicks_learn(rank->clicks, &example[i]);
 }

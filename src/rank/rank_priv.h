@@ -62,6 +62,8 @@ struct rank__health {
     struct rank__alone alone[RANK__COLUMNS];
 };
 
+struct rank_refit;
+
 struct rank {
     struct rank_options options;
     struct state *state;
@@ -86,6 +88,7 @@ struct rank {
     void *click_self[MODEL_CLICK_EXPERTS_MAX];
     uint32_t click_count;
     struct model_click_example *click_examples; /* of the event that is learnt */
+    struct rank_refit *refit;                   /* notes what is learnt (refit.h); NULL: nobody */
 };
 
 /* What the network computed on its way, row by candidate. */
@@ -142,6 +145,7 @@ void rank__clicks_learn(struct rank *rank, const struct rank_scoring *scoring,
 bool rank__clicks_wants(struct rank *rank, const struct state_event *event);
 void rank__clicks_refused(struct rank *rank, const struct rank_scoring *scoring,
                           const struct state_event *event, int32_t candidate);
+void rank__refit_note(struct rank_refit *refit, const struct model_click_example *example);
 /* Adds what the live ones say to the scores of the window; false: none is live. */
 bool rank__clicks_rerank(const struct rank *rank, struct rank_scoring *scoring);
 

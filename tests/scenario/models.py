@@ -122,6 +122,16 @@ def at_rest(data, folder):
     open(path, "wb").write(saved[:44] + b"\x00\x00\xc0\x7f" + saved[48:])
     code, text = cli(data, "import", "mlp", path)
     check("a number that is not finite is refused", code == 1 and "finite" in text and "byte 44" in text, text)
+    version = json.loads(cli(data, "show", "mlp", "--json")[1])["models"]
+    version = next(m["version"] for m in version if m["name"] == "mlp")
+    code, text = cli(data, "refit", "mlp", "--json")
+    told = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    after = json.loads(cli(data, "show", "mlp", "--json")[1])["models"]
+    after = next(m["version"] for m in after if m["name"] == "mlp")
+    check("a refit compares with the live one, and takes its place only when better",
+          code == 0 and told[0]["held_out"] > 100 and (after > version) == told[0]["better"] == (told[0]["z"] > 2), text)
+    print(f"# {told}")
+    check("what the journal alone taught needs none", cli(data, "refit", "ctr")[0] == 1)
     kept = state_hash(data)
     shutil.rmtree(os.path.join(data, "snapshot"))
     check("snapshot and journal give the same hash", kept == state_hash(data))
