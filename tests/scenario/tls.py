@@ -5,6 +5,7 @@ while an old one goes on, a pair that does not fit changes nothing, and all of H
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -75,6 +76,20 @@ def versions(server):
         lib.check(f"the weak suite {suite} is refused", not s_client(server.port, "-tls1_2", "-cipher", suite + ":@SECLEVEL=0"))
     lib.check(f"the suite {SUITES} is accepted", s_client(server.port, "-tls1_2", "-cipher", SUITES))
     lib.check("the address is announced as https", server.answer["url"].startswith("https://"))
+
+
+def enumerated(server):
+    """Another's eye: nmap's ssl-enum-ciphers tries every version and suite and grades them. Of the full form (tools/deps full)."""
+    if not lib.have("nmap"):
+        print("# no nmap here: ssl-enum-ciphers is left out")
+        return
+    text = subprocess.run(["nmap", "-n", "-Pn", "-sT", "-p", str(server.port), "--script", "ssl-enum-ciphers", "127.0.0.1"],
+                          stdout=subprocess.PIPE, timeout=300).stdout.decode()
+    versions_seen = set(re.findall(r"(SSLv\d|TLSv1\.\d):", text))
+    lib.check("nmap sees TLS 1.2 and 1.3 and no other version", versions_seen == {"TLSv1.2", "TLSv1.3"}, str(versions_seen))
+    grade = re.search(r"least strength: (\w)", text)
+    lib.check("nmap grades the weakest suite A", grade is not None and grade.group(1) == "A", text[-400:])
+    lib.check("nmap warns of nothing", "warnings" not in text, text[-800:])
 
 
 def traffic(server):
@@ -164,6 +179,7 @@ def main():
     make_pair(folder, "cert", "first")
     with Server(folder, "--header-timeout", "500ms") as server:
         versions(server)
+        enumerated(server)
         traffic(server)
         strangers(server)
         reload(server, folder)
