@@ -10,8 +10,6 @@
 
 enum fr_status fold_advance(struct fold *fold, uint64_t position, struct fr_error *error)
 {
-    struct journal_cursor *cursor = NULL;
-    struct journal_record record;
     uint64_t now = fold->row->position;
     FR_ASSERT(fold->options.read_only);
     if (position == now)
@@ -24,13 +22,8 @@ enum fr_status fold_advance(struct fold *fold, uint64_t position, struct fr_erro
         return base_fail(error, FR_NOT_FOUND, "fold",
                          "position %" PRIu64 " is asked for but the journal ends at %" PRIu64,
                          position, journal_durable(fold->journal));
-    FR_TRY(journal_cursor_open(fold->journal, now + 1, error, &cursor));
-    enum fr_status status = FR_OK;
     fold__apply_begin(fold, position);
-    while (fold->row->position < position &&
-           (status = journal_cursor_next(cursor, error, &record)) == FR_OK)
-        fold__apply_record(fold, &record);
+    enum fr_status status = fold__replay(fold, position, NULL, error);
     fold__apply_publish(fold, fold->row->position);
-    journal_cursor_close(cursor);
     return fold->row->position == position ? FR_OK : status;
 }

@@ -13,6 +13,7 @@ struct applying {
     struct fold *fold;
     struct state *state;
     const struct journal_record *record;
+    const struct schema_event *event; /* of a record of that kind; NULL: it does not decode */
 };
 
 typedef enum fr_status (*applier_fn)(const struct applying *applying);
@@ -38,20 +39,21 @@ static enum fr_status apply_event(const struct applying *applying)
     struct fold *fold = applying->fold;
     struct fold__row *row = fold->row;
     const struct journal_record *record = applying->record;
-    struct schema_event event;
+    const struct schema_event *event = applying->event;
     struct state_event resolved;
-    FR_TRY(schema_event_decode(record->payload, &event));
+    if (!event)
+        return FR_CORRUPT;
     uint32_t body = (uint32_t)base_hash64(record->payload.ptr, record->payload.bytes, 0);
-    int64_t time_us = FR_MIN(event.time_us, record->received_us + FOLD__CLOCK_AHEAD_US);
-    FR_STORE(row->clamped, row->clamped + (time_us != event.time_us));
+    int64_t time_us = FR_MIN(event->time_us, record->received_us + FOLD__CLOCK_AHEAD_US);
+    FR_STORE(row->clamped, row->clamped + (time_us != event->time_us));
     enum state_dedupe seen =
-        state_dedupe_check_add(applying->state, event.key, body, record->received_us);
+        state_dedupe_check_add(applying->state, event->key, body, record->received_us);
     FR_STORE(row->duplicates, row->duplicates + (seen != STATE_DEDUPE_NEW));
     FR_STORE(row->conflicts, row->conflicts + (seen == STATE_DEDUPE_CONFLICT));
     if (seen != STATE_DEDUPE_NEW)
         return FR_OK;
-    FR_TRY(state_resolve(applying->state, &event, &row->types, record->position,
-                         record->received_us, &resolved));
+    FR_TRY(state_resolve(applying->state, event, &row->types, record->position, record->received_us,
+                         &resolved));
     learn_and_count(fold, &resolved);
     return FR_OK;
 }
@@ -132,12 +134,6 @@ static enum fr_status apply_model(const struct applying *applying)
     return fold__jobs_apply(applying->fold, applying->record);
 }
 
-static enum fr_status apply_act(const struct applying *applying)
-{
-    return state_apply_act(applying->state, applying->record->payload,
-                           applying->record->position, applying->record->received_us);
-}
-
 static enum fr_status apply_remedy(const struct applying *applying)
 {
     struct rank_remedy remedy;
@@ -145,6 +141,12 @@ static enum fr_status apply_remedy(const struct applying *applying)
     if (applying->fold->options.rank)
         rank_remedy_apply(applying->fold->options.rank, &remedy, applying->record->position);
     return FR_OK;
+}
+
+static enum fr_status apply_act(const struct applying *applying)
+{
+    return state_apply_act(applying->state, applying->record->payload,
+                           applying->record->position, applying->record->received_us);
 }
 
 static const applier_fn appliers[] = {
@@ -164,10 +166,14 @@ static const applier_fn appliers[] = {
     [SCHEMA_KIND_REMEDY] = apply_remedy,
 };
 
-void fold__apply_record(struct fold *fold, const struct journal_record *record)
+void fold__apply_record(struct fold *fold, const struct journal_record *record,
+                        const struct schema_event *event)
 {
     struct fold__row *row = base_rows_write(fold->own, 1);
-    struct applying applying = {.fold = fold, .state = fold->options.state, .record = record};
+    struct applying applying = {.fold = fold,
+                                .state = fold->options.state,
+                                .record = record,
+                                .event = event};
     bool known = record->kind < FR_COUNT_OF(appliers) && appliers[record->kind];
     FR_ASSERT(row == fold->row && record->position == row->position + 1); /* F2 */
     if (!known || appliers[record->kind](&applying) != FR_OK)

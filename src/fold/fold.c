@@ -76,10 +76,16 @@ static enum fr_status fold_new(const struct fold_options *options, struct fr_err
     return fold__jobs_new(fold, error);
 }
 
+static void tell_progress(const struct fold *fold, uint64_t last)
+{
+    uint64_t first = fold->snapshot_position + 1;
+    if ((fold->row->position - first) % PROGRESS_EVERY < FOLD__STRETCH_RECORDS_MAX)
+        fold->options.progress(fold->options.progress_context, fold->row->position - first + 1,
+                               last - first + 1);
+}
+
 static enum fr_status replay(struct fold *fold, struct fr_error *error)
 {
-    struct journal_cursor *cursor = NULL;
-    struct journal_record record;
     uint64_t first = fold->row->position + 1, last = journal_durable(fold->journal);
     if (fold->options.until && fold->options.until > last)
         return base_fail(error, FR_NOT_FOUND, "fold",
@@ -103,17 +109,9 @@ static enum fr_status replay(struct fold *fold, struct fr_error *error)
                   journal_first(fold->journal) - 1);
         return status;
     }
-    FR_TRY(journal_cursor_open(fold->journal, first, error, &cursor));
-    enum fr_status status = FR_END;
-    while (fold->row->position < last &&
-           (status = journal_cursor_next(cursor, error, &record)) == FR_OK) {
-        fold__apply_record(fold, &record);
-        if (fold->options.progress && record.position % PROGRESS_EVERY == 0)
-            fold->options.progress(fold->options.progress_context, record.position - first + 1,
-                                   last - first + 1);
-    }
-    journal_cursor_close(cursor);
-    return status == FR_END || fold->row->position == last ? FR_OK : status;
+    enum fr_status status =
+        fold__replay(fold, last, fold->options.progress ? tell_progress : NULL, error);
+    return status == FR_END ? FR_OK : status;
 }
 
 static enum fr_status recover(struct fold *fold, struct fr_error *error)

@@ -24,6 +24,7 @@ enum {
     FOLD__TABLES_MAX = 96,
     FOLD__GROUP_RECORDS_MAX = 1000,
     FOLD__GROUP_BYTES_MAX = 4 << 20,
+    FOLD__STRETCH_RECORDS_MAX = 256,
     FOLD__SAMPLE_ONE_IN_MAX = 32,
     FOLD__CLOCK_AHEAD_US = 300 * 1000000, /* event time is clamped to received + 5 minutes */
 };
@@ -101,8 +102,8 @@ struct fold {
     uint32_t failed;         /* atomic; the journal refused a sync (F5) */
     uint64_t batches, syncs; /* atomic, statistics */
     int64_t rate_changed_ns, late_max_ns; /* fold stage: of the sampling rate's control */
-    uint32_t remedy_said; /* fold stage: the alarm whose remedy was journalled last */
     uint32_t rate_wanted;                 /* fold stage: the last sampling rate asked for */
+    uint32_t remedy_said; /* fold stage: the alarm whose remedy was journalled last */
     int64_t tick_last_us;
     uint64_t tick_position;
 };
@@ -127,7 +128,9 @@ void fold__commands(struct fold *fold); /* apply stage, between units */
 enum fr_status fold__snapshot_advance(struct fold *fold, uint32_t blocks);
 
 /* apply.c */
-void fold__apply_record(struct fold *fold, const struct journal_record *record);
+/* `event`: what a record of that kind decodes to; NULL when it does not. */
+void fold__apply_record(struct fold *fold, const struct journal_record *record,
+                        const struct schema_event *event);
 void fold__apply_begin(struct fold *fold, uint64_t last_position);
 void fold__apply_publish(struct fold *fold, uint64_t position);
 
@@ -139,6 +142,14 @@ void fold__jobs_start(struct fold *fold);  /* the worker */
 void fold__jobs_stop(struct fold *fold);
 void fold__jobs_step(struct fold *fold); /* fold stage, between units: adds records that are due */
 enum fr_status fold__jobs_apply(struct fold *fold, const struct journal_record *record);
+
+/* stretch.c: records one after the other, with memory asked for ahead. */
+void fold__apply_stretch(struct fold *fold, const struct journal_record *records, uint32_t count);
+
+/* replay.c: applies what the journal holds, up to and with position `last`; FR_END when it ends before. */
+typedef void (*fold__progress_fn)(const struct fold *fold, uint64_t last);
+FR_MUST_USE enum fr_status fold__replay(struct fold *fold, uint64_t last,
+                                        fold__progress_fn progress, struct fr_error *error);
 
 /* snapshot.c */
 FR_MUST_USE enum fr_status fold__snapshot_begin(struct fold *fold, struct fr_error *error,

@@ -474,16 +474,21 @@ static void apply_unit(struct fold *fold, struct fold__unit *unit)
 {
     struct base_reader reader = base_reader_of(unit->bytes.bytes, unit->bytes.count);
     const struct fold__row before = *fold->row;
-    struct journal_record record = {.received_us = unit->received_us};
+    struct journal_record records[FOLD__STRETCH_RECORDS_MAX];
     fold__apply_begin(fold, unit->first_position + unit->count - 1);
-    for (uint32_t i = 0; i < unit->count; i++) {
-        record.position = unit->first_position + i;
-        record.kind = base_reader_u8(&reader);
-        record.payload = base_reader_string(&reader);
+    for (uint32_t done = 0; done < unit->count;) {
+        uint32_t count = FR_MIN(unit->count - done, (uint32_t)FOLD__STRETCH_RECORDS_MAX);
+        for (uint32_t i = 0; i < count; i++) {
+            records[i].position = unit->first_position + done + i;
+            records[i].received_us = unit->received_us;
+            records[i].kind = base_reader_u8(&reader);
+            records[i].payload = base_reader_string(&reader);
+        }
         FR_ASSERT(!reader.failed);
-        fold__apply_record(fold, &record);
+        fold__apply_stretch(fold, records, count);
+        done += count;
     }
-    fold__apply_publish(fold, record.position);
+    fold__apply_publish(fold, unit->first_position + unit->count - 1);
     count_unit(unit, &before, fold->row);
     if (unit->batch) {
         unit->batch->applied_us = os_wall_us(fold->options.os);

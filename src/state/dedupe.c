@@ -111,6 +111,24 @@ static void expire_one(struct state *state)
     __atomic_store_n(&meta[2], meta[2] - 1, __ATOMIC_RELAXED); /* read by state_stats_get() */
 }
 
+static void words_of(struct base_hash128 key, uint32_t out[4])
+{
+    out[0] = (uint32_t)key.lo;
+    out[1] = (uint32_t)(key.lo >> 32);
+    out[2] = (uint32_t)key.hi;
+    out[3] = (uint32_t)(key.hi >> 32);
+}
+
+void state__dedupe_prefetch(const struct state *state, struct base_hash128 key)
+{
+    uint32_t words[4];
+    words_of(key, words);
+    uint64_t hash = hash_of(words);
+    const struct sub *sub = sub_of(state, hash);
+    if (sub->slot)
+        __builtin_prefetch(&sub->slot[tag_of(hash) & sub->mask]);
+}
+
 /* The row that holds the key, or NULL. */
 static const struct dedupe_row *find(const struct state *state, const uint32_t words[4])
 {
@@ -135,8 +153,8 @@ enum state_dedupe state_dedupe_check_add(struct state *state, struct base_hash12
     uint64_t *meta = base_rows_meta(state->dedupe);
     uint32_t now_s = time_us > 0 ? (uint32_t)(time_us / 1000000) : 0;
     uint32_t keep_s = (uint32_t)(state->options.dedupe_us / 1000000);
-    uint32_t words[4] = {(uint32_t)key.lo, (uint32_t)(key.lo >> 32), (uint32_t)key.hi,
-                         (uint32_t)(key.hi >> 32)};
+    uint32_t words[4];
+    words_of(key, words);
     while (meta[2] > 0) {
         const struct dedupe_row *oldest = base_rows_at(state->dedupe, (uint32_t)meta[1]);
         if (meta[2] < state->options.dedupe_count_max && oldest->time_s + (uint64_t)keep_s >= now_s)

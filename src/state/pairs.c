@@ -188,6 +188,36 @@ static inline int empty_in_set(const uint32_t *ids, uint32_t ways)
     return w;
 }
 
+void state__pairs_prefetch_set(const struct pairs *pairs, uint32_t ref, uint32_t item)
+{
+    if (!ref || !item)
+        return;
+    const struct pair_head *head = base_rows_at(pairs->tables[class_of(ref)], index_of(ref));
+    __builtin_prefetch(head);
+    __builtin_prefetch(ids_of(head) + set_of(item, class_slots[class_of(ref)]));
+}
+
+void state__pairs_prefetch_entry(const struct pairs *pairs, uint32_t ref, uint32_t item)
+{
+    if (!ref || !item)
+        return;
+    const struct pair_head *head = base_rows_at(pairs->tables[class_of(ref)], index_of(ref));
+    uint32_t slots = class_slots[class_of(ref)], set = set_of(item, slots);
+    uint32_t ways = FR_MIN(slots, (uint32_t)PAIR_WAYS);
+    const char *counters = (const char *)(counters_of(head, slots) + set);
+    int w = place_in_set(ids_of(head) + set, ways, item);
+    if (w < 0)
+        w = empty_in_set(ids_of(head) + set, ways);
+    if (w >= 0) {
+        counters += (size_t)w * C * sizeof(uint32_t);
+        __builtin_prefetch(counters);
+        __builtin_prefetch(counters + C * sizeof(uint32_t) - 1);
+        return;
+    }
+    for (size_t at = 0; at < ways * C * sizeof(uint32_t); at += 64)
+        __builtin_prefetch(counters + at);
+}
+
 /* ---- rows: taking, growing, ageing ---------------------------------------------------------- */
 
 static uint32_t row_take(struct pairs *pairs, uint32_t class)

@@ -242,14 +242,6 @@ enum fr_status state_resolve(struct state *state, const struct schema_event *eve
     return FR_OK;
 }
 
-void state_prefetch(const struct state *state, const struct state_event *event)
-{
-    base_rows_prefetch(state->items, event->item);
-    const struct user_row *user = state__user(state, event->user);
-    state__pairs_prefetch(&state->pairs, state__item(state, event->item)->pairs);
-    base_rows_prefetch(state->chunks, user->newest);
-}
-
 /* ---- counting ------------------------------------------------------------------------------- */
 
 static const uint8_t half_life_log2[STATE_HALF_COUNT] = {8, 10, 13, 16, 0};

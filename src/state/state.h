@@ -109,8 +109,19 @@ enum state_dedupe state_dedupe_check_add(struct state *state, struct base_hash12
 FR_MUST_USE enum fr_status state_resolve(struct state *state, const struct schema_event *event,
                                          const struct schema_types *types, uint64_t position,
                                          int64_t received_us, struct state_event *out_event);
-/* W. Brings the rows that applying will touch towards the cache; call for a whole batch first. */
-void state_prefetch(const struct state *state, const struct state_event *event);
+/* W. Asks memory ahead for what folding an event will touch: begin, then a step for each of the events
+ * before it (ahead.c). Changes nothing. */
+enum { STATE_AHEAD_VISITS = 50, STATE_AHEAD_STEPS = 12 };
+struct state_ahead {
+    uint64_t user_hash, item_hash;
+    uint32_t user, item, pairs;
+    uint32_t step, chunk, in_chunk;
+    uint32_t visits, heads, entries; /* how far the three stages are */
+    uint32_t visited[STATE_AHEAD_VISITS], refs[STATE_AHEAD_VISITS];
+};
+void state_ahead_begin(const struct state *state, const struct schema_event *event,
+                       struct state_ahead *out_ahead);
+void state_ahead_step(const struct state *state, struct state_ahead *ahead);
 /* W. Counts the event: history, popularity, neighbour rows, context rows. */
 void state_apply(struct state *state, const struct state_event *event);
 

@@ -228,6 +228,10 @@ bool state__pairs_read(const struct pairs *pairs, uint32_t ref, const struct pai
 uint32_t state__pairs_top(const struct pairs *pairs, uint32_t ref, const struct pair_owner *owner,
                           uint32_t counter, uint32_t *out_items, uint32_t count_max);
 void state__pairs_prefetch(const struct pairs *pairs, uint32_t ref);
+/* Of row `ref` (may be 0): the ids of the set that `item` (may be 0) falls into; then, when they are
+ * there, its entry, or those that it may replace. */
+void state__pairs_prefetch_set(const struct pairs *pairs, uint32_t ref, uint32_t item);
+void state__pairs_prefetch_entry(const struct pairs *pairs, uint32_t ref, uint32_t item);
 size_t state__pairs_bytes(const struct pairs *pairs);
 
 /* ---- the whole ------------------------------------------------------------------------------ */
@@ -276,6 +280,7 @@ enum fr_status state__newcomers_new(uint32_t count_max, struct fr_error *error,
 /* May the id with this hash, which is not in `rows` yet, get a row? */
 bool state__newcomer_admit(struct state *state, const struct base_rows *rows, uint64_t hash);
 enum fr_status state__dedupe_new(struct state *state);
+void state__dedupe_prefetch(const struct state *state, struct base_hash128 key);
 void state__dedupe_free(struct state *state);
 size_t state__dedupe_index_bytes(const struct state *state);
 uint64_t state__dedupe_index_bytes_max(const struct state *state);
