@@ -115,12 +115,26 @@ static void test_newsroom(void **unused)
         assert_true(result.blend.mrr[0] > result.experts[e].metrics.mrr[0] * 0.995);
 }
 
+/* Every click is a throw of dice: who is right more often than the dice allow has seen the throw. */
+static void test_dice(void **unused)
+{
+    (void)unused;
+    struct stream stream;
+    begin(&stream, &(struct eval_options){.repeats = true, .skip = 500});
+    for (uint32_t e = 0; e < 4000; e++)
+        click(&stream, draw(&stream, 200), draw(&stream, 400), 0, e * 60);
+    struct eval_result result = finish(&stream, "dice");
+    assert_true(result.scored > 3000);
+    assert_in_range((int)(1000 * result.blend.hr[0]), 5, 50); /* 10 of 400: .025 */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tastes),
         cmocka_unit_test(test_swap),
         cmocka_unit_test(test_newsroom),
+        cmocka_unit_test(test_dice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

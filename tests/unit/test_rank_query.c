@@ -285,6 +285,33 @@ static void test_learning(void **unused)
     assert_memory_equal(&hash[0], &hash[1], sizeof(hash[0]));
 }
 
+/* Sum of the global weights of an expert's features. */
+static float belief_in(const struct bed *bed, const char *expert)
+{
+    float weight[MODEL_FEATURES_MAX], sum = 0.0f;
+    uint32_t count, weights = rank_weights(bed->rank, MODEL_BUCKETS, weight, MODEL_FEATURES_MAX);
+    const struct rank_feature *feature = rank_features(bed->rank, &count);
+    for (uint32_t f = 0; f < weights; f++)
+        if (strcmp(feature[f].expert, expert) == 0)
+            sum += weight[f];
+    return sum;
+}
+
+/* Where everyone keeps to a taste and no item is better than another, the blend loses its belief in
+ * what is popular, not that in what goes together. */
+static void test_weights_follow_who_is_right(void **unused)
+{
+    (void)unused;
+    struct bed bed;
+    bed_init(&bed, NULL);
+    float popular = belief_in(&bed, "popularity"), together = belief_in(&bed, "cooc");
+    live(&bed, 1500);
+    popular -= belief_in(&bed, "popularity"); /* 1.57 lost */
+    together -= belief_in(&bed, "cooc");      /* 0.37 lost */
+    assert_true(popular > 0.5f && popular > 2 * together);
+    bed_release(&bed);
+}
+
 static void test_options(void **unused)
 {
     (void)unused;
@@ -313,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_parts_sum),      cmocka_unit_test(test_seen_and_filters),
         cmocka_unit_test(test_accept),         cmocka_unit_test(test_a_click_shows_at_once),
         cmocka_unit_test(test_brand_new_item), cmocka_unit_test(test_learning),
+        cmocka_unit_test(test_weights_follow_who_is_right),
         cmocka_unit_test(test_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
