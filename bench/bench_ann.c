@@ -86,11 +86,17 @@ static bool set_learn(struct set *set)
                 for (size_t k = i; k-- > data.start[user] && n < options.history;)
                     history[n++] = data.items[k];
                 if (pass < 2 && i < data.start[user + 1]) {
-                    model_encoder_learn(encoder, history, n, data.items[i]);
+                    model_encoder_learn(encoder,
+                                        &(struct model_encoder_user){.history = history,
+                                                                     .count = n},
+                                        data.items[i]);
                 } else if (pass == 2 && i == data.start[user + 1] && user % every == 0 &&
                            set->query_count < QUERIES) {
                     float *q = set->queries + (size_t)set->query_count++ * set->dimension;
-                    model_encoder_vector(encoder, history, n, q);
+                    model_encoder_vector(encoder,
+                                         &(struct model_encoder_user){.history = history,
+                                                                      .count = n},
+                                         q);
                     q[options.dimension] = 1;
                 }
             }

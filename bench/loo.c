@@ -88,8 +88,10 @@ static void encoder_epoch(struct loo *loo, uint32_t epoch, size_t back)
     uint32_t history[MODEL_ENCODER_HISTORY_MAX], count;
     for (size_t i = 0; i < n; i++) {
         history_of(loo, places[i].user, places[i].at, history, MODEL_ENCODER_HISTORY_MAX, &count);
-        loss +=
-            (double)model_encoder_learn(loo->encoder, history, count, data->items[places[i].at]);
+        loss += (double)model_encoder_learn(loo->encoder,
+                                            &(struct model_encoder_user){.history = history,
+                                                                         .count = count},
+                                            data->items[places[i].at]);
     }
     free(places);
     printf("encoder epoch %u: loss %.4f, %.1f s CPU, %.1f us a step\n", epoch,
@@ -176,7 +178,10 @@ static void score(struct loo *loo, uint32_t user, size_t end)
     model_ridge_query(loo->ridge, &query, loo->features[RIDGE], items);
     score_attributes(loo, history, n);
     float vector[MODEL_ENCODER_DIMENSION_MAX];
-    if (loo->epochs && model_encoder_vector(loo->encoder, history, n, vector)) {
+    if (loo->epochs &&
+        model_encoder_vector(loo->encoder,
+                             &(struct model_encoder_user){.history = history, .count = n},
+                             vector)) {
         model_encoder_scores(loo->encoder, vector, loo->all_items, items, loo->features[ENCODER]);
         for (uint32_t j = 1; j < items; j++)
             loo->features[ENCODER][j] = base_expf(loo->features[ENCODER][j] * loo->sharp);

@@ -120,9 +120,12 @@ static void learn(struct bench *bench, uint32_t from, uint32_t to)
         }
     double counted = offline_cpu();
     for (uint32_t s = from; s < to; s++)
-        for (size_t i = data->start[s] + 1; i < data->start[s + 1]; i++)
-            model_encoder_learn(bench->encoder, recent,
-                                recent_of(data, data->start[s], i, recent, 64), data->items[i]);
+        for (size_t i = data->start[s] + 1; i < data->start[s + 1]; i++) {
+            uint32_t known = recent_of(data, data->start[s], i, recent, 64);
+            model_encoder_learn(bench->encoder,
+                                &(struct model_encoder_user){.history = recent, .count = known},
+                                data->items[i]);
+        }
     double encoded = offline_cpu();
     model_ridge_queue_all(bench->ridge);
     model_ridge_solve(bench->ridge, UINT32_MAX);
@@ -182,7 +185,8 @@ static void score(struct bench *bench, const uint32_t *recent, uint32_t n)
     struct model_ridge_query rows = {recent, weight, n};
     model_ridge_query(bench->ridge, &rows, bench->features[RIDGE], bench->items);
     float vector[MODEL_ENCODER_DIMENSION_MAX];
-    if (model_encoder_vector(bench->encoder, recent, n, vector)) {
+    if (model_encoder_vector(bench->encoder,
+                             &(struct model_encoder_user){.history = recent, .count = n}, vector)) {
         model_encoder_scores(bench->encoder, vector, bench->all_items, bench->items,
                              bench->features[ENCODER]);
         for (uint32_t j = 1; j < bench->items; j++)

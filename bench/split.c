@@ -121,7 +121,10 @@ static void encoder_learn(struct split *split, uint32_t epoch)
         at = (at + 611953u) % total;
         uint32_t n = others(split, owner[at], at, 1000u + 2u * epoch, history,
                             split->encoder_options.history);
-        loss += (double)model_encoder_learn(split->encoder, history, n, part->items[at]);
+        loss += (double)model_encoder_learn(split->encoder,
+                                            &(struct model_encoder_user){.history = history,
+                                                                         .count = n},
+                                            part->items[at]);
     }
     free(owner);
     printf("encoder epoch %u: loss %.4f, %.1f s CPU\n", epoch, loss / (double)total,
@@ -206,7 +209,9 @@ static void score(struct split *split, uint32_t user)
     struct model_ridge_query query = {own, ones, size};
     model_ridge_query(split->ridge, &query, split->features[RIDGE], split->items);
     float vector[MODEL_ENCODER_DIMENSION_MAX];
-    if (split->epochs && model_encoder_vector(split->encoder, own, size, vector)) {
+    if (split->epochs &&
+        model_encoder_vector(split->encoder,
+                             &(struct model_encoder_user){.history = own, .count = size}, vector)) {
         model_encoder_scores(split->encoder, vector, split->all_items, split->items,
                              split->features[ENCODER]);
         for (uint32_t j = 1; j < split->items; j++)

@@ -6,6 +6,7 @@
  *   gate  float weights[d], sums[d]                        one a place of the history
  *   layer float weights[w], sums[w]                        rows of W1 (hidden x (d + 1)) then W2'
  *   ring  u32 target, spare
+ *   value float weights[d], sums[d]                        one a hashed value of a context
  * The last but one holds W1's rows with their bias at the end and W2's columns, both by hidden
  * unit. The writer changes a row in scratch and puts the words that readers see; sums are its own.
  */
@@ -18,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ENC_IN, ENC_OUT, ENC_GATE, ENC_LAYER, ENC_RING };
+enum { ENC_IN, ENC_OUT, ENC_GATE, ENC_LAYER, ENC_RING, ENC_VALUE };
 enum { META_STEPS, META_RING_NEXT, META_KNOWN }; /* of the out table */
 
 #define SUM_FIRST 0.1f /* AdaGrad's sums begin here */
@@ -45,6 +46,7 @@ struct model_encoder {
 /* One forward pass, kept for the backward one. */
 struct pass {
     uint32_t items[MODEL_ENCODER_HISTORY_MAX], places[MODEL_ENCODER_HISTORY_MAX], count;
+    uint32_t values[MODEL_ENCODER_VALUES_MAX], value_count; /* rows */
     float x[MODEL_ENCODER_DIMENSION_MAX], u[MODEL_ENCODER_DIMENSION_MAX];
     float hidden[MODEL_ENCODER_HIDDEN_MAX];
 };
@@ -87,6 +89,7 @@ static enum fr_status tables_new(struct model_encoder *encoder, struct fr_error 
         [ENC_GATE] = {"encoder-gate", 8 * d, o->history + 1},
         [ENC_LAYER] = {"encoder-layer", 16 * (d + TILE), o->hidden + 2},
         [ENC_RING] = {"encoder-ring", 8, o->ring + 1},
+        [ENC_VALUE] = {"encoder-value", 8 * d, FR_MAX(o->value_rows, 1u) + 1},
     };
     for (int t = 0; t < MODEL_ENCODER_TABLES; t++)
         FR_TRY(base_rows_new(&tables[t], error, &encoder->tables[t]));
@@ -105,7 +108,7 @@ static float inverse_root(float x)
     return base_exp2f(-0.5f * base_log2f(x));
 }
 
-/* Gates and the hidden layer, once. */
+/* Gates, values and the hidden layer, once. */
 static void constant_rows(struct model_encoder *encoder)
 {
     const struct model_encoder_options *o = &encoder->options;
@@ -118,6 +121,12 @@ static void constant_rows(struct model_encoder *encoder)
             row[k] = recency;
             row[d + k] = SUM_FIRST;
         }
+    }
+    for (uint32_t v = 1; v <= o->value_rows; v++) {
+        float *row =
+            base_rows_write(encoder->tables[ENC_VALUE], base_rows_add(encoder->tables[ENC_VALUE]));
+        for (uint32_t k = 0; k < d; k++)
+            row[d + k] = SUM_FIRST;
     }
     for (uint32_t h = 1; h <= o->hidden; h++) {
         float *row =
@@ -138,7 +147,8 @@ enum fr_status model_encoder_new(const struct model_encoder_options *options,
         return base_fail(error, FR_MEMORY, "model", "no memory for the encoder");
     encoder->options = *options;
     encoder->width = options->dimension + TILE;
-    uint32_t draws = options->negatives ? DRAWS_MAX : FR_MAX(options->item_max, (uint32_t)DRAWS_MAX);
+    uint32_t draws =
+        options->negatives ? DRAWS_MAX : FR_MAX(options->item_max, (uint32_t)DRAWS_MAX);
     encoder->row = calloc(4u * encoder->width + 16, sizeof(float));
     encoder->gradient = calloc(2u * encoder->width, sizeof(float));
     encoder->draws = calloc(draws, sizeof(uint32_t));
@@ -231,15 +241,33 @@ static bool item_make(struct model_encoder *encoder, uint32_t item)
     return true;
 }
 
-static void forward(const struct model_encoder *encoder, const uint32_t *history, uint32_t count,
+/* Two values that meet in a row share it. */
+static void add_values(const struct model_encoder *encoder, const struct model_encoder_user *user,
+                       struct pass *pass)
+{
+    uint32_t rows = encoder->options.value_rows, d = encoder->options.dimension;
+    float value[MODEL_ENCODER_DIMENSION_MAX];
+    pass->value_count = rows ? user->value_count : 0;
+    for (uint32_t v = 0; v < pass->value_count; v++) {
+        uint32_t row = 1 + (uint32_t)(base_mix64(user->values[v]) % rows);
+        base_rows_copy(value, base_rows_at(encoder->tables[ENC_VALUE], row), 4 * d);
+        for (uint32_t k = 0; k < d; k++)
+            pass->x[k] += value[k];
+        pass->values[v] = row;
+    }
+}
+
+static void forward(const struct model_encoder *encoder, const struct model_encoder_user *user,
                     struct pass *pass)
 {
+    const uint32_t *history = user->history;
+    FR_ASSERT(user->value_count <= MODEL_ENCODER_VALUES_MAX);
     const struct simd_ops *simd = simd_ops();
     uint32_t d = encoder->options.dimension;
     float item[MODEL_ENCODER_DIMENSION_MAX], gate[MODEL_ENCODER_DIMENSION_MAX];
     memset(pass->x, 0, d * sizeof(float));
-    pass->count = 0;
-    for (uint32_t i = 0; i < count && pass->count < encoder->options.history; i++) {
+    pass->count = pass->value_count = 0;
+    for (uint32_t i = 0; i < user->count && pass->count < encoder->options.history; i++) {
         if (!item_known(encoder, history[i]))
             continue;
         uint32_t place = pass->count + 1;
@@ -253,6 +281,8 @@ static void forward(const struct model_encoder *encoder, const uint32_t *history
     float scale = encoder->scale[pass->count];
     for (uint32_t k = 0; k < d; k++)
         pass->x[k] *= scale;
+    if (pass->count)
+        add_values(encoder, user, pass);
     memcpy(pass->u, pass->x, d * sizeof(float));
     float layer[2 * (MODEL_ENCODER_DIMENSION_MAX + TILE)];
     for (uint32_t h = 0; h < encoder->options.hidden; h++) {
@@ -335,6 +365,9 @@ static void step(struct model_encoder *encoder, const struct pass *pass,
     }
     layer_back(encoder, pass, du, dx);
     history_back(encoder, pass, dx);
+    memcpy(encoder->gradient, dx, d * sizeof(float));
+    for (uint32_t v = 0; v < pass->value_count; v++)
+        row_step(encoder, base_rows_write(encoder->tables[ENC_VALUE], pass->values[v]), d, d);
 }
 
 /* The target enters the ring, the one it overwrites leaves (EN1). */
@@ -415,20 +448,21 @@ static void draw_scores(struct model_encoder *encoder, const struct pass *pass, 
     }
 }
 
-static void history_make(struct model_encoder *encoder, const uint32_t *history, uint32_t count)
+static void history_make(struct model_encoder *encoder, const struct model_encoder_user *user)
 {
-    for (uint32_t i = 0; i < FR_MIN(count, encoder->options.history); i++)
-        fr_ignore(item_make(encoder, history[i]) ? FR_OK : FR_FULL, "an item beyond the table");
+    for (uint32_t i = 0; i < FR_MIN(user->count, encoder->options.history); i++)
+        fr_ignore(item_make(encoder, user->history[i]) ? FR_OK : FR_FULL,
+                  "an item beyond the table");
 }
 
-float model_encoder_learn(struct model_encoder *encoder, const uint32_t *history, uint32_t count,
+float model_encoder_learn(struct model_encoder *encoder, const struct model_encoder_user *user,
                           uint32_t target)
 {
     if (!item_make(encoder, target))
         return 0.0f;
-    history_make(encoder, history, count);
+    history_make(encoder, user);
     struct pass pass;
-    forward(encoder, history, count, &pass);
+    forward(encoder, user, &pass);
     float loss = 0.0f, minus_log[DRAWS_MAX];
     if (pass.count) {
         bool sampled = encoder->options.negatives != 0;
@@ -464,16 +498,16 @@ static uint32_t rare_thinned(struct model_encoder *encoder, uint32_t n)
     return kept;
 }
 
-float model_encoder_learn_among(struct model_encoder *encoder, const uint32_t *history,
-                                uint32_t count, const uint32_t *items, uint32_t item_count,
-                                uint32_t target)
+float model_encoder_learn_among(struct model_encoder *encoder,
+                                const struct model_encoder_user *user, const uint32_t *items,
+                                uint32_t item_count, uint32_t target)
 {
     FR_ASSERT(target < item_count && item_count <= MODEL_ENCODER_AMONG_MAX);
     if (!item_make(encoder, items[target]))
         return 0.0f;
-    history_make(encoder, history, count);
+    history_make(encoder, user);
     struct pass pass;
-    forward(encoder, history, count, &pass);
+    forward(encoder, user, &pass);
     float loss = 0.0f;
     if (pass.count) {
         uint32_t n = 0, place = 0;
@@ -493,25 +527,25 @@ float model_encoder_learn_among(struct model_encoder *encoder, const uint32_t *h
     return loss;
 }
 
-void model_encoder_step(struct model_encoder *encoder, const uint32_t *history, uint32_t count,
+void model_encoder_step(struct model_encoder *encoder, const struct model_encoder_user *user,
                         const struct model_encoder_part *part)
 {
-    history_make(encoder, history, count);
+    history_make(encoder, user);
     for (uint32_t c = 0; c < part->count; c++)
         fr_ignore(item_make(encoder, part->items[c]) ? FR_OK : FR_FULL, "an item beyond the table");
     struct pass pass;
-    forward(encoder, history, count, &pass);
+    forward(encoder, user, &pass);
     if (!pass.count)
         return;
     step(encoder, &pass, part);
     base_rows_meta(encoder->tables[ENC_OUT])[META_STEPS]++;
 }
 
-bool model_encoder_vector(const struct model_encoder *encoder, const uint32_t *history,
-                          uint32_t count, float *out_vector)
+bool model_encoder_vector(const struct model_encoder *encoder,
+                          const struct model_encoder_user *user, float *out_vector)
 {
     struct pass pass;
-    forward(encoder, history, count, &pass);
+    forward(encoder, user, &pass);
     memcpy(out_vector, pass.u, encoder->options.dimension * sizeof(float));
     return pass.count != 0;
 }

@@ -2,6 +2,7 @@
  *
  * encoder: two towers whose user side is the history. With the newest items h_1, h_2, ... h_n
  *     x   = s_n * sum_i gate_i (*) In[h_i]     gate_i: learnt per place, begins at recency^(i-1)
+ *           + sum_v Value[v]                   of the context's values (hour, region, ...), begin at 0
  *     u   = x + W2 relu(W1 x + b1)              when hidden > 0, else u = x
  *     z_j = u . Out[j] + bias_j
  * ((*) element by element, s_n = 1 / sqrt(sum_i recency^(2i-2))).
@@ -32,18 +33,20 @@
 #define MODEL_ENCODER_DIMENSION_MAX 128
 #define MODEL_ENCODER_HISTORY_MAX 64
 #define MODEL_ENCODER_HIDDEN_MAX 256
-#define MODEL_ENCODER_TABLES 5
+#define MODEL_ENCODER_VALUES_MAX 16
+#define MODEL_ENCODER_TABLES 6
 
 struct model_encoder;
 
 struct model_encoder_options {
     uint32_t item_max;
-    uint32_t dimension; /* multiple of 16, <= MODEL_ENCODER_DIMENSION_MAX */
-    uint32_t history;   /* newest items used */
-    uint32_t hidden;    /* 0 = no layer; multiple of 16, <= MODEL_ENCODER_HIDDEN_MAX */
-    uint32_t negatives; /* of a sampled step; 0 = full softmax */
-    uint32_t ring;      /* newest targets kept for drawing */
-    float rate;         /* AdaGrad */
+    uint32_t dimension;  /* multiple of 16, <= MODEL_ENCODER_DIMENSION_MAX */
+    uint32_t history;    /* newest items used */
+    uint32_t hidden;     /* 0 = no layer; multiple of 16, <= MODEL_ENCODER_HIDDEN_MAX */
+    uint32_t negatives;  /* of a sampled step; 0 = full softmax */
+    uint32_t ring;       /* newest targets kept for drawing */
+    uint32_t value_rows; /* rows that the values of contexts are hashed to; 0: there are none */
+    float rate;          /* AdaGrad */
     float recency;
     float l2;
     uint64_t seed;
@@ -58,9 +61,17 @@ void model_encoder_free(struct model_encoder *encoder);
 void model_encoder_tables(struct model_encoder *encoder,
                           struct base_rows *out[MODEL_ENCODER_TABLES]);
 
-/* Writer. One step towards `target` after `history` (newest first). Gives -log of the softmax's
- * probability of the target (sampled: among the draws). An empty history only enters the item. */
-float model_encoder_learn(struct model_encoder *encoder, const uint32_t *history, uint32_t count,
+/* Who is asked for. Without a known item in the history there is nothing to say or to learn. */
+struct model_encoder_user {
+    const uint32_t *history; /* newest first */
+    uint32_t count;
+    uint32_t value_count;   /* at most MODEL_ENCODER_VALUES_MAX */
+    const uint32_t *values; /* of the context: any numbers that tell them apart */
+};
+
+/* Writer. One step towards `target`. Gives -log of the softmax's probability of the target (sampled:
+ * among the draws). An empty history only enters the item. */
+float model_encoder_learn(struct model_encoder *encoder, const struct model_encoder_user *user,
                           uint32_t target);
 
 /* Writer. One step of the softmax among at most MODEL_ENCODER_AMONG_MAX items, of which items[target]
@@ -68,9 +79,9 @@ float model_encoder_learn(struct model_encoder *encoder, const uint32_t *history
  * probability gradient / MODEL_ENCODER_RARE and that weight, by (seed, step): its mean stays. */
 enum { MODEL_ENCODER_AMONG_MAX = 1024 };
 #define MODEL_ENCODER_RARE 0.008f
-float model_encoder_learn_among(struct model_encoder *encoder, const uint32_t *history,
-                                uint32_t count, const uint32_t *items, uint32_t item_count,
-                                uint32_t target);
+float model_encoder_learn_among(struct model_encoder *encoder,
+                                const struct model_encoder_user *user, const uint32_t *items,
+                                uint32_t item_count, uint32_t target);
 
 /* Scores and their gradients, for items of a step. */
 struct model_encoder_part {
@@ -79,13 +90,13 @@ struct model_encoder_part {
     uint32_t count;
 };
 /* Writer. One step along gradients from outside; unknown items are made. */
-void model_encoder_step(struct model_encoder *encoder, const uint32_t *history, uint32_t count,
+void model_encoder_step(struct model_encoder *encoder, const struct model_encoder_user *user,
                         const struct model_encoder_part *part);
 
-/* u for a history: `dimension` floats; false (zeros) when none of its items is known. Any thread.
+/* u: `dimension` floats; false (zeros) when none of its items is known. Any thread.
  */
-bool model_encoder_vector(const struct model_encoder *encoder, const uint32_t *history,
-                          uint32_t count, float *out_vector);
+bool model_encoder_vector(const struct model_encoder *encoder,
+                          const struct model_encoder_user *user, float *out_vector);
 /* z for items (0 for unknown ones). Any thread. */
 void model_encoder_scores(const struct model_encoder *encoder, const float *vector,
                           const uint32_t *items, uint32_t count, float *out_scores);

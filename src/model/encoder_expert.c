@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #define HISTORY 40
+#define VALUE_ROWS 2048
 
 struct expert {
     struct model_encoder *encoder;
@@ -43,6 +44,7 @@ static enum fr_status expert_open(struct state *state, uint64_t seed, struct fr_
     options.recency = 0.95f;
     options.rate = 0.15f;
     options.negatives = 64;
+    options.value_rows = VALUE_ROWS;
     options.seed = seed;
     struct expert *expert = calloc(1, sizeof(*expert));
     if (!expert)
@@ -64,20 +66,32 @@ static struct base_rows *const *expert_tables(void *self, uint32_t *out_count)
     return expert->tables;
 }
 
-static uint32_t history_of(const struct model_query *query, uint32_t out[HISTORY])
+struct asked {
+    uint32_t history[HISTORY], values[2 + STATE_EXTRA_FIRST];
+    struct model_encoder_user user;
+};
+
+/* The newest visits; as values the hour, the place in the session and the context. */
+static const struct model_encoder_user *ask(const struct model_query *query, struct asked *asked)
 {
-    uint32_t n = FR_MIN(query->history_count, (uint32_t)HISTORY);
-    for (uint32_t i = 0; i < n; i++)
-        out[i] = query->history[i].item;
-    return n;
+    struct model_encoder_user *user = &asked->user;
+    *user = (struct model_encoder_user){.history = asked->history, .values = asked->values};
+    for (uint32_t i = 0; i < query->history_count && i < HISTORY; i++)
+        asked->history[user->count++] = query->history[i].item;
+    asked->values[user->value_count++] = 1 + query->clock_s / 3600 % 24;
+    asked->values[user->value_count++] = 30 + FR_MIN(query->session_count, 15u);
+    for (uint32_t f = 0; f < STATE_EXTRA_FIRST; f++)
+        if (query->context[f])
+            asked->values[user->value_count++] = 64 + query->context[f];
+    return user;
 }
 
 static void expert_score(void *self, const struct model_batch *batch, float *out)
 {
     struct expert *expert = self;
-    uint32_t history[HISTORY], n = history_of(batch->query, history);
+    struct asked asked;
     float vector[MODEL_ENCODER_DIMENSION_MAX], largest = -1e30f;
-    if (!batch->count || !model_encoder_vector(expert->encoder, history, n, vector))
+    if (!batch->count || !model_encoder_vector(expert->encoder, ask(batch->query, &asked), vector))
         return;
     model_encoder_scores(expert->encoder, vector, batch->item, batch->count, out);
     for (uint32_t c = 0; c < batch->count; c++)
@@ -91,15 +105,15 @@ static void expert_learn(void *self, const struct model_batch *batch,
                          const struct state_event *event, int32_t target, const float *gradient)
 {
     struct expert *expert = self;
-    uint32_t history[HISTORY], n = history_of(batch->query, history);
+    struct asked asked;
     (void)gradient; /* of the blend: its own loss is what the measured gain needs */
     if (event->signal <= 0.0f)
         return;
     if (target >= 0)
-        model_encoder_learn_among(expert->encoder, history, n, batch->item, batch->count,
-                                  (uint32_t)target);
+        model_encoder_learn_among(expert->encoder, ask(batch->query, &asked), batch->item,
+                                  batch->count, (uint32_t)target);
     else
-        model_encoder_learn(expert->encoder, history, n, event->item);
+        model_encoder_learn(expert->encoder, ask(batch->query, &asked), event->item);
 }
 
 const struct model_expert model_encoder_expert = {

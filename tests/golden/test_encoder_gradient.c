@@ -22,12 +22,14 @@
 #define ITEMS 12
 #define W (D + 16)
 #define HISTORY 4
+#define VALUES 2
 
-/* Weights as doubles, laid out as the rows are: in, out (+ bias), gates, W1 | b1 | W2'. */
+/* Weights as doubles, laid out as the rows are: in, out (+ bias), gates, W1 | b1 | W2', values. */
 struct weights {
-    double in[ITEMS + 1][D], out[ITEMS + 1][W], gate[HISTORY + 1][D], layer[H + 1][2 * W];
+    double in[ITEMS + 1][D], out[ITEMS + 1][W], gate[HISTORY + 1][D], layer[H + 1][2 * W],
+        value[VALUES + 1][D];
 };
-enum { IN, OUT, GATE, LAYER };
+enum { IN, OUT, GATE, LAYER, RING, VALUE };
 
 static void options_small(struct model_encoder_options *options)
 {
@@ -38,6 +40,30 @@ static void options_small(struct model_encoder_options *options)
     options->history = HISTORY;
     options->negatives = 0;
     options->rate = 0.05f;
+    options->value_rows = VALUES;
+}
+
+static struct model_encoder_user user_of(const uint32_t *history, uint32_t count)
+{
+    static const uint32_t values[VALUES] = {2, 1}; /* a row each */
+    return (struct model_encoder_user){.history = history,
+                                       .count = count,
+                                       .values = values,
+                                       .value_count = VALUES};
+}
+
+static float learn(struct model_encoder *encoder, const uint32_t *history, uint32_t count,
+                   uint32_t target)
+{
+    const struct model_encoder_user user = user_of(history, count);
+    return model_encoder_learn(encoder, &user, target);
+}
+
+static bool vector_of(struct model_encoder *encoder, const uint32_t *history, uint32_t count,
+                      float *vector)
+{
+    const struct model_encoder_user user = user_of(history, count);
+    return model_encoder_vector(encoder, &user, vector);
 }
 
 static struct model_encoder *encoder_make(const struct model_encoder_options *options)
@@ -69,6 +95,8 @@ static void weights_take(struct model_encoder *encoder, struct weights *weights,
     }
     for (uint32_t i = 1; i <= HISTORY; i++)
         row_take(tables[GATE], i, D, weights->gate[i], sums->gate[i]);
+    for (uint32_t v = 1; v <= VALUES; v++)
+        row_take(tables[VALUE], v, D, weights->value[v], sums->value[v]);
     for (uint32_t h = 1; h <= H; h++)
         row_take(tables[LAYER], h, 2 * W, weights->layer[h], sums->layer[h]);
 }
@@ -82,6 +110,9 @@ static double loss_of(const struct weights *w, const uint32_t *history, uint32_t
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t k = 0; k < D; k++)
             x[k] += w->gate[i + 1][k] * w->in[history[i]][k] / sqrt(mass);
+    for (uint32_t v = 1; v <= VALUES; v++) /* both values are hashed to the rows they are given */
+        for (uint32_t k = 0; k < D; k++)
+            x[k] += w->value[v][k];
     memcpy(u, x, sizeof(u));
     for (uint32_t h = 1; h <= H; h++) {
         double z = w->layer[h][D];
@@ -124,11 +155,11 @@ static void equals_finite_differences(void **context)
     uint32_t history[HISTORY], target;
     for (uint32_t e = 0; e < 60; e++) {
         event_draw(e, history, &target);
-        model_encoder_learn(encoder, history, HISTORY, target);
+        learn(encoder, history, HISTORY, target);
     }
     weights_take(encoder, &before, &sums);
     event_draw(1000, history, &target);
-    float loss = model_encoder_learn(encoder, history, HISTORY, target);
+    float loss = learn(encoder, history, HISTORY, target);
     weights_take(encoder, &after, &sums_after);
     double recency = (double)options.recency;
     assert_true(fabs((double)loss - loss_of(&before, history, HISTORY, target, recency)) < 1e-4);
@@ -176,13 +207,13 @@ static void learns_with_the_same_bits(void **context)
         uint32_t history[HISTORY], target, hits = 0;
         for (uint32_t e = 0; e < 3000; e++) {
             event_draw(e, history, &target);
-            model_encoder_learn(encoder, history, HISTORY, target);
+            learn(encoder, history, HISTORY, target);
         }
         for (uint32_t e = 5000; e < 5100; e++) {
             uint32_t items[ITEMS], best = 0;
             float vector[D], scores[ITEMS];
             event_draw(e, history, &target);
-            assert_true(model_encoder_vector(encoder, history, HISTORY, vector));
+            assert_true(vector_of(encoder, history, HISTORY, vector));
             for (uint32_t j = 0; j < ITEMS; j++)
                 items[j] = j + 1;
             model_encoder_scores(encoder, vector, items, ITEMS, scores);
@@ -209,16 +240,17 @@ static void among_all_is_the_full_softmax(void **context)
     options_small(&options);
     struct model_encoder *a = encoder_make(&options), *b = encoder_make(&options);
     uint32_t items[ITEMS], history[HISTORY], target;
+    const struct model_encoder_user user = user_of(history, HISTORY), nobody = {0};
     for (uint32_t j = 0; j < ITEMS; j++)
         items[j] = j + 1;
     for (uint32_t j = 0; j < ITEMS; j++) { /* an empty history only makes the item known */
-        model_encoder_learn(a, history, 0, j + 1);
-        model_encoder_learn_among(b, history, 0, items, ITEMS, j);
+        learn(a, history, 0, j + 1);
+        model_encoder_learn_among(b, &nobody, items, ITEMS, j);
     }
     for (uint32_t e = 0; e < 10; e++) {
         event_draw(e, history, &target);
-        float loss = model_encoder_learn(a, history, HISTORY, target);
-        float other = model_encoder_learn_among(b, history, HISTORY, items, ITEMS, target - 1);
+        float loss = learn(a, history, HISTORY, target);
+        float other = model_encoder_learn_among(b, &user, items, ITEMS, target - 1);
         assert_true(fabs((double)(loss - other)) < 1e-4);
     }
     weights_take(a, &full, &sums);
@@ -238,10 +270,10 @@ static void unknown_items_score_nothing(void **context)
     struct model_encoder *encoder = encoder_make(&options);
     uint32_t history[2] = {1, 2}, beyond = ITEMS + 5;
     float vector[D], score = 1;
-    assert_false(model_encoder_vector(encoder, history, 2, vector));
-    model_encoder_learn(encoder, history, 2, 3);
-    model_encoder_learn(encoder, history, 2, beyond); /* beyond the table: left out */
-    assert_true(model_encoder_vector(encoder, history, 2, vector));
+    assert_false(vector_of(encoder, history, 2, vector));
+    learn(encoder, history, 2, 3);
+    learn(encoder, history, 2, beyond); /* beyond the table: left out */
+    assert_true(vector_of(encoder, history, 2, vector));
     model_encoder_scores(encoder, vector, &beyond, 1, &score);
     assert_true(score == 0.0f);
     model_encoder_free(encoder);
