@@ -301,6 +301,72 @@ static void another_result_is_refused(void **unused)
     os_sim_free(sim);
 }
 
+/* ---- stamped requests ------------------------------------------------------------------------- */
+
+enum { STAMPS = 6, SHOWN = 40 };
+
+/* A request with the position that the state had, and every bit of what was computed for it. */
+struct stamp {
+    uint64_t position;
+    uint32_t user, clock_s, count, features;
+    uint32_t item[SHOWN];
+    float score[SHOWN], part[SHOWN][MODEL_FEATURES_MAX + 2];
+};
+
+static void compute(struct bed *bed, struct stamp *stamp)
+{
+    struct base_arena arena;
+    struct model_query query;
+    struct rank_result result;
+    const struct rank_query_options options = {0};
+    const struct model_request request = {.user = stamp->user, .clock_s = stamp->clock_s};
+    assert_int_equal(base_arena_init(&arena, RANK_ARENA_BYTES), FR_OK);
+    uint64_t began = fold_still_begin(bed->fold);
+    assert_int_equal(model_query_build(bed->state, &request, &arena, &query), FR_OK);
+    assert_int_equal(rank_query(bed->rank, &query, &options, &arena, &result), FR_OK);
+    assert_true(fold_still(bed->fold, began));
+    stamp->position = began;
+    stamp->count = FR_MIN(result.count, (uint32_t)SHOWN);
+    stamp->features = result.feature_count;
+    for (uint32_t r = 0; r < stamp->count; r++) {
+        stamp->item[r] = result.item[r];
+        stamp->score[r] = result.score[r];
+        for (uint32_t f = 0; f < result.feature_count; f++)
+            stamp->part[r][f] = rank_contribution(&result, r, f);
+    }
+    base_arena_release(&arena);
+}
+
+static void stamped_requests_recompute_to_the_bit(void **unused)
+{
+    (void)unused;
+    static struct stamp stamp[STAMPS], again;
+    struct os_sim *sim = os_sim_new(13, NULL);
+    struct fr_error error = {0};
+    struct bed bed = bed_new(sim);
+    live(&bed, 0, 1500, 40);
+    act(&bed, RANK_ACT_ROLE, RANK_LIVE, FR_SLICE(""));
+    for (uint32_t i = 0; i < STAMPS; i++) {
+        live(&bed, 1500 + i * 150, 1650 + i * 150, 30);
+        stamp[i] = (struct stamp){.user = 1 + i * 7,
+                                  .clock_s = (uint32_t)(state_clock_us(bed.state) / 1000000) + i};
+        compute(&bed, &stamp[i]);
+        assert_true(stamp[i].count > 20);
+    }
+    assert_true(model_of(&bed, "mlp").weight > 0 && model_of(&bed, "mlp").jobs > 1);
+    bed_close(&bed);
+    for (uint32_t i = 0; i < STAMPS; i++) {
+        bed.read_only = true;
+        bed.until = stamp[i].position;
+        assert_int_equal(bed_open(&bed, &error), FR_OK);
+        again = (struct stamp){.user = stamp[i].user, .clock_s = stamp[i].clock_s};
+        compute(&bed, &again);
+        bed_close(&bed);
+        assert_memory_equal(&again, &stamp[i], sizeof(again)); /* 0 bits of difference */
+    }
+    os_sim_free(sim);
+}
+
 /* ---- acts ------------------------------------------------------------------------------------ */
 
 enum { HEAD_BYTES = 40, WEIGHT_BYTES = 4 * 9000 }; /* of the saved form: some of its weights */
@@ -405,6 +471,7 @@ int main(void)
         cmocka_unit_test(kills_give_the_same),
         cmocka_unit_test(threads_give_the_same),
         cmocka_unit_test(another_result_is_refused),
+        cmocka_unit_test(stamped_requests_recompute_to_the_bit),
         cmocka_unit_test(acts_can_be_taken_back),
         cmocka_unit_test(bad_parameters_change_nothing),
     };
