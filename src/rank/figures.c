@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Prequential figures: of the blend, of the popularity baseline and of each expert alone, over all
- * scored events and fading (alpha = .999 an event).
+ * scored events and fading (alpha = .999 an event). Events that answer our own slates have a row of
+ * their own.
  * Thread: written by the fold thread, read by any (each word whole; a set may be one event apart).
  */
 #include <string.h>
@@ -11,13 +12,12 @@
 
 enum fr_status rank__figures_new(struct rank *rank, struct fr_error *error)
 {
-    uint32_t rows = FIGURE_FIRST_EXPERT + MODEL_EXPERTS_MAX;
     struct base_rows_options options = {.name = "figures",
                                         .row_bytes = sizeof(struct figure_row),
-                                        .count_max = rows};
+                                        .count_max = FIGURE_ROWS};
     FR_TRY(base_rows_new(&options, error, &rank->figures));
     rank->tables[rank->table_count++] = rank->figures;
-    for (uint32_t i = 1; i < rows; i++)
+    for (uint32_t i = 1; i < FIGURE_ROWS; i++)
         FR_ASSERT(base_rows_add(rank->figures) == i);
     return FR_OK;
 }
@@ -55,6 +55,17 @@ static void figure_read(const struct rank *rank, uint32_t index, const char *nam
         .recent_hit10 = row.recent_hit10 / recent,
         .recent_mrr10 = row.recent_mrr10 / recent,
     };
+}
+
+uint64_t rank__figure_scored(const struct rank *rank, uint32_t index)
+{
+    const struct figure_row *row = base_rows_at(rank->figures, index);
+    return FR_LOAD(row->scored);
+}
+
+void rank_figure_caused(const struct rank *rank, struct rank_figure *out)
+{
+    figure_read(rank, FIGURE_CAUSED, "slates", out);
 }
 
 uint32_t rank_figures(const struct rank *rank, struct rank_figure *out, uint32_t count_max)

@@ -194,7 +194,8 @@ static int32_t find_target(const struct rank_scoring *scoring, uint32_t item)
 }
 
 /* Each expert alone: its features under the present weights. */
-static void judge_experts(struct rank *rank, const struct rank_scoring *scoring, int32_t target)
+static void judge_experts(struct rank *rank, const struct rank_scoring *scoring, bool caused,
+                          int32_t target)
 {
     uint32_t stride = scoring->batch.stride;
     float *alone = base_arena_alloc(scoring->batch.arena, stride * sizeof(float));
@@ -208,13 +209,17 @@ static void judge_experts(struct rank *rank, const struct rank_scoring *scoring,
                 for (uint32_t i = 0; i < stride; i++)
                     alone[i] += scoring->weight[f] * scoring->x[f * stride + i];
             rank->expert_rank[e] = rank__rank_of(alone, scoring->batch.count, (uint32_t)target);
-            rank__health_alone(rank, 2 + e, alone, scoring, target);
+            if (!caused)
+                rank__health_alone(rank, 2 + e, alone, scoring, target);
         }
-        rank__figure_add(rank, FIGURE_FIRST_EXPERT + e, rank->expert_rank[e]);
+        if (!caused)
+            rank__figure_add(rank, FIGURE_FIRST_EXPERT + e, rank->expert_rank[e]);
     }
 }
 
-static void judge(struct rank *rank, const struct rank_scoring *scoring,
+/* An event that one of our own slates brought about is judged apart: whoever is shown ten items picks
+ * one of the ten, and each expert that helped to place them would praise itself. */
+static void judge(struct rank *rank, const struct rank_scoring *scoring, bool caused,
                   struct rank_outcome *outcome)
 {
     const struct model_batch *batch = &scoring->batch;
@@ -227,11 +232,34 @@ static void judge(struct rank *rank, const struct rank_scoring *scoring,
             rank__rank_of(batch->popularity + STATE_HALF_SLOW * batch->stride, batch->count,
                           target);
     }
+    judge_experts(rank, scoring, caused, outcome->candidate);
+    outcome->expert_rank = rank->expert_rank;
+    if (caused) {
+        rank__figure_add(rank, FIGURE_CAUSED, outcome->rank);
+        return;
+    }
     rank__figure_add(rank, FIGURE_BLEND, outcome->rank);
     rank__figure_add(rank, FIGURE_POPULARITY, outcome->popularity_rank);
     rank__health_alone(rank, 0, scoring->score, scoring, outcome->candidate);
-    judge_experts(rank, scoring, outcome->candidate);
-    outcome->expert_rank = rank->expert_rank;
+}
+
+/* How far the blend follows a slate-caused event: fully while nothing organic was judged, ever less
+ * the more there is of it (ORGANIC_HALF events: by half). Their inverse propensities are no
+ * alternative: but for the exploration's places, a slate is what the blend ranked first. */
+static float caused_weight(const struct rank *rank)
+{
+    enum { ORGANIC_HALF = 256 };
+    uint64_t organic = FR_MIN(rank__figure_scored(rank, FIGURE_BLEND), (uint64_t)1 << 20);
+    return (float)ORGANIC_HALF / (float)(int32_t)(ORGANIC_HALF + organic);
+}
+
+/* weight * d loss / d score by candidate. */
+static void gradient_of(const struct model_batch *batch, const float *score, uint32_t target,
+                        float weight, float *out)
+{
+    rank__loss_gradient(batch, score, target, out);
+    for (uint32_t i = 0; weight != 1.0f && i < batch->count; i++)
+        out[i] *= weight;
 }
 
 static void learn_from(struct rank *rank, const struct rank_scoring *scoring,
@@ -244,9 +272,10 @@ static void learn_from(struct rank *rank, const struct rank_scoring *scoring,
         return;
     if (outcome->candidate >= 0) {
         uint32_t target = (uint32_t)outcome->candidate;
-        rank__loss_gradient(batch, scoring->linear, target, linear);
+        float weight = event->has_request ? caused_weight(rank) : 1.0f;
+        gradient_of(batch, scoring->linear, target, weight, linear);
         rank__blend_learn(rank, scoring, linear);
-        rank__loss_gradient(batch, scoring->score, target, gradient);
+        gradient_of(batch, scoring->score, target, weight, gradient);
         if (rank->network)
             rank__network_learn(rank, scoring, gradient, event->position);
     }
@@ -257,24 +286,26 @@ static void learn_from(struct rank *rank, const struct rank_scoring *scoring,
 
 /* One judged request: what was asked, how it was scored, how it came out. */
 struct judged {
+    uint32_t target;
+    bool caused; /* by a slate of ours */
     struct model_query query;
     struct rank_scoring scoring;
     struct rank_outcome outcome;
 };
 
 /* False: not to be scored (seen, or no room). */
-static bool judge_request(struct rank *rank, const struct model_request *request, uint32_t target,
-                          uint32_t candidates_max, struct judged *judged)
+static bool judge_request(struct rank *rank, const struct model_request *request,
+                          struct judged *judged)
 {
     const struct rank_query_options options = {
-        .retrieve = {.candidates_max = candidates_max, .in_place = true}};
+        .retrieve = {.candidates_max = rank->options.candidates_max, .in_place = true}};
     base_arena_clear(&rank->arena);
     if (model_query_build(rank->state, request, &rank->arena, &judged->query) != FR_OK ||
-        is_seen(&judged->query, target) ||
+        is_seen(&judged->query, judged->target) ||
         rank__score(rank, &judged->query, &options, &rank->arena, &judged->scoring) != FR_OK)
         return false;
-    judged->outcome.candidate = find_target(&judged->scoring, target);
-    judge(rank, &judged->scoring, &judged->outcome);
+    judged->outcome.candidate = find_target(&judged->scoring, judged->target);
+    judge(rank, &judged->scoring, judged->caused, &judged->outcome);
     return true;
 }
 
@@ -296,16 +327,18 @@ static void learn_refused(struct rank *rank, const struct state_event *event)
 void rank_learn(struct rank *rank, const struct state_event *event, bool learn,
                 struct rank_outcome *out_outcome)
 {
-    struct judged judged = {.outcome = {.candidate = -1, .known = event->item_was_known}};
+    struct judged judged = {.target = event->item,
+                            .caused = event->has_request,
+                            .outcome = {.candidate = -1, .known = event->item_was_known}};
     struct model_request request;
     rank__health_begin(rank, learn);
     if (event->signal > 0.0f && !event->is_exposure) {
         model_request_of_event(event, rank->options.repeats, rank->options.session_unit, &request);
-        if (judge_request(rank, &request, event->item, rank->options.candidates_max, &judged) &&
-            learn) {
+        if (judge_request(rank, &request, &judged) && learn) {
             rank__clicks_learn(rank, &judged.scoring, event, judged.outcome.candidate);
             learn_from(rank, &judged.scoring, event, &judged.outcome);
-            rank__health_add(rank, &judged.scoring, event, &judged.outcome);
+            if (!judged.caused)
+                rank__health_add(rank, &judged.scoring, event, &judged.outcome);
         }
     } else if (learn && rank__clicks_wants(rank, event)) {
         learn_refused(rank, event);
@@ -317,9 +350,9 @@ void rank_learn(struct rank *rank, const struct state_event *event, bool learn,
 void rank_judge(struct rank *rank, const struct model_request *request, uint32_t target,
                 struct rank_outcome *out_outcome)
 {
-    struct judged judged = {.outcome = {.candidate = -1, .known = target != 0}};
+    struct judged judged = {.target = target, .outcome = {.candidate = -1, .known = target != 0}};
     rank__health_begin(rank, false);
-    judge_request(rank, request, target, rank->options.candidates_max, &judged);
+    judge_request(rank, request, &judged);
     *out_outcome = judged.outcome;
 }
 

@@ -140,6 +140,9 @@ struct rank_figure {
     double recent_hit10, recent_mrr10;  /* fading, alpha = .999 */
 };
 uint32_t rank_figures(const struct rank *rank, struct rank_figure *out, uint32_t count_max);
+/* The blend over the events that an answer of ours brought about, "slates"; they are in none of the
+ * others. */
+void rank_figure_caused(const struct rank *rank, struct rank_figure *out);
 uint32_t rank_experts(const struct rank *rank, const struct model_expert **out, uint32_t count_max);
 /* The present weights of a bucket (global when bucket >= MODEL_BUCKETS), by feature. */
 uint32_t rank_weights(const struct rank *rank, uint32_t bucket, float *out, uint32_t count_max);

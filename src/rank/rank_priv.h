@@ -149,9 +149,16 @@ void rank__refit_note(struct rank_refit *refit, const struct model_click_example
 /* Adds what the live ones say to the scores of the window; false: none is live. */
 bool rank__clicks_rerank(const struct rank *rank, struct rank_scoring *scoring);
 
-enum { FIGURE_BLEND = 1, FIGURE_POPULARITY = 2, FIGURE_FIRST_EXPERT = 3 };
+enum {
+    FIGURE_BLEND = 1,
+    FIGURE_POPULARITY = 2,
+    FIGURE_FIRST_EXPERT = 3,
+    FIGURE_CAUSED = FIGURE_FIRST_EXPERT + MODEL_EXPERTS_MAX,
+    FIGURE_ROWS
+};
 enum fr_status rank__figures_new(struct rank *rank, struct fr_error *error);
 void rank__figure_add(struct rank *rank, uint32_t row, float target_rank);
+uint64_t rank__figure_scored(const struct rank *rank, uint32_t row);
 
 /* health.c: see health.h. Begin, then each column's scores, then the event. */
 enum fr_status rank__health_new(struct rank *rank, struct fr_error *error);

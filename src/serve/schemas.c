@@ -289,6 +289,7 @@ static const struct serve_schema table[] = {
      "\"additionalProperties\":false},\"quality\":{\"type\":\"object\",\"required\":[\"scored\","
      "\"hr10\",\"popular_hr10\"],\"properties\":{\"scored\":{\"type\":\"integer\",\"minimum\":0},"
      "\"hr10\":{\"type\":\"number\"},\"popular_hr10\":{\"type\":\"number\"},\"recent_hr10\":{"
+     "\"type\":\"number\"},\"slates_scored\":{\"type\":\"integer\",\"minimum\":0},\"slates_hr10\":{"
      "\"type\":\"number\"},\"sample_one_in\":{\"type\":\"integer\",\"minimum\":0},\"experts\":{"
      "\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"name\",\"hr10\"],"
      "\"properties\":{\"name\":{\"type\":\"string\"},\"hr10\":{\"type\":\"number\"},\"mrr10\":{"

@@ -165,12 +165,16 @@ static void print_quality(struct base_buf *out, const struct serve *serve, uint3
     uint32_t count = rank_figures(serve->options.rank, figure, FIGURES_MAX);
     const struct rank_figure *blend = figure_find(figure, count, "blend");
     const struct rank_figure *popular = figure_find(figure, count, "popular");
+    struct rank_figure caused;
+    rank_figure_caused(serve->options.rank, &caused);
     serve__key(out, "quality");
     base_buf_put_str(out, "{");
     serve__pair_u64(out, "scored", blend ? blend->scored : 0);
     serve__pair_fixed(out, "hr10", blend ? blend->hit10 : 0, 5);
     serve__pair_fixed(out, "popular_hr10", popular ? popular->hit10 : 0, 5);
     serve__pair_fixed(out, "recent_hr10", blend ? blend->recent_hit10 : 0, 5);
+    serve__pair_u64(out, "slates_scored", caused.scored);
+    serve__pair_fixed(out, "slates_hr10", caused.hit10, 5);
     serve__pair_u64(out, "sample_one_in", sample_one_in);
     print_experts(out, figure, count);
     base_buf_put_str(out, "}");
