@@ -168,8 +168,43 @@ static void json_escape(struct base_buf *buf, unsigned char c)
     }
 }
 
+/* Is there a byte below 0x20, a quote or a backslash among these eight? (Mycroft's test: exact for "any".) */
+static inline bool needs_escape(uint64_t word)
+{
+    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+    uint64_t quote = word ^ ones * '"', slash = word ^ ones * '\\';
+    uint64_t low = (word - ones * 0x20) & ~word;
+    return ((low | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & high) != 0;
+}
+
+static bool is_plain(struct fr_slice text)
+{
+    uint64_t word;
+    size_t i = 0;
+    for (; i + 8 <= text.bytes; i += 8) {
+        memcpy(&word, text.ptr + i, 8);
+        if (needs_escape(word))
+            return false;
+    }
+    memset(&word, ' ', sizeof(word));
+    if (i < text.bytes)
+        memcpy(&word, text.ptr + i, text.bytes - i);
+    return !needs_escape(word);
+}
+
 void base_buf_json_string(struct base_buf *buf, struct fr_slice text)
 {
+    if (is_plain(text)) { /* nearly all are */
+        uint8_t *room = base_buf_reserve(buf, text.bytes + 2);
+        if (!room)
+            return;
+        room[0] = '"';
+        if (text.bytes)
+            memcpy(room + 1, text.ptr, text.bytes);
+        room[text.bytes + 1] = '"';
+        buf->count += text.bytes + 2;
+        return;
+    }
     base_buf_put_u8(buf, '"');
     size_t plain = 0;
     for (size_t i = 0; i < text.bytes; i++) {
@@ -184,20 +219,20 @@ void base_buf_json_string(struct base_buf *buf, struct fr_slice text)
     base_buf_put_u8(buf, '"');
 }
 
-void base_buf_json_u64(struct base_buf *buf, uint64_t value)
+/* Writes the digits so that they end before `end`; gives where they begin. */
+static char *digits_before(char *end, uint64_t value)
 {
-    char digits[20];
-    size_t count = 0;
     do {
-        digits[count++] = (char)('0' + value % 10);
+        *--end = (char)('0' + value % 10);
         value /= 10;
     } while (value);
-    uint8_t *room = base_buf_reserve(buf, count);
-    if (!room)
-        return;
-    for (size_t i = 0; i < count; i++)
-        room[i] = (uint8_t)digits[count - 1 - i];
-    buf->count += count;
+    return end;
+}
+
+void base_buf_json_u64(struct base_buf *buf, uint64_t value)
+{
+    char digits[20], *end = digits + sizeof(digits), *first = digits_before(end, value);
+    base_buf_put(buf, first, (size_t)(end - first));
 }
 
 void base_buf_json_fixed(struct base_buf *buf, double value, int decimals)
@@ -213,17 +248,18 @@ void base_buf_json_fixed(struct base_buf *buf, double value, int decimals)
         base_buf_json_number(buf, value);
         return;
     }
-    uint64_t whole = (uint64_t)scaled, scale = (uint64_t)scales[decimals];
-    if (value < 0 && whole > 0)
-        base_buf_put_u8(buf, '-');
-    base_buf_json_u64(buf, whole / scale);
-    if (decimals == 0)
-        return;
-    char digits[11] = {'.'};
-    uint64_t rest = whole % scale;
-    for (int i = decimals; i > 0; i--, rest /= 10)
-        digits[i] = (char)('0' + rest % 10);
-    base_buf_put(buf, digits, (size_t)decimals + 1);
+    uint64_t whole = (uint64_t)scaled;
+    char text[32], *end = text + sizeof(text), *at = end;
+    bool negative = value < 0 && whole > 0;
+    for (int i = 0; i < decimals;
+         i++, whole /= 10) /* by a constant: a division by the scale is slow */
+        *--at = (char)('0' + whole % 10);
+    if (decimals)
+        *--at = '.';
+    at = digits_before(at, whole);
+    if (negative)
+        *--at = '-';
+    base_buf_put(buf, at, (size_t)(end - at));
 }
 
 void base_buf_json_number(struct base_buf *buf, double value)

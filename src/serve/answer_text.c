@@ -67,11 +67,17 @@ void serve__header_u64(struct http_request *http, const char *name, uint64_t val
 
 void serve__key(struct base_buf *out, const char *key)
 {
-    if (out->count > 0 && out->bytes[out->count - 1] != '{')
-        base_buf_put(out, ",", 1);
-    base_buf_put(out, "\"", 1);
-    base_buf_put_str(out, key);
-    base_buf_put(out, "\":", 2);
+    size_t bytes = strlen(key);
+    uint8_t *room = base_buf_reserve(out, bytes + 4);
+    if (!room)
+        return;
+    uint8_t *at = room;
+    if (out->count > 0 && room[-1] != '{')
+        *at++ = ',';
+    *at++ = '"';
+    memcpy(at, key, bytes);
+    memcpy(at + bytes, "\":", 2);
+    base_buf_commit(out, (size_t)(at - room) + bytes + 2);
 }
 
 void serve__pair_text(struct base_buf *out, const char *key, struct fr_slice value)

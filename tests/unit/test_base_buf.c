@@ -198,6 +198,31 @@ static void expect_fixed(double value, int decimals, const char *expected)
     base_buf_release(&buf);
 }
 
+/* Words of eight are looked at together: a special byte at every place of every length is still seen. */
+static void test_json_strings_at_every_place(void **state)
+{
+    static const unsigned char bytes[] = {0,    0x1f, 0x20, '"',  '!',  '#',
+                                          '\\', '[',  ']',  0x7f, 0x80, 0xff};
+    struct base_buf buf;
+    (void)state;
+    base_buf_init(&buf, 0);
+    for (size_t count = 1; count <= 20; count++) {
+        for (size_t at = 0; at < count * FR_COUNT_OF(bytes); at++) {
+            char text[20];
+            unsigned char c = bytes[at % FR_COUNT_OF(bytes)];
+            memset(text, 'x', sizeof(text));
+            text[at / FR_COUNT_OF(bytes)] = (char)c;
+            size_t wanted = count + 2 + (c < 0x20 ? 5 : c == '"' || c == '\\' ? 1 : 0);
+            base_buf_clear(&buf);
+            base_buf_json_string(&buf, fr_slice_of(text, count));
+            assert_int_equal(buf.count, wanted);
+            assert_int_equal(buf.bytes[0], '"');
+            assert_int_equal(buf.bytes[buf.count - 1], '"');
+        }
+    }
+    base_buf_release(&buf);
+}
+
 static void test_json_fixed_rounds(void **state)
 {
     (void)state;
@@ -285,6 +310,7 @@ int main(void)
         cmocka_unit_test(test_a_buffer_has_a_maximum),
         cmocka_unit_test(test_json_strings_are_escaped),
         cmocka_unit_test(test_json_numbers_read_back_equal),
+        cmocka_unit_test(test_json_strings_at_every_place),
         cmocka_unit_test(test_json_fixed_rounds),
         cmocka_unit_test(test_arena_aligns_overflows_and_rewinds),
         cmocka_unit_test(test_arena_in_a_borrowed_block),
