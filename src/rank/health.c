@@ -35,7 +35,7 @@ enum {
 enum { INPUT_TOP = MODEL_FEATURES_MAX, INPUT_HISTORY, INPUT_CANDIDATES };
 
 static const float loss_max = 12.0f, psi_max = 0.25f;
-static const double worse_min = 0.1, halved = 0.5, no_gain = 0.5;
+static const double worse_min = 0.1, fallen = 0.6, no_gain = 0.5;
 /* One false alarm in so many looks at any of the detectors: Bonferroni over them. */
 static const double detector_delta = 0.002 / (2.0 * COLUMNS), interval_alpha = 0.05;
 
@@ -61,6 +61,7 @@ struct head_row {
     uint64_t remedies;                         /* ever */
     uint64_t rest_until[RANK_ACTION_COUNT];    /* of `judged` */
     struct rank_remedy wanted;                 /* actions 0: none */
+    struct model_fading established;           /* hits on what is popular */
     uint32_t device[DEVICES], region[REGIONS]; /* context values, in order of appearance */
 };
 
@@ -177,12 +178,13 @@ struct watched {
 };
 
 /* What the detector's fall asks for; 0: nothing. */
-static uint32_t remedy_for(struct watched what, double from, double to)
+static uint32_t remedy_for(struct watched what, double from, double to,
+                           const struct model_fading *established)
 {
     double worse = (to > from ? to - from : from - to) / FR_MAX(from, to);
     if (what.column == NETWORK)
         return to < no_gain ? RANK_ACTION_NETWORK : 0;
-    if (what.column == ESTABLISHED && to <= halved * from)
+    if (what.column == ESTABLISHED && model_fading_mean(established) <= fallen * from)
         return RANK_ACTION_AGE;
     return (what.column == ESTABLISHED || what.column == 0) && worse >= worse_min ? RANK_ACTION_RATE
                                                                                   : 0;
@@ -191,7 +193,7 @@ static uint32_t remedy_for(struct watched what, double from, double to)
 static void want_remedy(struct rank *rank, struct watched what, const struct model_change *change)
 {
     struct head_row *head = head_write(rank);
-    uint32_t action = remedy_for(what, change->before, change->after);
+    uint32_t action = remedy_for(what, change->before, change->after, &head->established);
     if (!action || change->count_before < EVIDENCE_MIN)
         return;
     uint64_t *rest_until = &head->rest_until[__builtin_ctz(action)];
@@ -223,6 +225,13 @@ static void watch(struct rank *rank, const struct state_event *event, struct wat
                                     .after = (float)(change.after * what.scale),
                                     .excess = (float)change.excess});
     want_remedy(rank, what, &change);
+}
+
+/* Beside the detector, whose cut may lie before the change, the mean of the last few dozen. */
+static void watch_established(struct rank *rank, const struct state_event *event, bool hit)
+{
+    model_fading_add(&head_write(rank)->established, hit ? 1.0 : 0.0, 0.97);
+    watch(rank, event, (struct watched){RANK_SIGNAL_HIT, ESTABLISHED, 1.0}, hit ? 1.0 : 0.0);
 }
 
 /* ---- inputs --------------------------------------------------------------------------------- */
@@ -280,9 +289,10 @@ static void inputs_add(struct rank *rank, const struct rank_scoring *scoring,
 
 /* ---- one event ------------------------------------------------------------------------------ */
 
-void rank__health_begin(struct rank *rank, bool learn)
+void rank__health_begin(struct rank *rank, bool learn, uint64_t position)
 {
-    rank->health.full = learn && head_read(rank)->judged % RANK_FULL_ONE_IN == 0;
+    rank->health.full =
+        learn && base_random_u64(rank->options.seed, position, 0x4e) % RANK_FULL_ONE_IN == 0;
     for (uint32_t c = 0; c < COLUMNS; c++)
         rank->health.alone[c].any = false;
 }
@@ -396,7 +406,7 @@ void rank__health_add(struct rank *rank, const struct rank_scoring *scoring,
     }
     bool hit = is_hit(rank, outcome, 0);
     if (outcome->popularity_rank < (float)ESTABLISHED_RANK)
-        watch(rank, event, (struct watched){RANK_SIGNAL_HIT, ESTABLISHED, 1.0}, hit ? 1.0 : 0.0);
+        watch_established(rank, event, hit);
     if (scoring->activations.ready && outcome->candidate >= 0) {
         float linear =
             rank__rank_of(scoring->linear, scoring->batch.count, (uint32_t)outcome->candidate);

@@ -15,7 +15,7 @@
  *   remedy    what an alarm asks for. It is not carried out at once: the fold writes it to the
  *             journal, and it acts where that record stands. The blend learns faster when its hits,
  *             or those on established items, fell by a tenth; long-term counts are aged when
- *             established items are found half as often (new items alone do not make old counts
+ *             established items are found at three fifths (new items alone do not make old counts
  *             wrong: measured); the network's last layer begins anew when it does more harm than
  *             good. Hysteresis: 256 events or more before ADWIN's cut; none of the same kind for the
  *             next 2,000 judged events, none in the first 2,000

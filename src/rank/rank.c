@@ -331,7 +331,7 @@ void rank_learn(struct rank *rank, const struct state_event *event, bool learn,
                             .caused = event->has_request,
                             .outcome = {.candidate = -1, .known = event->item_was_known}};
     struct model_request request;
-    rank__health_begin(rank, learn);
+    rank__health_begin(rank, learn, event->position);
     if (event->signal > 0.0f && !event->is_exposure) {
         model_request_of_event(event, rank->options.repeats, rank->options.session_unit, &request);
         if (judge_request(rank, &request, &judged) && learn) {
@@ -351,7 +351,7 @@ void rank_judge(struct rank *rank, const struct model_request *request, uint32_t
                 struct rank_outcome *out_outcome)
 {
     struct judged judged = {.target = target, .outcome = {.candidate = -1, .known = target != 0}};
-    rank__health_begin(rank, false);
+    rank__health_begin(rank, false, 0);
     judge_request(rank, request, &judged);
     *out_outcome = judged.outcome;
 }

@@ -163,7 +163,7 @@ uint64_t rank__figure_scored(const struct rank *rank, uint32_t row);
 /* health.c: see health.h. Begin, then each column's scores, then the event. */
 enum fr_status rank__health_new(struct rank *rank, struct fr_error *error);
 void rank__health_free(struct rank *rank);
-void rank__health_begin(struct rank *rank, bool learn);
+void rank__health_begin(struct rank *rank, bool learn, uint64_t position);
 void rank__health_alone(struct rank *rank, uint32_t column, const float *score,
                         const struct rank_scoring *scoring, int32_t target);
 void rank__health_add(struct rank *rank, const struct rank_scoring *scoring,
