@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What waits before the journal is bounded: a batch over the maximum is not taken, nothing of those
- * that were taken is lost, and there is room again when they are applied.
+ * The fold as its callers see it. What waits before the journal is bounded: a batch over the maximum
+ * is not taken, nothing of those that were taken is lost, and there is room again when they are
+ * applied. A reader is told when the state did not stand still while it read.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -71,10 +72,31 @@ static void a_full_queue_takes_nothing_and_loses_nothing(void **state)
     os_sim_free(sim);
 }
 
+static void a_reader_is_told_of_what_was_applied(void **state)
+{
+    (void)state;
+    struct os_sim *sim = os_sim_new(SEED, NULL);
+    struct folding folding;
+    struct fr_error error = {0};
+    assert_int_equal(folding_open_bare(&folding, sim, &error), FR_OK);
+    folding_add_event(&folding, SEED, 0);
+    assert_int_equal(folding_run(&folding), FR_OK);
+    uint64_t began = fold_still_begin(folding.fold);
+    assert_int_equal(began, fold_applied(folding.fold));
+    assert_true(fold_still(folding.fold, began));
+    folding_add_event(&folding, SEED, 1);
+    assert_int_equal(folding_run(&folding), FR_OK);
+    assert_false(fold_still(folding.fold, began));
+    assert_true(fold_still(folding.fold, fold_still_begin(folding.fold)));
+    folding_close(&folding);
+    os_sim_free(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_queue_takes_nothing_and_loses_nothing),
+        cmocka_unit_test(a_reader_is_told_of_what_was_applied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
