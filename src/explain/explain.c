@@ -78,15 +78,15 @@ static enum explain_kind kind_of(enum model_reason reason, bool with_item)
     }
 }
 
-static void add(struct gathering *gathering, struct explain_reason what, float contribution)
+static void add(struct gathering *gathering, const struct explain_reason *what, float contribution)
 {
     struct explain_reasons *out = gathering->out;
     if (contribution == 0)
         return;
     for (uint32_t i = 0; i < out->count; i++) {
         struct explain_reason *reason = &out->reason[i];
-        if (reason->kind == what.kind && reason->item == what.item &&
-            reason->context == what.context && reason->context_field == what.context_field) {
+        if (reason->kind == what->kind && reason->item == what->item &&
+            reason->context == what->context && reason->context_field == what->context_field) {
             reason->contribution += contribution;
             return;
         }
@@ -95,8 +95,8 @@ static void add(struct gathering *gathering, struct explain_reason what, float c
         gathering->other += (double)contribution;
         return;
     }
-    what.contribution = contribution;
-    out->reason[out->count++] = what;
+    out->reason[out->count] = *what;
+    out->reason[out->count++].contribution = contribution;
 }
 
 static void add_plain(struct gathering *gathering, const struct rank_feature *feature,
@@ -108,7 +108,7 @@ static void add_plain(struct gathering *gathering, const struct rank_feature *fe
         what.context_field = (int8_t)feature->context;
         what.context = query->context[feature->context];
     }
-    add(gathering, what, contribution);
+    add(gathering, &what, contribution);
 }
 
 static bool has_visits(enum model_reason reason)
@@ -152,7 +152,7 @@ static void add_feature(struct gathering *gathering, uint32_t f, const struct pa
         struct explain_reason what = {.kind = kind_of(feature->reason, true),
                                       .item = result->query->history[h].item,
                                       .context_field = -1};
-        add(gathering, what, contribution * (parts->of[h][sum] / parts->whole[sum]));
+        add(gathering, &what, contribution * (parts->of[h][sum] / parts->whole[sum]));
     }
 }
 
