@@ -356,22 +356,45 @@ static void row_age(const struct pairs *pairs, struct pair_head *head, uint32_t 
 
 /* ---- adding --------------------------------------------------------------------------------- */
 
+typedef float four_floats __attribute__((vector_size(16)));
+typedef int32_t four_ints __attribute__((vector_size(16)));
+
+/* The first four counters of one entry, weighted. */
+static inline four_floats weigh_four(const uint32_t counter[C], four_floats weight)
+{
+    four_ints raw;
+    memcpy(&raw, counter, sizeof(raw));
+    return __builtin_convertvector(raw, four_floats) * weight;
+}
+
+/* Four entries at a time; each sum is ((((0 + 1) + 2) + 3) + 4). */
 static uint32_t least_useful(const struct pair_clock *clock, const uint32_t (*counters)[C],
                              uint32_t ways)
 {
-    const float *weight = clock->worth;
+    four_floats weight;
+    memcpy(&weight, clock->worth, sizeof(weight));
     float least = 3e38f;
     uint32_t at = 0;
-    for (uint32_t w = 0; w < ways; w++) {
-        float value = (float)(int32_t)counters[w][0] * weight[0];
-        value += (float)(int32_t)counters[w][1] * weight[1];
-        value += (float)(int32_t)counters[w][2] * weight[2];
-        value += (float)(int32_t)counters[w][3] * weight[3];
-        value += (float)(int32_t)counters[w][4] * weight[4];
-        if (value < least) {
-            least = value;
-            at = w;
-        }
+    for (uint32_t w = 0; w < ways; w += 4) {
+        const uint32_t(*entry)[C] = counters + w;
+        four_floats a = weigh_four(entry[0], weight), b = weigh_four(entry[1], weight);
+        four_floats c = weigh_four(entry[2], weight), d = weigh_four(entry[3], weight);
+        four_floats ab = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+        four_floats ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+        four_floats cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+        four_floats cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+        const four_ints last = {(int32_t)entry[0][4], (int32_t)entry[1][4], (int32_t)entry[2][4],
+                                (int32_t)entry[3][4]};
+        four_floats value = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+        value += __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+        value += __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+        value += __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
+        value += __builtin_convertvector(last, four_floats) * clock->worth[4];
+        for (uint32_t i = 0; i < 4; i++)
+            if (value[i] < least) {
+                least = value[i];
+                at = w + i;
+            }
     }
     return at;
 }
@@ -413,6 +436,46 @@ static void entry_add(struct pair_head *head, uint32_t counter[C], const struct 
     }
 }
 
+/* The best so far, best first, as value << 16 | (places after it): of equal values the earlier place. */
+struct leaders {
+    uint64_t key[TOP_ITEMS];
+    uint32_t count;
+};
+
+static inline void leaders_offer(struct leaders *best, uint32_t value, uint32_t place)
+{
+    uint64_t key = (uint64_t)value << 16 | (0xffffu - place);
+    if (!value || (best->count == TOP_ITEMS && key <= best->key[TOP_ITEMS - 1]))
+        return;
+    uint32_t at = best->count < TOP_ITEMS ? best->count++ : TOP_ITEMS - 1;
+    for (; at > 0 && best->key[at - 1] < key; at--)
+        best->key[at] = best->key[at - 1];
+    best->key[at] = key;
+}
+
+/* Those who led are offered first, in their order: they mostly still do, and the rest is then refused at
+ * its first comparison. */
+static void leaders_find(const struct pair_head *head, uint32_t slots, uint32_t c,
+                         const struct top_row *before, struct leaders *best)
+{
+    const uint32_t *ids = ids_of(head),
+                   (*counters)[C] = (const uint32_t(*)[C])counters_of(head, slots);
+    uint64_t offered[(STATE_ROW_ENTRIES_MAX + 63) / 64] = {0};
+    best->count = 0;
+    for (uint32_t i = 0; i < before->count[c]; i++) {
+        uint32_t set = set_of(before->items[c][i], slots);
+        int w = place_in_set(ids + set, FR_MIN(slots, (uint32_t)PAIR_WAYS), before->items[c][i]);
+        if (w < 0)
+            continue;
+        uint32_t place = set + (uint32_t)w;
+        leaders_offer(best, counters[place][c], place);
+        offered[place / 64] |= (uint64_t)1 << place % 64;
+    }
+    for (uint32_t s = 0; s < slots; s++)
+        if (!(offered[s / 64] >> s % 64 & 1))
+            leaders_offer(best, counters[s][c], s);
+}
+
 static void top_make(struct pairs *pairs, struct pair_head *head, uint32_t slots)
 {
     if (!head->top)
@@ -420,25 +483,13 @@ static void top_make(struct pairs *pairs, struct pair_head *head, uint32_t slots
     if (!head->top)
         return;
     struct top_row *top = base_rows_write(pairs->tops, head->top);
-    const uint32_t *ids = ids_of(head),
-                   (*counters)[C] = (const uint32_t(*)[C])counters_of(head, slots);
     base_row_change(&top->version);
     for (uint32_t c = 0; c < STATE_ROW_COUNTERS; c++) {
-        uint32_t best[TOP_ITEMS], value[TOP_ITEMS], count = 0;
-        for (uint32_t s = 0; s < slots; s++) {
-            uint32_t v = counters[s][c];
-            if (!v || (count == TOP_ITEMS && v <= value[count - 1]))
-                continue;
-            uint32_t at = count < TOP_ITEMS ? count++ : TOP_ITEMS - 1;
-            for (; at > 0 && value[at - 1] < v; at--) {
-                best[at] = best[at - 1];
-                value[at] = value[at - 1];
-            }
-            best[at] = ids[s];
-            value[at] = v;
-        }
-        base_rows_put(top->items[c], best, count * sizeof(uint32_t));
-        FR_STORE(top->count[c], count);
+        struct leaders best;
+        leaders_find(head, slots, c, top, &best);
+        for (uint32_t i = 0; i < best.count; i++)
+            FR_STORE(top->items[c][i], ids_of(head)[0xffffu - (best.key[i] & 0xffffu)]);
+        FR_STORE(top->count[c], best.count);
     }
     base_row_done(&top->version);
     FR_STORE(head->touches, 0);
