@@ -164,6 +164,9 @@ struct model_expert {
     const char *name;
     const struct model_feature *features;
     uint32_t feature_count;
+    bool
+        leaves_session_out; /* its counts hold nothing of the session that asks: it may speak of the
+                                session's own items where those come back */
     /* A. Parameters live in row tables only; `experts` seeds come from options. All may be NULL. */
     enum fr_status (*open)(struct state *state, uint64_t seed, struct fr_error *error,
                            void **out_self);

@@ -56,5 +56,6 @@ const struct model_expert model_repeat = {
     .name = "repeat",
     .features = features,
     .feature_count = R_COUNT,
+    .leaves_session_out = true,
     .score = score,
 };

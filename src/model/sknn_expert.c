@@ -140,6 +140,7 @@ const struct model_expert model_sknn_expert = {
     .name = "sessions",
     .features = features,
     .feature_count = FR_COUNT_OF(features),
+    .leaves_session_out = true,
     .open = expert_open,
     .close = expert_close,
     .tables = expert_tables,

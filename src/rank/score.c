@@ -63,6 +63,32 @@ static void add_up(const struct rank_scoring *scoring, uint32_t feature_count)
     }
 }
 
+static int32_t candidate_of(const struct model_batch *batch, uint32_t item)
+{
+    for (uint32_t c = 0; c < batch->count; c++)
+        if (batch->item[c] == item)
+            return (int32_t)c;
+    return -1;
+}
+
+/* The session's own clicks are in the counts already when its next one is predicted, and would praise
+ * its own items: of those only the experts that leave the session out speak. Otherwise what is
+ * learnt of repeats holds for known sessions alone (Diginetica, where test sessions are not learnt:
+ * P@20 .444 without this rule, .466 with it). */
+static void hush_repeats(const struct rank *rank, const struct rank_scoring *scoring)
+{
+    const struct model_batch *batch = &scoring->batch;
+    const struct model_query *query = batch->query;
+    for (uint32_t h = 0; query->repeats && h < query->history_count; h++) {
+        int32_t c =
+            query->history[h].same_session ? candidate_of(batch, query->history[h].item) : -1;
+        for (uint32_t e = 0; c >= 0 && e < rank->expert_count; e++)
+            for (uint32_t f = rank->first_feature[e];
+                 !rank->expert[e]->leaves_session_out && f < rank->first_feature[e + 1]; f++)
+                scoring->x[f * batch->stride + (uint32_t)c] = 0.0f;
+    }
+}
+
 /* What the experts want ranked. A shadow names nothing: it must not change answers. */
 static void propose(const struct rank *rank, const struct model_query *query, uint32_t experts_off,
                     struct base_arena *arena, struct model_proposal out[MODEL_EXPERTS_MAX])
@@ -117,6 +143,7 @@ enum fr_status rank__score(const struct rank *rank, const struct model_query *qu
         rank->expert[e]->score(rank->self[e], &scoring.batch, x + rank->first_feature[e] * stride);
         base_arena_rewind(arena, mark);
     }
+    hush_repeats(rank, &scoring);
     rank__blend_weights(rank, query->bucket, scoring.weight);
     add_up(&scoring, rank->feature_count);
     memcpy(scoring.linear, scoring.score, stride * sizeof(float));
