@@ -22,6 +22,7 @@ enum {
     LATE_NS = 3000000,         /* durable to applied: sample less */
     PAUSE_NS = 20000000,       /* between two changes */
     CALM_NS = 1000000000,
+    BUSY_PART = 4, /* of the time: busy for more than this, it does not sample more */
 };
 
 /* ---- queues ----------------------------------------------------------------------------- */
@@ -403,34 +404,48 @@ bool fold__journal_step(struct fold *fold, bool wait)
 
 /* ---- fold stage ------------------------------------------------------------------------- */
 
+/* Twice as few for a little late, and again for each doubling of that: what waits when the change is
+ * journalled is still folded at the old rate. */
+static uint32_t rate_when_late(uint32_t now, int64_t late_ns)
+{
+    uint32_t wish = now * 2;
+    for (; late_ns > 2 * (int64_t)LATE_NS && wish < FOLD__SAMPLE_ONE_IN_MAX; late_ns /= 2)
+        wish *= 2;
+    return FR_MIN(wish, (uint32_t)FOLD__SAMPLE_ONE_IN_MAX);
+}
+
 /* The rate that the load asks for. Lateness is the time from durable to applied: above LATE_NS the
  * fold samples less at once (but for a pause in which the change can take effect); after a whole
- * CALM_NS in which nothing was later than a third of that, it samples more. */
-static uint32_t rate_for_load(struct fold *fold, const struct fold__unit *unit)
+ * CALM_NS in which nothing was later than a third of that, it samples more, if the fold was busy for so
+ * little of it that twice the learning leaves it half idle. */
+static uint32_t rate_for_load(struct fold *fold, const struct fold__unit *unit, int64_t began_ns)
 {
     uint32_t now = fold->row->sample_one_in;
     int64_t now_ns = os_mono_ns(fold->options.os), since_ns = now_ns - fold->rate_changed_ns;
     int64_t late_ns = now_ns - unit->durable_ns;
     fold->late_max_ns = FR_MAX(fold->late_max_ns, late_ns);
+    fold->busy_ns += now_ns - began_ns;
     bool late = late_ns > LATE_NS && since_ns > PAUSE_NS;
-    bool calm = since_ns > CALM_NS && fold->late_max_ns < LATE_NS / 3;
+    bool calm = since_ns > CALM_NS && fold->late_max_ns < LATE_NS / 3 &&
+                fold->busy_ns < since_ns / BUSY_PART;
     if (!late && since_ns <= CALM_NS)
         return now;
     fold->rate_changed_ns = now_ns;
     fold->late_max_ns = 0;
+    fold->busy_ns = 0;
     if (late)
-        return FR_MIN(now * 2, (uint32_t)FOLD__SAMPLE_ONE_IN_MAX);
+        return rate_when_late(now, late_ns);
     return calm ? FR_MAX(now / 2, 1u) : now;
 }
 
 /* Sampling follows the load; the wish becomes a record, so that a replay samples alike. */
-static void choose_rate(struct fold *fold, const struct fold__unit *unit)
+static void choose_rate(struct fold *fold, const struct fold__unit *unit, int64_t began_ns)
 {
     uint32_t fixed = __atomic_load_n(&fold->options.sample_one_in, __ATOMIC_RELAXED);
     if (fixed == FOLD_AS_RECORDED)
         return;
-    uint32_t wish =
-        fixed ? FR_MIN(fixed, (uint32_t)FOLD__SAMPLE_ONE_IN_MAX) : rate_for_load(fold, unit);
+    uint32_t wish = fixed ? FR_MIN(fixed, (uint32_t)FOLD__SAMPLE_ONE_IN_MAX)
+                          : rate_for_load(fold, unit, began_ns);
     if (wish != fold->row->sample_one_in && wish != fold->rate_wanted && !fold_failed(fold)) {
         fold->rate_wanted = wish; /* said once; takes effect when its record is applied */
         hand_on_own(fold, SCHEMA_KIND_SAMPLING, wish);
@@ -513,12 +528,13 @@ bool fold__apply_step(struct fold *fold, bool wait)
 {
     struct fold__unit *unit = queue_take_group(&fold->to_apply, wait, 0, 0);
     if (unit) {
+        int64_t began_ns = os_mono_ns(fold->options.os);
         FR_ASSERT(unit->first_position == fold->row->position + 1); /* F2 */
         apply_unit(fold, unit);
         measure_unit(fold, unit);
-        choose_rate(fold, unit);
-        journal_remedy(fold);
         unit_answer(unit);
+        choose_rate(fold, unit, began_ns);
+        journal_remedy(fold);
         unit_finish(fold, unit);
     }
     fold__jobs_step(fold);
