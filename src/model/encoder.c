@@ -575,6 +575,22 @@ void model_encoder_scores(const struct model_encoder *encoder, const float *vect
     }
 }
 
+void model_encoder_scores_in_place(const struct model_encoder *encoder, const float *vector,
+                                   const uint32_t *items, uint32_t count, float *out_scores)
+{
+    const struct simd_ops *simd = simd_ops();
+    uint32_t d = encoder->options.dimension;
+    for (uint32_t c = 0; c < count; c++) {
+        if (c + 8 < count)
+            out_prefetch(encoder, items[c + 8]);
+        out_scores[c] = 0.0f;
+        if (!item_known(encoder, items[c]))
+            continue;
+        const float *row = base_rows_at(encoder->tables[ENC_OUT], items[c]);
+        out_scores[c] = simd->dot(row, vector, d) + row[d];
+    }
+}
+
 bool model_encoder_item(const struct model_encoder *encoder, uint32_t item, float *out)
 {
     if (!item_known(encoder, item))

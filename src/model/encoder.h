@@ -100,6 +100,9 @@ bool model_encoder_vector(const struct model_encoder *encoder,
 /* z for items (0 for unknown ones). Any thread. */
 void model_encoder_scores(const struct model_encoder *encoder, const float *vector,
                           const uint32_t *items, uint32_t count, float *out_scores);
+/* The same bits, read where they lie. Writer. */
+void model_encoder_scores_in_place(const struct model_encoder *encoder, const float *vector,
+                                   const uint32_t *items, uint32_t count, float *out_scores);
 /* An item's Out vector and bias: `dimension` + 1 floats, what an index of items holds. */
 bool model_encoder_item(const struct model_encoder *encoder, uint32_t item, float *out);
 

@@ -93,7 +93,10 @@ static void expert_score(void *self, const struct model_batch *batch, float *out
     float vector[MODEL_ENCODER_DIMENSION_MAX], largest = -1e30f;
     if (!batch->count || !model_encoder_vector(expert->encoder, ask(batch->query, &asked), vector))
         return;
-    model_encoder_scores(expert->encoder, vector, batch->item, batch->count, out);
+    if (batch->in_place)
+        model_encoder_scores_in_place(expert->encoder, vector, batch->item, batch->count, out);
+    else
+        model_encoder_scores(expert->encoder, vector, batch->item, batch->count, out);
     for (uint32_t c = 0; c < batch->count; c++)
         largest = FR_MAX(largest, out[c]);
     for (uint32_t c = 0; c < batch->count; c++)
