@@ -126,6 +126,7 @@ enum fr_status eval__learn(struct eval *eval, const struct schema_event *event, 
 {
     struct state_event resolved;
     struct rank_outcome outcome;
+    struct rank_remedy remedy;
     bool timed = ++eval->events % TIMED_ONE_IN == 0;
     double at[4] = {timed ? eval__cpu_now_us() : 0};
     FR_TRY(state_resolve(eval->state, event, &eval->types, eval->events, INT64_MAX / 2, &resolved));
@@ -134,6 +135,8 @@ enum fr_status eval__learn(struct eval *eval, const struct schema_event *event, 
     at[2] = timed ? eval__cpu_now_us() : 0;
     state_apply(eval->state, &resolved);
     rank_apply(eval->rank, &resolved);
+    if (rank_remedy_wanted(eval->rank, &remedy)) /* the fold journals it first */
+        rank_remedy_apply(eval->rank, &remedy, eval->events);
     at[3] = timed ? eval__cpu_now_us() : 0;
     rank_jobs_now(eval->rank, eval->events); /* beside the fold when serving: not in the times */
     eval->event_us += TIMED_ONE_IN * (at[1] - at[0] + (at[3] - at[2]));
@@ -413,6 +416,8 @@ enum fr_status eval_finish(struct eval *eval, struct fr_error *error,
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     result.rss_mb = (double)usage.ru_maxrss / 1024.0;
+    result.alarm_count = rank_alarms(eval->rank, result.alarms, RANK_ALARMS_KEPT);
+    rank_alarm_counts(eval->rank, &result.alarms_ever, &result.remedies_ever);
     *out_result = result;
     return FR_OK;
 }

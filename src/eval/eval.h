@@ -16,6 +16,7 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/hash.h"
+#include "rank/health.h"
 #include "schema/schema.h"
 
 enum { EVAL_K_MAX = 8, EVAL_BLOCKS_MAX = 100, EVAL_EXPERTS_MAX = 32 };
@@ -71,6 +72,9 @@ struct eval_result {
     double cpu_us_per_event, cpu_us_per_query, cpu_seconds;
     double rss_mb;
     struct base_hash128 hash;
+    struct rank_alarm alarms[RANK_ALARMS_KEPT]; /* newest first */
+    uint32_t alarm_count;
+    uint64_t alarms_ever, remedies_ever;
 };
 
 struct eval;

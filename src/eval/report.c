@@ -14,6 +14,33 @@ static void table_row(const struct eval_result *result, const char *name,
     base_buf_put_str(out, "\n");
 }
 
+static void put_actions(const struct rank_alarm *alarm, const char *between, struct base_buf *out)
+{
+    for (uint32_t bit = 0, any = 0; bit < RANK_ACTION_COUNT; bit++)
+        if (alarm->actions & 1u << bit)
+            base_buf_printf(out, "%s%s", any++ ? between : "",
+                            rank_action_name((enum rank_action)(1u << bit)));
+}
+
+/* Those that were acted upon, of the newest. */
+static void table_alarms(const struct eval_result *result, struct base_buf *out)
+{
+    base_buf_printf(out, "drift: %llu alarms, %llu acted upon\n",
+                    (unsigned long long)result->alarms_ever,
+                    (unsigned long long)result->remedies_ever);
+    for (uint32_t a = result->alarm_count; a-- > 0;) {
+        const struct rank_alarm *alarm = &result->alarms[a];
+        if (!alarm->actions)
+            continue;
+        base_buf_printf(out,
+                        "  event %llu: %s, %s %.4f -> %.4f: ", (unsigned long long)alarm->position,
+                        alarm->name, rank_signal_name(alarm->signal), (double)alarm->before,
+                        (double)alarm->after);
+        put_actions(alarm, ", ", out);
+        base_buf_put_str(out, "\n");
+    }
+}
+
 void eval_result_table(const struct eval_result *result, struct base_buf *out)
 {
     base_buf_printf(out,
@@ -39,6 +66,26 @@ void eval_result_table(const struct eval_result *result, struct base_buf *out)
         "RSS %.0f MB\nstate hash %016llx%016llx\n",
         result->cpu_us_per_event, result->cpu_us_per_query, result->cpu_seconds, result->rss_mb,
         (unsigned long long)result->hash.hi, (unsigned long long)result->hash.lo);
+    table_alarms(result, out);
+}
+
+static void json_alarms(const struct eval_result *result, struct base_buf *out)
+{
+    base_buf_printf(out, "\"alarm_count\":%llu,\"remedy_count\":%llu,\"alarms\":[",
+                    (unsigned long long)result->alarms_ever,
+                    (unsigned long long)result->remedies_ever);
+    for (uint32_t a = 0; a < result->alarm_count; a++) {
+        const struct rank_alarm *alarm = &result->alarms[a];
+        base_buf_printf(out,
+                        "%s{\"event\":%llu,\"name\":\"%s\",\"signal\":\"%s\",\"before\":%.5f,"
+                        "\"after\":%.5f,\"actions\":\"",
+                        a ? "," : "", (unsigned long long)alarm->position, alarm->name,
+                        rank_signal_name(alarm->signal), (double)alarm->before,
+                        (double)alarm->after);
+        put_actions(alarm, " ", out);
+        base_buf_put_str(out, "\"}");
+    }
+    base_buf_put_str(out, "],");
 }
 
 static void json_metrics(const struct eval_result *result, const struct eval_metrics *metrics,
@@ -87,8 +134,10 @@ void eval_result_json(const struct eval_result *result, struct base_buf *out)
         base_buf_put_str(out, ",");
         json_curve(result, result->experts[e].name, result->experts[e].curve, out);
     }
+    base_buf_put_str(out, "},");
+    json_alarms(result, out);
     base_buf_printf(out,
-                    "},\"cpu_us_per_event\":%.3f,\"cpu_us_per_query\":%.3f,\"cpu_seconds\":%.3f,"
+                    "\"cpu_us_per_event\":%.3f,\"cpu_us_per_query\":%.3f,\"cpu_seconds\":%.3f,"
                     "\"rss_mb\":%.1f,\"hash\":\"%016llx%016llx\"}",
                     result->cpu_us_per_event, result->cpu_us_per_query, result->cpu_seconds,
                     result->rss_mb, (unsigned long long)result->hash.hi,

@@ -117,6 +117,6 @@ void rank__blend_quicken(struct rank *rank)
     for (uint32_t i = BLEND_GLOBAL; i < BLEND_FIRST_BUCKET + MODEL_BUCKETS; i++) {
         struct blend_row *row = base_rows_write(rank->blend, i);
         for (uint32_t f = 0; f < rank->feature_count; f++)
-            model_word_store(&row->squares[f], row->squares[f] * 0.1f);
+            model_word_store(&row->squares[f], row->squares[f] * 0.25f);
     }
 }

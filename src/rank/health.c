@@ -35,7 +35,7 @@ enum {
 enum { INPUT_TOP = MODEL_FEATURES_MAX, INPUT_HISTORY, INPUT_CANDIDATES };
 
 static const float loss_max = 12.0f, psi_max = 0.25f;
-static const double worse_min = 0.1, fallen = 0.6, no_gain = 0.5;
+static const double worse_min = 0.2, fallen = 0.6, no_gain = 0.5;
 /* One false alarm in so many looks at any of the detectors: Bonferroni over them. */
 static const double detector_delta = 0.002 / (2.0 * COLUMNS), interval_alpha = 0.05;
 

@@ -14,7 +14,7 @@
  *             network brings ("network"); PSI > .25
  *   remedy    what an alarm asks for. It is not carried out at once: the fold writes it to the
  *             journal, and it acts where that record stands. The blend learns faster when its hits,
- *             or those on established items, fell by a tenth; long-term counts are aged when
+ *             or those on established items, fell by a fifth; long-term counts are aged when
  *             established items are found at three fifths (new items alone do not make old counts
  *             wrong: measured); the network's last layer begins anew when it does more harm than
  *             good. Hysteresis: 256 events or more before ADWIN's cut; none of the same kind for the
@@ -36,7 +36,7 @@ const char *rank_signal_name(enum rank_signal signal); /* "hit", "logloss", "inp
 
 /* Bits of what a remedy does. */
 enum rank_action {
-    RANK_ACTION_RATE = 1,    /* Adagrad's sums of the blend to a tenth: its steps grow threefold */
+    RANK_ACTION_RATE = 1,    /* Adagrad's sums of the blend to a quarter: its steps double */
     RANK_ACTION_NETWORK = 2, /* the network's last layer and its moments to zero */
     RANK_ACTION_AGE = 4,     /* long-term counts weigh a sixteenth: state_age_counts() */
     RANK_ACTION_COUNT = 3
