@@ -3,6 +3,7 @@
 
 The peers live in a virtual environment of their own (FRESHET_PEERS_PYTHON: its python; else one is made
 under the benches' cache with pip, once)."""
+import hashlib
 import json
 import lzma
 import math
@@ -103,6 +104,28 @@ def peers_python():
         with open(ready, "w", encoding="utf-8") as file:
             file.write(wanted)
     return python
+
+
+def peer(program, *words, python=None):
+    """The JSON line of a program of bench/peers. With FRESHET_PEERS_RESUME set, one of the same program on the
+    same files is taken from the benches' cache: an interrupted run goes on."""
+    path = os.path.join(lib.ROOT, "bench", "peers", program)
+    words = [str(word) for word in words]
+    digest = hashlib.sha256(json.dumps([os.path.basename(word) for word in words]).encode())
+    for file in (path, PEERS, *words):
+        if os.path.isfile(file):
+            with open(file, "rb") as source:
+                digest.update(hashlib.file_digest(source, "sha256").digest())
+    kept = os.path.join(lib.CACHE, "peers-" + digest.hexdigest()[:24] + ".json")
+    if not os.environ.get("FRESHET_PEERS_RESUME") or not os.path.exists(kept):
+        lib.say("$", program, *words)
+        line = subprocess.run([python or peers_python(), path, *words], check=True, stdout=subprocess.PIPE,
+                              text=True).stdout.splitlines()[-1]
+        os.makedirs(lib.CACHE, exist_ok=True)
+        with open(kept, "w", encoding="utf-8") as file:
+            file.write(line)
+    with open(kept, encoding="utf-8") as file:
+        return json.loads(file.read())
 
 
 def cpu_of(words):
