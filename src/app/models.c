@@ -170,7 +170,8 @@ static int told(const struct order *order, uint64_t position)
     struct base_buf out;
     base_buf_init(&out, 0);
     base_buf_printf(&out,
-                    order->app->json ? "{\"model\":\"%s\",\"act\":\"%s\",\"position\":%" PRIu64 "}\n"
+                    order->app->json ? "{\"model\":\"%s\",\"act\":\"%s\",\"position\":%" PRIu64
+                                       "}\n"
                                      : "%s: %s, at position %" PRIu64 "\n",
                     order->name, order->act, position);
     return app_print(&out);
@@ -199,7 +200,8 @@ static int act_directly(struct order *order, struct app_engine *engine)
                       &payload);
     fold_batch_add(&batch, SCHEMA_KIND_AUDIT, base_buf_slice(&payload));
     enum fr_status status = fold_run(engine->fold, &batch, FOLD_ACK_APPLIED);
-    int code = status == FR_OK ? told(order, batch.first_position) : app_fail(order->app, &batch.error);
+    int code =
+        status == FR_OK ? told(order, batch.first_position) : app_fail(order->app, &batch.error);
     fold_batch_release(&batch);
     base_buf_release(&payload);
     return code;
@@ -222,12 +224,13 @@ static int answered(const struct order *order, int status, const struct base_buf
     struct fr_error error = {0};
     const char *text = (const char *)body->bytes;
     const char *position =
-        body->count ? memmem(text, body->count, "\"position\":", sizeof("\"position\":") - 1) : NULL;
+        body->count ? memmem(text, body->count, "\"position\":", sizeof("\"position\":") - 1)
+                    : NULL;
     if (status == 200 && position)
         return told(order, strtoull(position + sizeof("\"position\":") - 1, NULL, 10));
     fr_ignore(base_fail(&error, status == 404 ? FR_NOT_FOUND : FR_INVALID, "app",
-                        "the server answers %d: %.*s", status, (int)FR_MIN(body->count, (size_t)400),
-                        text ? text : ""),
+                        "the server answers %d: %.*s", status,
+                        (int)FR_MIN(body->count, (size_t)400), text ? text : ""),
               "told below");
     return app_fail(order->app, &error);
 }
@@ -322,7 +325,8 @@ static int tell_refit(struct order *order, const struct rank_refit_result *resul
                     order->app->json
                         ? "{\"model\":\"%s\",\"examples\":%" PRIu64 ",\"held_out\":%" PRIu64
                           ",\"logloss_live\":%.6f,\"logloss_new\":%.6f,\"z\":%.3f,\"better\":%s}\n"
-                        : "%s: %" PRIu64 " examples, %" PRIu64 " held out: log loss %.6f live, %.6f "
+                        : "%s: %" PRIu64 " examples, %" PRIu64
+                          " held out: log loss %.6f live, %.6f "
                           "anew (z %.3f); better: %s\n",
                     order->name, result->examples, result->held_out, result->logloss_live,
                     result->logloss_new, result->z, better ? "true" : "false");
@@ -373,9 +377,12 @@ static const struct {
     uint32_t value;
     int arguments; /* after the model's name */
 } acts[] = {
-    {"promote", RANK_ACT_ROLE, RANK_LIVE, 0}, {"demote", RANK_ACT_ROLE, RANK_SHADOW, 0},
-    {"off", RANK_ACT_ROLE, RANK_OFF, 0},      {"rollback", RANK_ACT_ROLLBACK, 0, 0},
-    {"reset-layer", RANK_ACT_RESET_LAYER, 0, 1}, {"rate", RANK_ACT_RATE, 0, 1},
+    {"promote", RANK_ACT_ROLE, RANK_LIVE, 0},
+    {"demote", RANK_ACT_ROLE, RANK_SHADOW, 0},
+    {"off", RANK_ACT_ROLE, RANK_OFF, 0},
+    {"rollback", RANK_ACT_ROLLBACK, 0, 0},
+    {"reset-layer", RANK_ACT_RESET_LAYER, 0, 1},
+    {"rate", RANK_ACT_RATE, 0, 1},
     {"import", RANK_ACT_LOAD, 0, 1},
 };
 
@@ -443,19 +450,29 @@ static const struct conf_flag flags[] = {
 const struct app_command app_command_models = {
     .name = "models",
     .summary = "list the experts, change their roles, take changes back",
-    .arguments = "list|show|promote|demote|off|rollback|reset-layer|rate|refit|save|import [NAME] [...]",
+    .arguments =
+        "list|show|promote|demote|off|rollback|reset-layer|rate|refit|save|import [NAME] [...]",
     .text =
         "Every expert has a role: live (in the answers), shadow (learns and is judged, weight 0),\n"
-        "off. promote, demote and off change it; rollback brings back role and parameters of before\n"
-        "the last act. reset-layer NAME LAYER begins a layer of the network anew; rate NAME FACTOR\n"
-        "multiplies learning steps; save NAME FILE writes parameters, import NAME FILE reads them,\n"
-        "or an .npz of a Keras model (numpy.savez(file, *model.get_weights())), checked: what does\n"
-        "not fit is refused with what and where. refit NAME folds the journal again, learns the model\n"
-        "anew in three passes over its examples, compares the two on the newest tenth and puts the new\n"
-        "one in its place only when it is better (z above 2); run it from a timer, beside the server.\n"
+        "off. promote, demote and off change it; rollback brings back role and parameters of "
+        "before\n"
+        "the last act. reset-layer NAME LAYER begins a layer of the network anew; rate NAME "
+        "FACTOR\n"
+        "multiplies learning steps; save NAME FILE writes parameters, import NAME FILE reads "
+        "them,\n"
+        "or an .npz of a Keras model (numpy.savez(file, *model.get_weights())), checked: what "
+        "does\n"
+        "not fit is refused with what and where. refit NAME folds the journal again, learns the "
+        "model\n"
+        "anew in three passes over its examples, compares the two on the newest tenth and puts the "
+        "new\n"
+        "one in its place only when it is better (z above 2); run it from a timer, beside the "
+        "server.\n"
         "\n"
-        "Each act is a record of the journal. Where a server works on the data directory it is asked\n"
-        "over HTTP; else the record is written directly. list, show and save read the directory, also\n"
+        "Each act is a record of the journal. Where a server works on the data directory it is "
+        "asked\n"
+        "over HTTP; else the record is written directly. list, show and save read the directory, "
+        "also\n"
         "beside a server.",
     .flags = flags,
     .flag_count = FR_COUNT_OF(flags),

@@ -22,8 +22,8 @@
 #include "fold/models.h"
 
 enum {
-    SHARE = 4,              /* of a core: one part working, three resting */
-    REST_NS_MIN = 2000000,  /* owed rest is slept off in pieces of at least this */
+    SHARE = 4,             /* of a core: one part working, three resting */
+    REST_NS_MIN = 2000000, /* owed rest is slept off in pieces of at least this */
     REST_NS_MAX = 500000000,
     ASK_AGAIN_NS = 1000000000, /* times 10: a record that a full disk has lost */
     EVIDENCE_EVERY = 4096,     /* records between two looks at the evidence */
@@ -34,8 +34,8 @@ enum job_state { IDLE, READY, WORKING, DONE };
 
 struct job {
     enum job_state state;
-    bool cancel;         /* give up: an act or an artefact's record has made it void */
-    bool asked;          /* a record was added that has not been applied yet */
+    bool cancel; /* give up: an act or an artefact's record has made it void */
+    bool asked;  /* a record was added that has not been applied yet */
     int64_t asked_ns;
     enum fr_status status; /* of work() */
     struct fr_error error;
@@ -350,10 +350,9 @@ static void add_record(struct fold__jobs *jobs, const struct fold_model_record *
 
 static void add_start(struct fold__jobs *jobs, uint32_t m, struct fr_slice name)
 {
-    const struct fold_model_record record = {
-        .what = FOLD_MODEL_START,
-        .model = name,
-        .job.number = rank_job_number(jobs->rank, m) + 1};
+    const struct fold_model_record record = {.what = FOLD_MODEL_START,
+                                             .model = name,
+                                             .job.number = rank_job_number(jobs->rank, m) + 1};
     add_record(jobs, &record);
 }
 
@@ -415,8 +414,8 @@ static void step_evidence(struct fold__jobs *jobs)
         struct fold_model_record record = {.what = FOLD_MODEL_ACT,
                                            .model = fr_slice_str(model[m].name),
                                            .why = FR_SLICE("evidence")};
-        record.act = (struct rank_act){.kind = RANK_ACT_ROLE,
-                                       .value = better ? RANK_LIVE : RANK_SHADOW};
+        record.act =
+            (struct rank_act){.kind = RANK_ACT_ROLE, .value = better ? RANK_LIVE : RANK_SHADOW};
         add_record(jobs, &record);
     }
 }

@@ -40,8 +40,8 @@ struct expert {
     struct base_rows *artefact, *old;
     struct model_trees *own;
     struct slot slot[SLOTS];
-    int32_t current;                     /* atomic; -1: nothing yet */
-    float *features, *labels, *weights;  /* frozen for the worker */
+    int32_t current;                    /* atomic; -1: nothing yet */
+    float *features, *labels, *weights; /* frozen for the worker */
     uint32_t frozen;
     struct base_buf before, result; /* the worker's */
 };

@@ -23,8 +23,8 @@
 #include <string.h>
 
 enum {
-    HALF = 1024,       /* a job begins when so many wait, */
-    LEAST = 128,       /* or so many, when the oldest waits so long: */
+    HALF = 1024, /* a job begins when so many wait, */
+    LEAST = 128, /* or so many, when the oldest waits so long: */
     PATIENCE_S = 300,
     DIMENSION = 8,
     BATCH = 32,
@@ -41,16 +41,18 @@ struct expert {
     struct model_mlp *front, *previous, *back;
     struct base_rows *samples;
     uint32_t input_count;
-    float rate; /* of the options */
+    float rate;      /* of the options */
     uint64_t result; /* digest of back after work() */
 };
 
-static const char *const front_names[MODEL_MLP_TABLES] = {
-    "click_mlp_weights", "click_mlp_first", "click_mlp_second", "click_mlp_waiting",
-    "click_mlp_embeddings"};
-static const char *const previous_names[MODEL_MLP_TABLES] = {
-    "click_mlp_old_weights", "click_mlp_old_first", "click_mlp_old_second",
-    "click_mlp_old_waiting", "click_mlp_old_embeddings"};
+static const char *const front_names[MODEL_MLP_TABLES] = {"click_mlp_weights", "click_mlp_first",
+                                                          "click_mlp_second", "click_mlp_waiting",
+                                                          "click_mlp_embeddings"};
+static const char *const previous_names[MODEL_MLP_TABLES] = {"click_mlp_old_weights",
+                                                             "click_mlp_old_first",
+                                                             "click_mlp_old_second",
+                                                             "click_mlp_old_waiting",
+                                                             "click_mlp_old_embeddings"};
 
 static void expert_close(void *self)
 {
@@ -124,8 +126,10 @@ static enum fr_status expert_rebuild(void *self, struct fr_error *error)
     struct expert *expert = self;
     const uint64_t *meta = base_rows_meta(expert->samples);
     if (meta[META_HALF] > 1 || meta[META_FILLED] > HALF || meta[META_FROZEN] > HALF)
-        return base_fail(error, FR_CORRUPT, "model", "table \"click_mlp_samples\" has %llu and "
-                         "%llu examples waiting, %u at most", (unsigned long long)meta[META_FILLED],
+        return base_fail(error, FR_CORRUPT, "model",
+                         "table \"click_mlp_samples\" has %llu and "
+                         "%llu examples waiting, %u at most",
+                         (unsigned long long)meta[META_FILLED],
                          (unsigned long long)meta[META_FROZEN], HALF);
     (void)model_mlp_publish(expert->front);
     return FR_OK;
@@ -167,8 +171,8 @@ static void expert_learn(void *self, const struct model_click_example *example)
     if (meta[META_FILLED] == 0)
         meta[META_FIRST_S] = example->row.now_s;
     struct sample *sample = sample_row(expert, meta[META_HALF], meta[META_FILLED]);
-    *sample = (struct sample){example->row.label, example->row.weight, example->rate,
-                              example->row.now_s};
+    *sample =
+        (struct sample){example->row.label, example->row.weight, example->rate, example->row.now_s};
     uint32_t *ids = (uint32_t *)(sample + 1);
     memcpy(ids, example->ids, sizeof(example->ids));
     memcpy(ids + MODEL_CLICK_SLOTS, example->input, expert->input_count * sizeof(float));
@@ -208,7 +212,8 @@ static enum fr_status expert_work(void *self, const struct model_pace *pace, str
     (void)error;
     model_mlp_copy(expert->back, expert->front);
     for (uint64_t i = 0; i < count; i++) {
-        const struct sample *sample = base_rows_at(expert->samples, (uint32_t)(1 + half * HALF + i));
+        const struct sample *sample =
+            base_rows_at(expert->samples, (uint32_t)(1 + half * HALF + i));
         const uint32_t *ids = (const uint32_t *)(sample + 1);
         struct model_mlp_input input = {(const float *)(ids + MODEL_CLICK_SLOTS), ids, 1};
         struct model_mlp_target target = {.label = sample->label,

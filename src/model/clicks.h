@@ -80,7 +80,7 @@ void model_clicks_learn(struct model_clicks *clicks, const struct model_click_ex
 /* ---- experts --------------------------------------------------------------------------------- */
 
 struct model_click_shape {
-    struct model_clicks *clicks;      /* borrowed */
+    struct model_clicks *clicks;        /* borrowed */
     const struct state_options *limits; /* tables are sized by them */
     uint64_t seed;
 };
@@ -100,8 +100,8 @@ struct model_deferred {
     void (*start)(void *self);       /* W. Freezes what was gathered */
     /* The worker. FR_AGAIN: gave up. */
     enum fr_status (*work)(void *self, const struct model_pace *pace, struct fr_error *error);
-    uint64_t (*digest)(void *self);              /* of work()'s result; exact learners */
-    struct fr_slice (*result)(void *self);       /* its bytes; artefacts */
+    uint64_t (*digest)(void *self);        /* of work()'s result; exact learners */
+    struct fr_slice (*result)(void *self); /* its bytes; artefacts */
     /* W. The result of work(), or (artefacts) these bytes. FR_CORRUPT, FR_INVALID: refused, nothing
      * changed. */
     enum fr_status (*install)(void *self, struct fr_slice bytes, struct fr_error *error);
@@ -134,7 +134,7 @@ struct model_click_expert {
     enum fr_status (*check)(void *self, struct fr_slice bytes, struct fr_error *error);
     enum fr_status (*load)(void *self, struct fr_slice bytes, struct fr_error *error);
     enum fr_status (*save)(void *self, struct base_buf *out); /* W, or at rest */
-    uint64_t (*steps)(void *self); /* R. Learning steps taken */
+    uint64_t (*steps)(void *self);                            /* R. Learning steps taken */
 };
 /* The table, fixed order. */
 const struct model_click_expert *const *model_click_experts(uint32_t *out_count);

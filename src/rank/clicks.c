@@ -304,9 +304,9 @@ static void judge_all(struct rank *rank, const struct rank_scoring *scoring, int
 static bool looked_at(struct rank *rank, const struct state_event *event)
 {
     uint64_t *count = &base_rows_meta(rank->models)[META_LOOKED_AT];
-    bool wanted = *count < RANK_CLICKS_FIRST ||
-                  base_random_u64(rank->options.seed, event->position, 0xc1) % RANK_CLICKS_ONE_IN ==
-                      0;
+    bool wanted =
+        *count < RANK_CLICKS_FIRST ||
+        base_random_u64(rank->options.seed, event->position, 0xc1) % RANK_CLICKS_ONE_IN == 0;
     *count += wanted;
     return wanted;
 }
@@ -369,8 +369,8 @@ static void example_build(struct rank *rank, const struct rank_scoring *scoring,
     model_clicks_build(rank->clicks, &source, true, example);
     example->row.label = label;
     example->row.weight = event->is_exposure || signal <= 0.0f ? 1.0f
-                          : signal > signal_max               ? signal_max
-                                                              : signal;
+                          : signal > signal_max                ? signal_max
+                                                               : signal;
 }
 
 /* Candidates that were not acted on: one of the window, one of all. Gives how many. */
@@ -382,8 +382,8 @@ static uint32_t draw_negatives(const struct rank *rank, const struct rank_scorin
     window_choose(scoring, &window);
     for (uint32_t n = 0; n < NEGATIVES; n++) {
         uint64_t draw = base_random_u64(rank->options.seed ^ 0xc1c2, position, n);
-        uint32_t i = n == 0 ? window.index[draw % window.count]
-                            : (uint32_t)(draw % scoring->batch.count);
+        uint32_t i =
+            n == 0 ? window.index[draw % window.count] : (uint32_t)(draw % scoring->batch.count);
         if (i != target && (count == 0 || out[0] != i))
             out[count++] = i;
     }

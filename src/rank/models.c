@@ -11,9 +11,11 @@
 #include "rank/rank_priv.h"
 
 static const char *const role_names[RANK_ROLE_COUNT] = {"off", "shadow", "live"};
-static const char *const act_names[RANK_ACT_KIND_COUNT] = {
-    [RANK_ACT_ROLE] = "role", [RANK_ACT_ROLLBACK] = "rollback",
-    [RANK_ACT_RESET_LAYER] = "reset-layer", [RANK_ACT_LOAD] = "load", [RANK_ACT_RATE] = "rate"};
+static const char *const act_names[RANK_ACT_KIND_COUNT] = {[RANK_ACT_ROLE] = "role",
+                                                           [RANK_ACT_ROLLBACK] = "rollback",
+                                                           [RANK_ACT_RESET_LAYER] = "reset-layer",
+                                                           [RANK_ACT_LOAD] = "load",
+                                                           [RANK_ACT_RATE] = "rate"};
 #define EVIDENCE_ALPHA 0.01
 static const float rate_min = 1.0f / 64, rate_max = 64.0f;
 
@@ -51,8 +53,8 @@ enum fr_status rank__models_new(struct rank *rank, struct fr_error *error)
         struct model_row *row = base_rows_write(rank->models, i);
         bool first_stage = i <= MODEL_EXPERTS_MAX;
         uint32_t click = i - 1 - MODEL_EXPERTS_MAX;
-        bool shadow = !first_stage && click < rank->click_count &&
-                      rank->click[click] != &model_click_gbt;
+        bool shadow =
+            !first_stage && click < rank->click_count && rank->click[click] != &model_click_gbt;
         row->role = row->previous_role = first_stage ? RANK_LIVE : shadow ? RANK_SHADOW : RANK_OFF;
         row->rate = 1.0f;
     }
@@ -318,8 +320,7 @@ bool rank_job_due(const struct rank *rank, uint32_t model)
     const struct model_deferred *deferred = deferred_of(rank, model);
     const struct model_row *row = row_at(rank, model);
     return deferred && row->role != RANK_OFF && !row->running &&
-           deferred->due(self_of(rank, model),
-                         (uint32_t)(state_clock_us(rank->state) / 1000000));
+           deferred->due(self_of(rank, model), (uint32_t)(state_clock_us(rank->state) / 1000000));
 }
 
 bool rank_job_running(const struct rank *rank, uint32_t model)
@@ -366,10 +367,11 @@ void rank_job_result(const struct rank *rank, uint32_t model, struct rank_job_re
 {
     const struct model_deferred *deferred = deferred_of(rank, model);
     void *self = self_of(rank, model);
-    *out_result = (struct rank_job_result){
-        .number = rank_job_number(rank, model),
-        .digest = deferred->artefact ? 0 : deferred->digest(self),
-        .bytes = deferred->artefact ? deferred->result(self) : fr_slice_of(NULL, 0)};
+    *out_result =
+        (struct rank_job_result){.number = rank_job_number(rank, model),
+                                 .digest = deferred->artefact ? 0 : deferred->digest(self),
+                                 .bytes = deferred->artefact ? deferred->result(self)
+                                                             : fr_slice_of(NULL, 0)};
 }
 
 enum fr_status rank_job_end(struct rank *rank, uint32_t model, uint64_t position,

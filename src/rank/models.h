@@ -26,7 +26,7 @@
 
 enum {
     RANK_WINDOW = 32,
-    RANK_CLICKS_ONE_IN = 32,
+    RANK_CLICKS_ONE_IN = 64,
     RANK_CLICKS_FIRST = 2048,
     RANK_MODELS_MAX = MODEL_EXPERTS_MAX + MODEL_CLICK_EXPERTS_MAX,
 };
@@ -95,8 +95,8 @@ FR_MUST_USE enum fr_status rank_model_save(const struct rank *rank, uint32_t mod
 
 /* ---- deferred jobs; model: its number in rank_models() ---------------------------------------- */
 
-bool rank_job_exists(const struct rank *rank, uint32_t model);  /* it is a deferred learner */
-bool rank_job_due(const struct rank *rank, uint32_t model);     /* W */
+bool rank_job_exists(const struct rank *rank, uint32_t model); /* it is a deferred learner */
+bool rank_job_due(const struct rank *rank, uint32_t model);    /* W */
 /* W. Is this the number of its next job, and none under way? */
 bool rank_job_can_begin(const struct rank *rank, uint32_t model, uint64_t number);
 bool rank_job_running(const struct rank *rank, uint32_t model); /* R. Begun, not ended */

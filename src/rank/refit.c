@@ -165,8 +165,8 @@ static void compare(struct rank_refit *refit, uint64_t from, uint64_t to,
 }
 
 enum fr_status rank_refit_run(struct rank_refit *refit, uint32_t passes,
-                              struct rank_refit_result *out_result,
-                              struct base_buf *out_parameters, struct fr_error *error)
+                              struct rank_refit_result *out_result, struct base_buf *out_parameters,
+                              struct fr_error *error)
 {
     uint64_t count = FR_MIN(refit->count, (uint64_t)refit->count_max);
     uint64_t learnt = count - count / HELD_OUT_PART;

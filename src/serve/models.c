@@ -36,7 +36,8 @@ static void print_job(struct base_buf *out, const struct rank_model *model, uint
     serve__pair_u64(out, "jobs", model->jobs);
     serve__pair_u64(out, "refused", model->refused);
     serve__pair_u64(out, "published_position", model->published_position);
-    serve__pair_u64(out, "lag_records", behind ? applied - FR_MIN(model->learnt_position, applied) : 0);
+    serve__pair_u64(out, "lag_records",
+                    behind ? applied - FR_MIN(model->learnt_position, applied) : 0);
 }
 
 static void print_model(const struct rank_model *model, uint64_t applied, struct base_buf *out)
@@ -120,8 +121,10 @@ static void take(struct serve_call *call, struct rank_act *act)
         answer_refused(call, &error);
         return;
     }
-    const struct fold_model_record record = {
-        .what = FOLD_MODEL_ACT, .model = act->model, .act = *act, .why = FR_SLICE("command")};
+    const struct fold_model_record record = {.what = FOLD_MODEL_ACT,
+                                             .model = act->model,
+                                             .act = *act,
+                                             .why = FR_SLICE("command")};
     char detail[64];
     snprintf(detail, sizeof detail, "%s %u", rank_act_name(act->kind), act->value);
     base_buf_init(&payload, 0);
@@ -144,12 +147,9 @@ static bool act_of(const struct serve_call *call, struct rank_act *act)
         const char *name;
         enum rank_act_kind kind;
         uint32_t value;
-    } acts[] = {{"promote", RANK_ACT_ROLE, RANK_LIVE},
-                {"demote", RANK_ACT_ROLE, RANK_SHADOW},
-                {"off", RANK_ACT_ROLE, RANK_OFF},
-                {"rollback", RANK_ACT_ROLLBACK, 0},
-                {"reset-layer", RANK_ACT_RESET_LAYER, 0},
-                {"rate", RANK_ACT_RATE, 0}};
+    } acts[] = {{"promote", RANK_ACT_ROLE, RANK_LIVE},    {"demote", RANK_ACT_ROLE, RANK_SHADOW},
+                {"off", RANK_ACT_ROLE, RANK_OFF},         {"rollback", RANK_ACT_ROLLBACK, 0},
+                {"reset-layer", RANK_ACT_RESET_LAYER, 0}, {"rate", RANK_ACT_RATE, 0}};
     for (size_t i = 0; i < FR_COUNT_OF(acts); i++) {
         if (!fr_slice_equal(call->path_value[1], fr_slice_str(acts[i].name)))
             continue;

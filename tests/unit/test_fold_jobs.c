@@ -127,11 +127,11 @@ static void send(struct bed *bed, const struct fold_model_record *record)
 
 static void act(struct bed *bed, enum rank_act_kind kind, uint32_t value, struct fr_slice bytes)
 {
-    const struct fold_model_record record = {
-        .what = FOLD_MODEL_ACT,
-        .model = FR_SLICE("mlp"),
-        .act = {.kind = kind, .model = FR_SLICE("mlp"), .value = value, .bytes = bytes},
-        .why = FR_SLICE("test")};
+    const struct fold_model_record record =
+        {.what = FOLD_MODEL_ACT,
+         .model = FR_SLICE("mlp"),
+         .act = {.kind = kind, .model = FR_SLICE("mlp"), .value = value, .bytes = bytes},
+         .why = FR_SLICE("test")};
     send(bed, &record);
 }
 
@@ -421,10 +421,10 @@ static void bad_parameters_change_nothing(void **unused)
         size_t at; /* from the end when > 1000 */
         uint8_t byte;
         const char *says;
-    } fault[] = {{0, 'X', "arr_0.npy"},        {7, '9', "byte 7: another version"},
-                 {12, 9, "number of inputs"},  {16, 1, "width of a layer"},
-                 {28, 3, "embedded ids"},      {36, 255, "more embeddings"},
-                 {43, 0x7f, "not finite"},     {3001, 0x55, "checksum"}};
+    } fault[] = {{0, 'X', "arr_0.npy"},       {7, '9', "byte 7: another version"},
+                 {12, 9, "number of inputs"}, {16, 1, "width of a layer"},
+                 {28, 3, "embedded ids"},     {36, 255, "more embeddings"},
+                 {43, 0x7f, "not finite"},    {3001, 0x55, "checksum"}};
     struct os_sim *sim = os_sim_new(11, NULL);
     struct bed bed = bed_new(sim);
     struct base_buf good, now;
@@ -447,7 +447,8 @@ static void bad_parameters_change_nothing(void **unused)
         assert_int_not_equal(rank_act_check(bed.rank, &load, &error), FR_OK);
         if (!strstr(error.message, fault[i].says))
             fail_msg("byte %zu: %s", fault[i].at, error.message);
-        act(&bed, RANK_ACT_LOAD, 0, base_buf_slice(&good)); /* past the check: refused by the fold */
+        act(&bed, RANK_ACT_LOAD, 0,
+            base_buf_slice(&good)); /* past the check: refused by the fold */
         good.bytes[fault[i].at] = kept;
         saved(&bed, &now);
         if (fault[i].at == 36 || fault[i].at == 43) {

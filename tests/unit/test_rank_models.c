@@ -79,9 +79,7 @@ static void live(struct bed *bed, uint32_t events)
 
 static void set_role(struct bed *bed, const char *name, enum rank_role role)
 {
-    const struct rank_act act = {.kind = RANK_ACT_ROLE,
-                                 .model = fr_slice_str(name),
-                                 .value = role};
+    const struct rank_act act = {.kind = RANK_ACT_ROLE, .model = fr_slice_str(name), .value = role};
     assert_int_equal(rank_act_apply(bed->rank, &act, NULL), FR_OK);
 }
 
