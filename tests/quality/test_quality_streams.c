@@ -128,13 +128,74 @@ static void test_dice(void **unused)
     assert_in_range((int)(1000 * result.blend.hr[0]), 5, 50); /* 10 of 400: .025 */
 }
 
+/* A shop: each session walks among the 12 items of one of 60 shelves, nearby ones first, and one click in
+ * four returns to an item that the session saw. Sessions are anonymous: each comes once. */
+enum { SHELVES = 60, SHELF = 12, VISIT_MAX = 9 };
+
+static uint32_t shop_session(struct stream *stream, uint32_t items[VISIT_MAX])
+{
+    uint32_t shelf = draw(stream, SHELVES), at = draw(stream, SHELF);
+    uint32_t count = 3 + draw(stream, VISIT_MAX - 2);
+    for (uint32_t c = 0; c < count; c++) {
+        at = (at + 1 + draw(stream, 3)) % SHELF;
+        items[c] = c > 1 && draw(stream, 4) == 0 ? items[draw(stream, c)] : shelf * SHELF + at;
+    }
+    return count;
+}
+
+static void shop_click(struct stream *stream, uint32_t session, uint32_t item, bool test)
+{
+    char u[16], i[16];
+    snprintf(u, sizeof(u), "s%u", session);
+    snprintf(i, sizeof(i), "i%u", item);
+    const struct schema_event event = {.user = fr_slice_str(u),
+                                       .session = fr_slice_str(u),
+                                       .item = fr_slice_str(i),
+                                       .time_us = (int64_t)(START_S + session * 60) * 1000000,
+                                       .type = SCHEMA_CLICK};
+    assert_int_equal(test ? eval_test_event(stream->eval, &event)
+                          : eval_event(stream->eval, &event),
+                     FR_OK);
+}
+
+/* Learns 3,000 sessions, predicts 800 others of which nothing is learnt. */
+static struct eval_result shop(const char *experts)
+{
+    struct stream stream;
+    const struct eval_options options = {.protocol = EVAL_SESSIONS,
+                                         .session_unit = true,
+                                         .repeats = true,
+                                         .k = {5, 10},
+                                         .k_count = 2,
+                                         .experts = experts};
+    begin(&stream, &options);
+    for (uint32_t s = 0; s < 3800; s++) {
+        uint32_t items[VISIT_MAX], count = shop_session(&stream, items);
+        for (uint32_t c = 0; c < count; c++)
+            shop_click(&stream, s, items[c], s >= 3000);
+    }
+    return finish(&stream, experts ? experts : "shop");
+}
+
+static void test_shop(void **unused)
+{
+    (void)unused;
+    struct eval_result result = shop(NULL);
+    struct eval_result counts = shop("popularity,cooc,transition,content,encoder,factors");
+    assert_true(result.blend.hr[0] > 0.74);
+    assert_true(result.blend.mrr[0] > 0.42);
+    assert_true(result.blend.hr[0] > counts.blend.hr[0] * 1.01); /* the session experts earn it */
+    for (uint32_t e = 0; e < result.expert_count; e++) {
+        assert_true(result.blend.hr[0] > result.experts[e].metrics.hr[0] * 0.995);
+        assert_true(result.blend.mrr[0] > result.experts[e].metrics.mrr[0] * 0.995);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tastes),
-        cmocka_unit_test(test_swap),
-        cmocka_unit_test(test_newsroom),
-        cmocka_unit_test(test_dice),
+        cmocka_unit_test(test_tastes), cmocka_unit_test(test_swap), cmocka_unit_test(test_newsroom),
+        cmocka_unit_test(test_shop),   cmocka_unit_test(test_dice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
