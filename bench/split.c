@@ -21,6 +21,7 @@
 
 #define EXPERTS 5
 enum { POP, GRAPH, RIDGE, ENCODER, IALS };
+enum { CASES = 4 }; /* a user gives at most, for tuning */
 static const char *const names[EXPERTS] = {"popular", "two-step graph", "ridge", "encoder", "ials"};
 
 struct split {
@@ -223,6 +224,31 @@ static void score(struct split *split, uint32_t user)
         offline_blend_feature(split->features[e], split->items, split->seen, split->stamp);
 }
 
+/* Cases of a user's withheld items, each with the others as no candidates. */
+static void tune_user(struct split *split, uint32_t user, struct offline_blend *blend,
+                      struct offline_metrics *metrics)
+{
+    const uint32_t *items = split->all.items;
+    size_t from = split->all.start[user], many = split->all.start[user + 1] - from;
+    uint64_t first = base_random_u64(split->key, 12, user);
+    uint32_t cases = 0;
+    for (size_t i = from; i < from + many; i++)
+        if (withheld(split, i))
+            split->seen[items[i]] = split->stamp;
+    for (size_t n = 0; n < many && cases < CASES; n++) {
+        size_t i = from + (first + n) % many;
+        if (!withheld(split, i))
+            continue;
+        cases++;
+        split->seen[items[i]] = 0;
+        for (int e = 0; e < EXPERTS; e++)
+            offline_metrics_add(&metrics[e], offline_rank(split->features[e], split->items,
+                                                          split->seen, split->stamp, items[i]));
+        offline_blend_case(blend, split->features, split->seen, split->stamp, items[i]);
+        split->seen[items[i]] = split->stamp;
+    }
+}
+
 static void tune(struct split *split)
 {
     struct offline_blend *blend = offline_blend_new(EXPERTS, split->items);
@@ -232,24 +258,7 @@ static void tune(struct split *split)
         if (split->part.start[user] == split->part.start[user + 1])
             continue;
         score(split, user);
-        uint32_t target = 0, count = 0;
-        for (size_t i = split->all.start[user]; i < split->all.start[user + 1]; i++)
-            if (withheld(split, i)) { /* one of them, the others are no candidates */
-                count++;
-                if (base_random_u64(split->key, 12, i) % count == 0) {
-                    if (target)
-                        split->seen[target] = split->stamp;
-                    target = split->all.items[i];
-                } else {
-                    split->seen[split->all.items[i]] = split->stamp;
-                }
-            }
-        if (!target)
-            continue;
-        for (int e = 0; e < EXPERTS; e++)
-            offline_metrics_add(&metrics[e], offline_rank(split->features[e], split->items,
-                                                          split->seen, split->stamp, target));
-        offline_blend_case(blend, split->features, split->seen, split->stamp, target);
+        tune_user(split, user, blend, metrics);
     }
     for (int e = 0; e < EXPERTS; e++)
         offline_metrics_print(names[e], &metrics[e]);

@@ -205,15 +205,17 @@ struct schema_event eval__kept_event(const struct eval *eval, const struct eval_
     };
 }
 
+/* The visit before is the newest, of the running session, whether it was learnt or not: by the
+ * state's clock, which stands at the end of all users' events, it may be months ago. */
 static enum fr_status judge_user(struct eval *eval, const struct eval_kept *before,
-                                 const struct eval_kept *target, bool before_learnt)
+                                 const struct eval_kept *target)
 {
     uint32_t user = state_user_find(eval->state, state_user_id(eval->names, target->user));
     uint32_t item = state_item_find(eval->state, state_item_id(eval->names, target->item));
     uint32_t recent =
         before ? state_item_find(eval->state, state_item_id(eval->names, before->item)) : 0;
     struct model_request request = {.user = user, .repeats = eval->options.repeats};
-    if (recent && !before_learnt) {
+    if (recent) {
         request.recent = &recent;
         request.recent_count = 1;
     }
@@ -259,7 +261,7 @@ static enum fr_status judge_test_part(struct eval *eval, const struct held *held
             continue;
         const struct eval_kept *target = &eval->kept[tuning ? held[u].before : held[u].last];
         const struct eval_kept *ahead = tuning ? NULL : &eval->kept[held[u].before];
-        FR_TRY(judge_user(eval, ahead, target, eval->options.learn_validation));
+        FR_TRY(judge_user(eval, ahead, target));
     }
     return FR_OK;
 }
