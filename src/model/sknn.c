@@ -60,7 +60,7 @@ void model_sknn_defaults(struct model_sknn_options *out_options)
     *out_options = (struct model_sknn_options){
         .item_max = 1u << 20,
         .user_max = 4u << 20,
-        .session_max = 1u << 19,
+        .session_max = 1u << 18,
         .postings = 126,
         .neighbours = 250,
         .age_half_s = 30.0f * 86400.0f,
