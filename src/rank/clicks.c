@@ -359,15 +359,15 @@ static void learn_examples(struct rank *rank, uint32_t count)
         model_clicks_learn(rank->clicks, &example[i]);
 }
 
+/* An example of the event and one of the candidates. Its weight is the event's signal. */
 static void example_build(struct rank *rank, const struct rank_scoring *scoring,
-                          const struct state_event *event, uint32_t candidate, float label,
+                          const struct state_event *event, uint32_t candidate,
                           struct model_click_example *example)
 {
     struct model_click_source source = source_of(scoring, candidate);
     float signal = event->signal < 0.0f ? -event->signal : event->signal;
     source.event = event;
     model_clicks_build(rank->clicks, &source, true, example);
-    example->row.label = label;
     example->row.weight = event->is_exposure || signal <= 0.0f ? 1.0f
                           : signal > signal_max                ? signal_max
                                                                : signal;
@@ -405,11 +405,11 @@ void rank__clicks_learn(struct rank *rank, const struct rank_scoring *scoring,
     share_note(rank, false);
     if (!exposures_come(rank))
         count = draw_negatives(rank, scoring, event->position, (uint32_t)target, negative);
-    example_build(rank, scoring, event, (uint32_t)target, 1.0f, &rank->click_examples[0]);
+    example_build(rank, scoring, event, (uint32_t)target, &rank->click_examples[0]);
+    rank->click_examples[0].row.label = 1.0f;
     for (uint32_t n = 0; n < count; n++) {
         struct model_click_example *example = &rank->click_examples[1 + n];
-        example_build(rank, scoring, event, negative[n], 0.0f, example);
-        example->row.weight = rank->click_examples[0].row.weight;
+        example_build(rank, scoring, event, negative[n], example); /* of label 0 */
     }
     learn_examples(rank, 1 + count);
 }
@@ -420,7 +420,7 @@ void rank__clicks_refused(struct rank *rank, const struct rank_scoring *scoring,
     share_note(rank, event->is_exposure);
     if (candidate < 0 || !any_has_role(rank, RANK_SHADOW))
         return;
-    example_build(rank, scoring, event, (uint32_t)candidate, 0.0f, &rank->click_examples[0]);
+    example_build(rank, scoring, event, (uint32_t)candidate, &rank->click_examples[0]);
     learn_examples(rank, 1);
 }
 

@@ -24,16 +24,6 @@ const char *rank_role_name(enum rank_role role)
     return role < RANK_ROLE_COUNT ? role_names[role] : "unknown";
 }
 
-bool rank_role_parse(struct fr_slice text, enum rank_role *out_role)
-{
-    for (int r = 0; r < RANK_ROLE_COUNT; r++)
-        if (fr_slice_equal(text, fr_slice_str(role_names[r]))) {
-            *out_role = (enum rank_role)r;
-            return true;
-        }
-    return false;
-}
-
 const char *rank_act_name(enum rank_act_kind kind)
 {
     return kind > 0 && kind < RANK_ACT_KIND_COUNT ? act_names[kind] : "unknown";

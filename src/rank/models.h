@@ -32,8 +32,7 @@ enum {
 };
 
 enum rank_role { RANK_OFF, RANK_SHADOW, RANK_LIVE, RANK_ROLE_COUNT };
-const char *rank_role_name(enum rank_role role);
-bool rank_role_parse(struct fr_slice text, enum rank_role *out_role);
+const char *rank_role_name(enum rank_role role); /* "off", "shadow", "live" */
 
 struct rank_model {
     const char *name;
