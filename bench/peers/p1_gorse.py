@@ -54,7 +54,7 @@ RANKERS = {
              'recommenders = ["item-to-item/neighbors", "collaborative"]',
     "request": 'type = "none"\nrecommenders = ["item-to-item/neighbors"]',
 }
-BATCH, READY_SECONDS, IDLE_SECONDS, REFRESH_SECONDS = 1000, 60, 5, 420
+BATCH, READY_SECONDS, IDLE_SECONDS, REFRESH_SECONDS = 1000, 60, 30, 420
 
 
 def free_port():
