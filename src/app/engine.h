@@ -9,6 +9,7 @@
 #include "app/app.h"
 #include "fold/fold.h"
 #include "rank/rank.h"
+#include "state/figures.h"
 #include "state/state.h"
 
 struct app_engine {

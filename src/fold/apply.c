@@ -145,8 +145,8 @@ static enum fr_status apply_remedy(const struct applying *applying)
 
 static enum fr_status apply_act(const struct applying *applying)
 {
-    return state_apply_act(applying->state, applying->record->payload,
-                           applying->record->position, applying->record->received_us);
+    return state_apply_act(applying->state, applying->record->payload, applying->record->position,
+                           applying->record->received_us);
 }
 
 static const applier_fn appliers[] = {

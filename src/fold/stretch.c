@@ -6,6 +6,7 @@
  * Thread: the fold stage.
  */
 #include "fold/fold_priv.h"
+#include "state/ahead.h"
 
 /* What is known of a record that will be applied soon. */
 struct fold__soon {

@@ -13,6 +13,7 @@
 
 #include "obs/obs.h"
 #include "rank/models.h"
+#include "state/figures.h"
 
 enum { RATE_SAMPLES = 9, SAMPLE_USERS = 7, SAMPLE_SCANNED = 400, FIGURES_MAX = 32 };
 
@@ -181,7 +182,8 @@ static void print_quality(struct base_buf *out, const struct serve *serve, uint3
 }
 
 /* A few people with something behind them, for the page to start with. */
-static void print_learners_of(struct base_buf *out, const struct rank_model *model, uint64_t applied)
+static void print_learners_of(struct base_buf *out, const struct rank_model *model,
+                              uint64_t applied)
 {
     bool behind = model->running || model->waiting > 0;
     uint64_t learnt = FR_MIN(model->learnt_position, applied);

@@ -14,6 +14,8 @@
  * Nothing is changed and nothing depends on it: a wrong guess costs time alone.
  * Thread: writer.
  */
+#include "state/ahead.h"
+
 #include "state/state_priv.h"
 
 enum { LINE = 64 };

@@ -4,12 +4,10 @@
  * (co-counts, transitions, popularity per context), the dedupe window, source offsets. All of it in
  * row tables (base/rows.h), so that snapshot, hash and memory accounting exist once.
  *
- * Ids become u32 indexes once ("interned"); 0 means none everywhere. Text behind an index never
- * moves. Nothing here learns weights: that is model/ and rank/.
+ * Ids become u32 indexes once ("interned"); 0 means none. Text behind an index never moves.
  *
- * Thread: functions marked W belong to the fold thread; R may be called from any thread at any time
- * and see a recent whole value. Marked A: at rest (no writer, no reader). Nothing allocates after
- * state_new() but pages of the tables themselves.
+ * Thread: W is for the fold thread; R for any at any time, sees a recent whole value; A at rest (no writer,
+ * no reader). Nothing allocates after state_new() but pages of the tables.
  */
 #ifndef STATE_STATE_H
 #define STATE_STATE_H
@@ -44,15 +42,15 @@ enum state_context_field {
     STATE_CONTEXT_COUNT = STATE_EXTRA_FIRST + 4
 };
 
+/* 0 = the default. From 7/8 of items, users and contexts on, ids that events name are taken when they
+ * come again; at the maximum, refused. Both are counted. */
 struct state_options {
-    uint32_t item_count_max; /* 0 = 1 M; from 7/8 of it on, ids that events name are taken when they
-                                   come again; at it, refused. Both are counted. So of the next two */
-    uint32_t user_count_max; /* 0 = 4 M */
-    uint32_t context_count_max; /* 0 = 256 k values */
-    uint32_t token_count_max;   /* 0 = 1 M content tokens */
-    uint64_t text_bytes_max;    /* ids and documents; 0 = 4 GiB */
-    uint64_t
-        event_count_max; /* history entries; 0 = 64 M; then the oldest chunk of a user is reused */
+    uint32_t item_count_max;     /* 0 = 1 M */
+    uint32_t user_count_max;     /* 0 = 4 M */
+    uint32_t context_count_max;  /* 0 = 256 k values */
+    uint32_t token_count_max;    /* 0 = 1 M content tokens */
+    uint64_t text_bytes_max;     /* ids and documents; 0 = 4 GiB */
+    uint64_t event_count_max;    /* of histories; 0 = 64 M; then a user's oldest chunk is reused */
     uint64_t pair_bytes_max;     /* neighbour rows; 0 = 768 MiB; rows get shorter as items grow */
     uint32_t dedupe_count_max;   /* 0 = 10 M ids */
     uint32_t newcomer_count_max; /* ids remembered that a nearly full table did not take; 0 = 1 M */
@@ -109,19 +107,6 @@ enum state_dedupe state_dedupe_check_add(struct state *state, struct base_hash12
 FR_MUST_USE enum fr_status state_resolve(struct state *state, const struct schema_event *event,
                                          const struct schema_types *types, uint64_t position,
                                          int64_t received_us, struct state_event *out_event);
-/* W. Asks memory ahead for what folding an event will touch: begin, then a step for each of the events
- * before it (ahead.c). Changes nothing. */
-enum { STATE_AHEAD_VISITS = 50, STATE_AHEAD_STEPS = 12 };
-struct state_ahead {
-    uint64_t user_hash, item_hash;
-    uint32_t user, item, pairs;
-    uint32_t step, chunk, in_chunk;
-    uint32_t visits, heads, entries; /* how far the three stages are */
-    uint32_t visited[STATE_AHEAD_VISITS], refs[STATE_AHEAD_VISITS];
-};
-void state_ahead_begin(const struct state *state, const struct schema_event *event,
-                       struct state_ahead *out_ahead);
-void state_ahead_step(const struct state *state, struct state_ahead *ahead);
 /* W. Counts the event: history, popularity, neighbour rows, context rows. */
 void state_apply(struct state *state, const struct state_event *event);
 
@@ -138,12 +123,11 @@ void state_apply_user_delete(struct state *state, struct fr_slice id);
 /* W. Offsets of a source: the next to read. */
 FR_MUST_USE enum fr_status state_apply_source(struct state *state, struct fr_slice name,
                                               int32_t partition, int64_t next);
-/* W. Time passed without events (a tick record): moves no decay; kept for `state_stats`. */
+/* W. Time passed without events (a tick record): moves no decay. */
 void state_apply_tick(struct state *state, int64_t received_us);
 
-/* W. From now on the long-term counts of all neighbour rows so far weigh a sixteenth: four slow
- * half-lives at once. For when what they say has become wrong (rank/health.h). Rows that are touched in
- * this very second before may keep theirs. */
+/* W. From now on all long-term pair counts so far weigh a sixteenth: four slow half-lives at once, for when
+ * they have become wrong (rank/health.h). Rows touched in this very second before may keep theirs. */
 void state_age_counts(struct state *state);
 
 /* ---- reading -------------------------------------------------------------------------------- */
@@ -296,30 +280,9 @@ uint32_t state_token_items(const struct state *state, uint32_t token, uint32_t *
 /* R. Newest catalogue entries, newest first. */
 uint32_t state_items_newest(const struct state *state, uint32_t *out, uint32_t count_max);
 
-/* ---- figures -------------------------------------------------------------------------------- */
-
-/* What one named part of the state takes, and may take at most; the neighbour rows of all lengths are
- * one part, a table with its index another. R. Gives how many. */
-struct state_memory {
-    const char *name;        /* static */
-    uint64_t rows, rows_max; /* 0, 0: no rows to speak of */
-    uint64_t use, budget;    /* bytes */
-};
-uint32_t state_memory(const struct state *state, struct state_memory out[STATE_TABLES_MAX]);
-
-struct state_stats {
-    uint64_t events, users, items, contexts, tokens;
-    uint64_t refused_items, refused_users, refused_contexts, dedupe_ids;
-    uint64_t bytes, bytes_items, bytes_users, bytes_history, bytes_pairs, bytes_text, bytes_dedupe,
-        bytes_index;
-    int64_t clock_us;
-};
-void state_stats_get(const struct state *state, struct state_stats *out_stats); /* R */
-
 /* ---- administrative acts -------------------------------------------------------------------- */
 
-/* Who did what to what. The newest STATE_ACTS_KEPT are kept here, all of them in the journal. Texts are
- * cut to what a row holds. */
+/* Who did what to what: the newest ones (the journal has all), texts cut to what a row holds. */
 enum { STATE_ACTS_KEPT = 4096 };
 struct state_act {
     uint64_t number; /* 1, 2, ... */

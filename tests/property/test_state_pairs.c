@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "state/ahead.h"
 #include "state/decay.h"
 #include "state/state.h"
 
@@ -55,7 +56,8 @@ static void model_visit(struct model *model, const struct state_event *event)
             continue;
         bool same = tag[i] == event->session_tag;
         uint32_t near = STATE_UNIT / ++distance;
-        const uint32_t forward[COUNTERS] = {near, same ? near : 0, same && distance == 1 ? near : 0};
+        const uint32_t forward[COUNTERS] = {near, same ? near : 0,
+                                            same && distance == 1 ? near : 0};
         const uint32_t backward[COUNTERS] = {near, same ? near : 0, 0};
         row_add(model, item[i], event->item, event->clock_s, forward);
         row_add(model, event->item, item[i], event->clock_s, backward);
@@ -125,8 +127,8 @@ static void run(bool ahead)
             for (uint32_t s = 0; s < base_random_u64(3, n, 0) % (STATE_AHEAD_STEPS + 4); s++)
                 state_ahead_step(state, &soon);
         }
-        assert_int_equal(
-            state_resolve(state, &event, &types, n + 1, event.time_us, &resolved), FR_OK);
+        assert_int_equal(state_resolve(state, &event, &types, n + 1, event.time_us, &resolved),
+                         FR_OK);
         assert_true(resolved.signal == 1.0f);
         state_apply(state, &resolved);
         model_visit(&model, &resolved);

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "rank/rank.h"
+#include "state/figures.h"
 
 enum { START_S = 1600000000, EVENTS = 6000, USERS = 60, ITEMS = 400, READERS = 2 };
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "state/figures.h"
 #include "state/state.h"
 
 enum { USERS_MAX = 4000, ROOMY = USERS_MAX / 8 * 7, START_S = 1600000000 };

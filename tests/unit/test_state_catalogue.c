@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "state/figures.h"
 #include "state/state.h"
 
 static void put(struct state *state, const struct schema_item *item, bool patch)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "state/figures.h"
 #include "state/state.h"
 
 enum { START_S = 1600000000 };
