@@ -121,6 +121,11 @@ enum fr_status eval__scored_add(struct eval *eval, const struct rank_outcome *ou
 /* One event in so many is timed: reading a thread's processor time costs half a microsecond. */
 enum { TIMED_ONE_IN = 8 };
 
+static double now_if(bool timed)
+{
+    return timed ? eval__cpu_now_us() : 0;
+}
+
 /* Learns one event as the fold does. */
 enum fr_status eval__learn(struct eval *eval, const struct schema_event *event, bool count)
 {
@@ -128,16 +133,16 @@ enum fr_status eval__learn(struct eval *eval, const struct schema_event *event, 
     struct rank_outcome outcome;
     struct rank_remedy remedy;
     bool timed = ++eval->events % TIMED_ONE_IN == 0;
-    double at[4] = {timed ? eval__cpu_now_us() : 0};
+    double at[4] = {now_if(timed)};
     FR_TRY(state_resolve(eval->state, event, &eval->types, eval->events, INT64_MAX / 2, &resolved));
-    at[1] = timed ? eval__cpu_now_us() : 0;
+    at[1] = now_if(timed);
     rank_learn(eval->rank, &resolved, true, &outcome);
-    at[2] = timed ? eval__cpu_now_us() : 0;
+    at[2] = now_if(timed);
     state_apply(eval->state, &resolved);
     rank_apply(eval->rank, &resolved);
     if (rank_remedy_wanted(eval->rank, &remedy)) /* the fold journals it first */
         rank_remedy_apply(eval->rank, &remedy, eval->events);
-    at[3] = timed ? eval__cpu_now_us() : 0;
+    at[3] = now_if(timed);
     rank_jobs_now(eval->rank, eval->events); /* beside the fold when serving: not in the times */
     eval->event_us += TIMED_ONE_IN * (at[1] - at[0] + (at[3] - at[2]));
     eval->query_us += TIMED_ONE_IN * (at[2] - at[1]);
