@@ -70,6 +70,18 @@ static void taste_click(struct stream *stream, uint32_t event, uint32_t shift)
     click(stream, user, item, user % 3, event * 11);
 }
 
+/* Never worse than its best member by more than half a percent. `order`: by MRR@10, too. Where the pick
+ * within a taste is a die, the order of the first ten says nothing: on "tastes" MRR@10 is .0698 against
+ * .0706 of the co-counts, a third of its standard error. */
+static void as_good_as_members(const struct eval_result *result, bool order)
+{
+    for (uint32_t e = 0; e < result->expert_count; e++) {
+        assert_true(result->blend.hr[0] >= result->experts[e].metrics.hr[0] * 0.995);
+        if (order)
+            assert_true(result->blend.mrr[0] >= result->experts[e].metrics.mrr[0] * 0.995);
+    }
+}
+
 static void test_tastes(void **unused)
 {
     (void)unused;
@@ -80,6 +92,7 @@ static void test_tastes(void **unused)
     struct eval_result result = finish(&stream, "tastes");
     assert_true(result.blend.hr[0] > 0.21); /* .236 */
     assert_true(result.blend.hr[0] > 4 * result.popularity.hr[0]);
+    as_good_as_members(&result, false);
 }
 
 static void test_swap(void **unused)
@@ -91,6 +104,7 @@ static void test_swap(void **unused)
         taste_click(&stream, e, e < 8000 ? 0 : 7);
     struct eval_result result = finish(&stream, "swap of tastes");
     assert_true(result.blocks[result.block_count - 1].hr[0] > 0.25); /* .291 */
+    as_good_as_members(&result, false);
 }
 
 /* Articles live for an hour; readers of a region prefer its own; each article has two successors. */
@@ -111,8 +125,7 @@ static void test_newsroom(void **unused)
     struct eval_result result = finish(&stream, "newsroom");
     assert_true(result.blend.hr[0] > 0.69);  /* .719 */
     assert_true(result.blend.mrr[0] > 0.49); /* .518 */
-    for (uint32_t e = 0; e < result.expert_count; e++)
-        assert_true(result.blend.mrr[0] > result.experts[e].metrics.mrr[0] * 0.995);
+    as_good_as_members(&result, true);
 }
 
 /* Every click is a throw of dice: who is right more often than the dice allow has seen the throw. */
@@ -185,10 +198,7 @@ static void test_shop(void **unused)
     assert_true(result.blend.hr[0] > 0.74);
     assert_true(result.blend.mrr[0] > 0.42);
     assert_true(result.blend.hr[0] > counts.blend.hr[0] * 1.01); /* the session experts earn it */
-    for (uint32_t e = 0; e < result.expert_count; e++) {
-        assert_true(result.blend.hr[0] > result.experts[e].metrics.hr[0] * 0.995);
-        assert_true(result.blend.mrr[0] > result.experts[e].metrics.mrr[0] * 0.995);
-    }
+    as_good_as_members(&result, true);
 }
 
 int main(void)
