@@ -385,11 +385,15 @@ static void test_caused_events(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parts_sum),      cmocka_unit_test(test_seen_and_filters),
-        cmocka_unit_test(test_accept),         cmocka_unit_test(test_a_click_shows_at_once),
-        cmocka_unit_test(test_brand_new_item), cmocka_unit_test(test_learning),
+        cmocka_unit_test(test_parts_sum),
+        cmocka_unit_test(test_seen_and_filters),
+        cmocka_unit_test(test_accept),
+        cmocka_unit_test(test_a_click_shows_at_once),
+        cmocka_unit_test(test_brand_new_item),
+        cmocka_unit_test(test_learning),
         cmocka_unit_test(test_weights_follow_who_is_right),
-        cmocka_unit_test(test_options),        cmocka_unit_test(test_caused_events),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_caused_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
