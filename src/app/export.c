@@ -221,6 +221,17 @@ static enum fr_status from_state(struct exporting *work, struct fr_error *error)
     return status;
 }
 
+/* Which forms and filters go with what is written. */
+static int check_form(struct exporting *work, const char *name)
+{
+    if (work->csv && (work->what == WHAT_RECORDS || work->what == WHAT_AUDIT))
+        return app_usage(work->app, "%s have no CSV form", name);
+    work->user = fr_slice_str(app_flag(work->app, "user"));
+    if (work->user.bytes && work->what != WHAT_EVENTS && work->what != WHAT_USERS)
+        return app_usage(work->app, "--user goes with --what events or users");
+    return APP_OK;
+}
+
 static int parse(struct exporting *work)
 {
     static const char *const names[] = {"records", "events", "items", "users", "audit"};
@@ -238,11 +249,9 @@ static int parse(struct exporting *work)
     work->csv = form && strcmp(form, "csv") == 0;
     if (form && !work->csv && strcmp(form, "json") != 0)
         return app_usage(work->app, "--form is json or csv, not '%s'", form);
-    if (work->csv && (work->what == WHAT_RECORDS || work->what == WHAT_AUDIT))
-        return app_usage(work->app, "%s have no CSV form", names[w]);
-    work->user = fr_slice_str(app_flag(work->app, "user"));
-    if (work->user.bytes && work->what != WHAT_EVENTS && work->what != WHAT_USERS)
-        return app_usage(work->app, "--user goes with --what events or users");
+    int code = check_form(work, names[w]);
+    if (code != APP_OK)
+        return code;
     if (work->csv)
         base_buf_put_str(&work->out, headers[w]);
     return APP_OK;

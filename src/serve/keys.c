@@ -218,17 +218,21 @@ struct watcher {
     void *context;
 };
 
+struct table {
+    struct key *row;
+    uint32_t count;
+};
+
 /* Keys of one table that the other lacks. */
-static void tell(const struct watcher *watcher, struct key *row, uint32_t count, bool is_new,
-                 struct key *other, uint32_t other_count)
+static void tell(const struct watcher *watcher, struct table of, struct table other, bool is_new)
 {
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < of.count; i++) {
         char scopes[64];
-        if (row_find(other, other_count, row[i].id))
+        if (row_find(other.row, other.count, of.row[i].id))
             continue;
-        scopes_print(row[i].scopes, scopes, sizeof scopes);
+        scopes_print(of.row[i].scopes, scopes, sizeof scopes);
         watcher->changed(watcher->context,
-                         &(struct serve_key_change){row[i].id, row[i].note, scopes, is_new});
+                         &(struct serve_key_change){of.row[i].id, of.row[i].note, scopes, is_new});
     }
 }
 
@@ -239,8 +243,9 @@ static void take_over(struct serve_keys *keys, uint32_t count, const struct watc
     table_swap(keys, count); /* first: a revoked key is of no use from here on */
     if (!watcher->changed)
         return;
-    tell(watcher, keys->row, count, true, keys->spare, before);
-    tell(watcher, keys->spare, before, false, keys->row, count);
+    struct table now = {keys->row, count}, then = {keys->spare, before};
+    tell(watcher, now, then, true);
+    tell(watcher, then, now, false);
 }
 
 static enum fr_status reload(struct serve_keys *keys, const struct watcher *watcher,

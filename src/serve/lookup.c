@@ -22,7 +22,6 @@ struct lookup {
     struct http_request *request;
     uint64_t id;
     enum fr_status status;
-    bool gone;
     struct base_buf segment; /* `slate` borrows from it */
     struct serve_slate slate;
 };
@@ -60,7 +59,7 @@ static void *lookup_main(void *context)
     struct serve_lookups *lookups = context;
     for (struct lookup *lookup; (lookup = next_one(lookups)) != NULL;) {
         lookup->status = serve_slates_find(lookups->os, lookups->directory, lookup->id,
-                                           &lookup->segment, &lookup->slate, &lookup->gone);
+                                           &lookup->segment, &lookup->slate);
         http_resume(lookup->request); /* the serving thread answers and frees it */
     }
     return NULL;
@@ -151,7 +150,7 @@ static void print_slate(const struct serve_slate *slate, const char *id, struct 
 
 static void answer_missing(struct serve_call *call, const struct lookup *lookup)
 {
-    if (lookup->gone) {
+    if (lookup->status == FR_END) {
         serve__problem(
             call, 410, "request_gone",
             "slates are kept up to a limit; with the journal's retention off, nothing else "

@@ -177,29 +177,29 @@ static const struct serve_param user_params[] = {PATH_ID("The user.")};
 static const struct serve_param request_params[] = {PATH_ID("The request_id of an answer.")};
 
 static const struct serve_param model_params[] = {PATH_ID("The model's name.")};
-static const struct serve_param model_act_params[] = {
-    PATH_ID("The model's name."),
-    {.name = "act",
-     .in = SERVE_IN_PATH,
-     .type = SERVE_ID,
-     .required = true,
-     .about = "promote (to live), demote (to shadow), off, rollback, reset-layer, rate.",
-     .example = "rollback"},
-    {.name = "layer",
-     QUERY,
-     .type = SERVE_INT,
-     .low = 0,
-     .high = 15,
-     .fallback = "0",
-     .about = "Of reset-layer: which one begins anew."},
-    {.name = "percent",
-     QUERY,
-     .type = SERVE_INT,
-     .low = 2,
-     .high = 6400,
-     .fallback = "100",
-     .about = "Of rate: what learning steps are multiplied by from now on."},
-    PARAM_ACK};
+static const struct serve_param model_act_params[] =
+    {PATH_ID("The model's name."),
+     {.name = "act",
+      .in = SERVE_IN_PATH,
+      .type = SERVE_ID,
+      .required = true,
+      .about = "promote (to live), demote (to shadow), off, rollback, reset-layer, rate.",
+      .example = "rollback"},
+     {.name = "layer",
+      QUERY,
+      .type = SERVE_INT,
+      .low = 0,
+      .high = 15,
+      .fallback = "0",
+      .about = "Of reset-layer: which one begins anew."},
+     {.name = "percent",
+      QUERY,
+      .type = SERVE_INT,
+      .low = 2,
+      .high = 6400,
+      .fallback = "100",
+      .about = "Of rate: what learning steps are multiplied by from now on."},
+     PARAM_ACK};
 static const struct serve_param model_parameters_params[] = {PATH_ID("The model's name."),
                                                              PARAM_ACK};
 
@@ -505,9 +505,10 @@ static const struct serve_route table[] = {
      .operation = "getModels",
      .tag = "operation",
      .summary = "The experts and their life",
-     .about = "Role (off, shadow, live), evidence, jobs of deferred learners and how far behind they "
-              "are. gain: NDCG@10 of what people did next with the model less without it; its bounds "
-              "hold at every look with .99.",
+     .about =
+         "Role (off, shadow, live), evidence, jobs of deferred learners and how far behind they "
+         "are. gain: NDCG@10 of what people did next with the model less without it; its bounds "
+         "hold at every look with .99.",
      .answer = {{200, "Models", "All of them."}}},
 
     {.method = HTTP_GET,
@@ -528,8 +529,9 @@ static const struct serve_route table[] = {
      .operation = "actOnModel",
      .tag = "operation",
      .summary = "Change a role, take a change back, begin a layer anew",
-     .about = "A record of the journal: a replay does it at the same place. rollback brings back role "
-              "and parameters of before the last act; twice is back again.",
+     .about =
+         "A record of the journal: a replay does it at the same place. rollback brings back role "
+         "and parameters of before the last act; twice is back again.",
      PARAMS(model_act_params),
      .answer = {{200, "WriteResult", "Done."},
                 {202, "WriteResult", "Taken with ack=none."},
@@ -544,9 +546,10 @@ static const struct serve_route table[] = {
      .operation = "putModelParameters",
      .tag = "operation",
      .summary = "Give a model other parameters",
-     .about = "What `freshet models save` wrote, or an .npz of a Keras model of the same shape. Checked "
-              "for version, shape, numbers that are not finite; what does not fit is refused with what "
-              "and where, and nothing changes. rollback brings the old ones back.",
+     .about =
+         "What `freshet models save` wrote, or an .npz of a Keras model of the same shape. Checked "
+         "for version, shape, numbers that are not finite; what does not fit is refused with what "
+         "and where, and nothing changes. rollback brings the old ones back.",
      PARAMS(model_parameters_params),
      .body = SERVE_BODY_RAW,
      .body_schema = "Parameters",

@@ -294,9 +294,11 @@ static const struct serve_schema table[] = {
      "\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"name\",\"hr10\"],"
      "\"properties\":{\"name\":{\"type\":\"string\"},\"hr10\":{\"type\":\"number\"},\"mrr10\":{"
      "\"type\":\"number\"},\"ndcg10\":{\"type\":\"number\"},\"recent_hr10\":{\"type\":\"number\"}"
-     "},\"additionalProperties\":false}}},\"additionalProperties\":false},\"learners\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":["
+     "},\"additionalProperties\":false}}},\"additionalProperties\":false},\"learners\":{\"type\":"
+     "\"array\",\"items\":{\"type\":\"object\",\"required\":["
      "\"name\",\"role\",\"lag_records\"],\"properties\":{\"name\":{\"type\":\"string\"},\"role\":{"
-     "\"type\":\"string\"},\"lag_records\":{\"type\":\"integer\",\"minimum\":0},\"waiting\":{\"type\":"
+     "\"type\":\"string\"},\"lag_records\":{\"type\":\"integer\",\"minimum\":0},\"waiting\":{"
+     "\"type\":"
      "\"integer\",\"minimum\":0},\"running\":{\"type\":\"boolean\"}},"
      "\"additionalProperties\":false}},\"memory\":{\"type\":"
      "\"object\",\"additionalProperties\":{\"type\":\"integer\",\"minimum\":0}},\"sample_users\":"
@@ -320,7 +322,8 @@ static const struct serve_schema table[] = {
      "rties\":false}",
      NULL},
     {"Models",
-     "{\"type\":\"object\",\"required\":[\"models\"],\"properties\":{\"models\":{\"type\":\"array\","
+     "{\"type\":\"object\",\"required\":[\"models\"],\"properties\":{\"models\":{\"type\":"
+     "\"array\","
      "\"items\":{\"$ref\":\"#/components/schemas/Model\"}}},\"additionalProperties\":false}",
      NULL},
     {"Parameters", "{\"description\":\"Bytes, as they are.\"}", NULL},

@@ -56,9 +56,9 @@ struct serve_thread {
     struct ingest *ingest;
     struct serve_job *jobs;          /* idle ones */
     struct serve_decision *decision; /* being written */
-    struct serve_settings settings; /* of the answers that it computes */
+    struct serve_settings settings;  /* of the answers that it computes */
     uint32_t n_max;
-    uint32_t settings_seen; /* which serve->settings_count these are */
+    uint32_t settings_seen;          /* which serve->settings_count these are */
     struct base_buf scratch, record; /* record: a decision record on its way to disk */
     struct serve_shed shed;
 };
@@ -78,7 +78,7 @@ struct serve {
     uint64_t instance;             /* random: request ids of two runs differ */
     int64_t started_us;
     _Atomic bool ready;
-    _Atomic uint32_t jobs_out; /* batches that the fold has */
+    _Atomic uint32_t jobs_out;     /* batches that the fold has */
     pthread_mutex_t settings_lock; /* guards the next two; settings_count is raised under it */
     struct serve_settings settings;
     uint32_t n_max;

@@ -97,10 +97,9 @@ bool serve_slate_place(struct fr_slice *places, struct serve_slate_place *out);
 struct base_hash128 serve_slate_hash(struct fr_slice answer);
 
 /* Looks one up in the segments on disk: reads one or two of them, some hundred milliseconds. `buf`
- * holds the payload then. FR_NOT_FOUND: there is none; *out_gone: it may have been one of those that
- * their limit removed. Thread: any but a serving one. */
+ * holds the payload then. FR_NOT_FOUND: there is none; FR_END: it is older than those kept, and some
+ * have been removed. Thread: any but a serving one. */
 FR_MUST_USE enum fr_status serve_slates_find(struct os *os, const char *directory, uint64_t id,
-                                             struct base_buf *buf, struct serve_slate *out,
-                                             bool *out_gone);
+                                             struct base_buf *buf, struct serve_slate *out);
 
 #endif

@@ -294,7 +294,7 @@ static enum fr_status look_through(struct os *os, const char *directory, struct 
 }
 
 enum fr_status serve_slates_find(struct os *os, const char *directory, uint64_t id,
-                                 struct base_buf *buf, struct serve_slate *out, bool *out_gone)
+                                 struct base_buf *buf, struct serve_slate *out)
 {
     char path[OS_PATH_MAX];
     struct names names = {0};
@@ -307,8 +307,8 @@ enum fr_status serve_slates_find(struct os *os, const char *directory, uint64_t 
         find_segment(os, directory, &finding);
         status = look_through(os, directory, &finding, buf);
     }
-    *out_gone =
-        status == FR_NOT_FOUND && !finding.any && names.count > 0 && finding.first_number > 0;
+    if (status == FR_NOT_FOUND && !finding.any && names.count > 0 && finding.first_number > 0)
+        status = FR_END;
     free(names.name);
     return status == FR_OK ? serve_slate_decode(finding.found, out) : status;
 }
