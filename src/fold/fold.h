@@ -68,8 +68,8 @@ struct fold_options {
     uint32_t copied_bytes_max; /* blocks copied before their change, for a snapshot; 0 = 64 MiB */
     uint32_t sample_one_in;    /* 0 = automatic (1 .. 32 by load), else fixed */
     bool read_only;            /* recover and stay: hash, why */
-    uint64_t until; /* with read_only: the state after exactly so many records; 0 = all */
-    bool by_hand;   /* no threads: fold_run() and fold_drain() drive the stages */
+    uint64_t until;    /* with read_only: the state after exactly so many records; 0 = all */
+    bool by_hand;      /* no threads: fold_run() and fold_drain() drive the stages */
     bool jobs_by_hand; /* with by_hand: deferred learners work too, at once (models.h) */
     bool promote;      /* shadows go live, and harmful ones back, by evidence (rank/models.h) */
     void (*progress)(void *context, uint64_t done, uint64_t total); /* recovery; may be NULL */
