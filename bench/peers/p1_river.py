@@ -4,7 +4,7 @@
     p1_river.py LINES EVERY -> one JSON line
 reco.BiasedMF learns each event as 1 and two random items as 0; every EVERY-th event from the 101st on is
 predicted first, among all items seen so far that the user has not, because ranking them in Python takes
-milliseconds. Settings by the first 30,000 events."""
+milliseconds. Settings are river's usual ones, not tuned."""
 import json
 import math
 import random
