@@ -7,10 +7,10 @@
 #include <string.h>
 
 static const struct app_command *const commands[] = {
-    &app_command_serve,    &app_command_import, &app_command_eval,    &app_command_verify,
-    &app_command_hash,     &app_command_export, &app_command_salvage, &app_command_why,
-    &app_command_simulate, &app_command_memory, &app_command_keys, &app_command_models,    &app_command_check_config,
-    &app_command_version,
+    &app_command_serve,        &app_command_import,  &app_command_eval,    &app_command_verify,
+    &app_command_hash,         &app_command_export,  &app_command_salvage, &app_command_why,
+    &app_command_simulate,     &app_command_memory,  &app_command_keys,    &app_command_models,
+    &app_command_check_config, &app_command_version,
 };
 
 const struct app_command *const *app_commands(uint32_t *out_count)
