@@ -84,6 +84,7 @@ static enum fr_status open_fold(const struct app *app, const struct app_engine_o
         .retention_us = conf->retention,
         .sample_one_in = options->sample_one_in ? options->sample_one_in : (uint32_t)conf->sample,
         .promote = conf->promote == 1,
+        .no_remedies = conf->drift_actions == 0,
         .read_only = options->read_only,
         .until = options->until,
         .by_hand = options->by_hand,

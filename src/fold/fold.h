@@ -71,6 +71,7 @@ struct fold_options {
     uint64_t until;    /* with read_only: the state after exactly so many records; 0 = all */
     bool by_hand;      /* no threads: fold_run() and fold_drain() drive the stages */
     bool jobs_by_hand; /* with by_hand: deferred learners work too, at once (models.h) */
+    bool no_remedies;  /* alarms of drift ask for nothing (rank/health.h) */
     bool promote;      /* shadows go live, and harmful ones back, by evidence (rank/models.h) */
     void (*progress)(void *context, uint64_t done, uint64_t total); /* recovery; may be NULL */
     void *progress_context;

@@ -457,8 +457,9 @@ static void journal_remedy(struct fold *fold)
 {
     struct rank_remedy remedy;
     uint32_t rate = __atomic_load_n(&fold->options.sample_one_in, __ATOMIC_RELAXED);
-    if (!fold->options.rank || !rank_remedy_wanted(fold->options.rank, &remedy) ||
-        remedy.alarm == fold->remedy_said || rate == FOLD_AS_RECORDED || fold_failed(fold))
+    if (!fold->options.rank || fold->options.no_remedies ||
+        !rank_remedy_wanted(fold->options.rank, &remedy) || remedy.alarm == fold->remedy_said ||
+        rate == FOLD_AS_RECORDED || fold_failed(fold))
         return;
     struct base_buf payload;
     base_buf_init(&payload, 0);

@@ -43,6 +43,7 @@ static enum fr_status open_parts(struct folding *folding, struct fr_error *error
                                 .queue_bytes_max = folding->queue_bytes_max,
                                 .segment_bytes = 1 << 14, /* several in a run: rolled, sealed */
                                 .sample_one_in = 1,
+                                .no_remedies = folding->no_remedies,
                                 .read_only = folding->until > 0,
                                 .until = folding->until,
                                 .by_hand = true};
@@ -91,6 +92,13 @@ enum fr_status folding_open_bounded(struct folding *folding, struct os_sim *sim,
                                     uint32_t queue_bytes_max, struct fr_error *error)
 {
     *folding = (struct folding){.sim = sim, .queue_bytes_max = queue_bytes_max};
+    return open_whole(folding, error);
+}
+
+enum fr_status folding_open_watching(struct folding *folding, struct os_sim *sim,
+                                     struct fr_error *error)
+{
+    *folding = (struct folding){.sim = sim, .no_remedies = true};
     return open_whole(folding, error);
 }
 

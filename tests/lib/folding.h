@@ -21,8 +21,9 @@ struct folding {
     uint64_t snapshot_records;
     int64_t retention_us;
     uint32_t queue_bytes_max; /* 0: the default */
-    bool bare;                /* small tables, and no rank: quick to open */
-    uint64_t until;           /* read only, at that position; 0: the whole, to be written */
+    bool no_remedies;
+    bool bare;      /* small tables, and no rank: quick to open */
+    uint64_t until; /* read only, at that position; 0: the whole, to be written */
 };
 
 enum { FOLDING_USERS = 40, FOLDING_ITEMS = 120 };
@@ -37,6 +38,9 @@ enum fr_status folding_open_retaining(struct folding *folding, struct os_sim *si
 /* The same with so much room for waiting batches. */
 enum fr_status folding_open_bounded(struct folding *folding, struct os_sim *sim,
                                     uint32_t queue_bytes_max, struct fr_error *error);
+/* The same with alarms of drift that ask for nothing. */
+enum fr_status folding_open_watching(struct folding *folding, struct os_sim *sim,
+                                     struct fr_error *error);
 /* The same without rank and with small tables, for those who open thousands. */
 enum fr_status folding_open_bare(struct folding *folding, struct os_sim *sim,
                                  struct fr_error *error);

@@ -284,6 +284,23 @@ static void the_journal_tells_and_a_replay_repeats(void **unused)
     os_sim_free(sim);
 }
 
+static void alarms_without_actions_are_told_only(void **unused)
+{
+    (void)unused;
+    struct os_sim *sim = os_sim_new(5, NULL);
+    struct folding live;
+    struct fr_error error = {0};
+    assert_int_equal(folding_open_watching(&live, sim, &error), FR_OK);
+    fold_live(&live, 0, CHANGE + 1500);
+    fold_drain(live.fold);
+    uint64_t alarms, remedies;
+    rank_alarm_counts(live.rank, &alarms, &remedies);
+    assert_true(alarms >= 1);
+    assert_int_equal(remedies, 0);
+    folding_close(&live);
+    os_sim_free(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +310,7 @@ int main(void)
         cmocka_unit_test(equal_events_give_equal_health),
         cmocka_unit_test(remedies_are_told_from_rubbish),
         cmocka_unit_test(the_journal_tells_and_a_replay_repeats),
+        cmocka_unit_test(alarms_without_actions_are_told_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
