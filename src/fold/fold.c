@@ -174,6 +174,8 @@ enum fr_status fold_open(const struct fold_options *options, struct fr_error *er
                 journal_first(fold->journal));
     if (!options->read_only && !options->by_hand)
         fold__threads_start(fold);
+    if (!options->read_only)
+        fold__want_rate(fold, options->sample_one_in);
     *out_fold = fold;
     return FR_OK;
 }
@@ -236,6 +238,7 @@ bool fold_failed(const struct fold *fold)
 void fold_sample_set(struct fold *fold, uint32_t one_in)
 {
     __atomic_store_n(&fold->options.sample_one_in, one_in, __ATOMIC_RELAXED);
+    fold__want_rate(fold, one_in); /* now: before what is submitted from here on */
 }
 
 const struct schema_types *fold_types(const struct fold *fold)

@@ -102,7 +102,7 @@ struct fold {
     uint32_t failed;         /* atomic; the journal refused a sync (F5) */
     uint64_t batches, syncs; /* atomic, statistics */
     int64_t rate_changed_ns, late_max_ns, busy_ns; /* fold stage: of the sampling rate's control */
-    uint32_t rate_wanted; /* fold stage: the last sampling rate asked for */
+    uint32_t rate_wanted; /* atomic; the last sampling rate asked for */
     uint32_t remedy_said; /* fold stage: the alarm whose remedy was journalled last */
     int64_t tick_last_us;
     uint64_t tick_position;
@@ -118,6 +118,9 @@ bool fold__apply_step(struct fold *fold, bool wait);
 
 /* Journals a record of the fold's own making: a sampling rate, a tick, a model's job. */
 void fold__hand_on(struct fold *fold, uint8_t kind, struct fr_slice payload);
+/* Any thread. Says by a record, once, that from there on one event in `one_in` is sampled, so that a
+ * replay samples alike. 0, FOLD_AS_RECORDED: nothing to say. */
+void fold__want_rate(struct fold *fold, uint32_t one_in);
 
 void fold__threads_start(struct fold *fold);
 void fold__threads_stop(struct fold *fold);

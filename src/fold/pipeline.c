@@ -438,18 +438,20 @@ static uint32_t rate_for_load(struct fold *fold, const struct fold__unit *unit, 
     return calm ? FR_MAX(now / 2, 1u) : now;
 }
 
-/* Sampling follows the load; the wish becomes a record, so that a replay samples alike. */
+void fold__want_rate(struct fold *fold, uint32_t one_in)
+{
+    if (one_in == 0 || one_in == FOLD_AS_RECORDED || fold_failed(fold))
+        return;
+    one_in = FR_MIN(one_in, (uint32_t)FOLD__SAMPLE_ONE_IN_MAX);
+    if (__atomic_exchange_n(&fold->rate_wanted, one_in, __ATOMIC_RELAXED) != one_in)
+        hand_on_own(fold, SCHEMA_KIND_SAMPLING, one_in);
+}
+
+/* Sampling follows the load, unless it is fixed. */
 static void choose_rate(struct fold *fold, const struct fold__unit *unit, int64_t began_ns)
 {
-    uint32_t fixed = __atomic_load_n(&fold->options.sample_one_in, __ATOMIC_RELAXED);
-    if (fixed == FOLD_AS_RECORDED)
-        return;
-    uint32_t wish = fixed ? FR_MIN(fixed, (uint32_t)FOLD__SAMPLE_ONE_IN_MAX)
-                          : rate_for_load(fold, unit, began_ns);
-    if (wish != fold->row->sample_one_in && wish != fold->rate_wanted && !fold_failed(fold)) {
-        fold->rate_wanted = wish; /* said once; takes effect when its record is applied */
-        hand_on_own(fold, SCHEMA_KIND_SAMPLING, wish);
-    }
+    if (__atomic_load_n(&fold->options.sample_one_in, __ATOMIC_RELAXED) == 0)
+        fold__want_rate(fold, rate_for_load(fold, unit, began_ns));
 }
 
 /* What an alarm asks for becomes a record, said once, and acts where that stands. */
