@@ -3,8 +3,8 @@
  * The memory ceiling (memory-max), shared out over named parts.
  *
  * B1: the parts' maxima together stay under the ceiling, so that it holds under any stream of ids.
- * B2: shares depend on memory-max alone: neither on the number of threads nor on what is there, or
- *     the same journal would fold to another state.
+ * B2: shares depend on memory-max and the experts asked for alone: neither on the number of threads nor
+ *     on what is there, or the same journal would fold to another state.
  *
  * First comes the process: code, stacks, answers under way, queues, bodies, blocks copied during a
  * snapshot, and a sixteenth for what nobody foresaw. The rest is for the tables, in 64ths by what
@@ -98,6 +98,8 @@ static uint64_t rows_of(uint64_t tables, uint64_t share, uint64_t row_bytes, uin
 void app_memory_share(const struct conf_options *conf, struct state_options *out)
 {
     uint64_t tables = tables_bytes(conf);
+    if (rank_names(conf->experts, "ridge"))
+        tables = tables / 4 * 3; /* its tables take as much as the neighbour rows at most */
     uint64_t dedupe = rows_of(tables, SHARE_DEDUPE, DEDUPE_BYTES, UINT32_MAX);
     out->pair_bytes_max = tables / SHARES * SHARE_PAIRS / 9 * 8; /* a ninth: their leaders */
     out->event_count_max = rows_of(tables, SHARE_HISTORY, EVENT_BYTES, (uint64_t)1 << 31);

@@ -162,6 +162,7 @@ struct model_feature {
 /* One expert. `self` is what open() gave (NULL for experts without parameters of their own). */
 struct model_expert {
     const char *name;
+    bool on_request; /* "all" does not name it: it costs more than it brings by default */
     const struct model_feature *features;
     uint32_t feature_count;
     bool

@@ -9,7 +9,7 @@
 
 #include "rank/rank_priv.h"
 
-static bool is_named(const char *list, const char *name)
+bool rank_names(const char *list, const char *name)
 {
     size_t bytes = strlen(name);
     for (const char *at = list; at && *at; at = *at ? at + 1 : at) {
@@ -23,15 +23,22 @@ static bool is_named(const char *list, const char *name)
     return false;
 }
 
+/* Does the list ask for it? "all", like no list, names every expert that need not be asked for. */
+static bool is_asked(const char *list, const char *name, bool on_request)
+{
+    bool all = !list || !*list || rank_names(list, "all");
+    return (all && !on_request) || (list && rank_names(list, name));
+}
+
 /* Are the click experts in the list? They come together or not at all. */
 static bool has_clicks(const char *list)
 {
     uint32_t count;
     const struct model_click_expert *const *all = model_click_experts(&count);
-    bool named = !list || !*list;
+    bool asked = false;
     for (uint32_t c = 0; c < count; c++)
-        named = named || is_named(list, all[c]->name);
-    return named;
+        asked = asked || is_asked(list, all[c]->name, false);
+    return asked;
 }
 
 static bool is_click(const char *name, size_t bytes)
@@ -51,7 +58,7 @@ static enum fr_status check_names(const char *list, struct fr_error *error)
     const struct model_expert *const *all = model_experts(&count);
     for (const char *at = list; at && *at;) {
         const char *end = strchrnul(at, ',');
-        bool known = is_click(at, (size_t)(end - at));
+        bool known = is_click(at, (size_t)(end - at)) || (end - at == 3 && memcmp(at, "all", 3) == 0);
         for (uint32_t e = 0; e < count; e++)
             known |= strlen(all[e]->name) == (size_t)(end - at) &&
                      memcmp(all[e]->name, at, (size_t)(end - at)) == 0;
@@ -97,7 +104,7 @@ static enum fr_status rank_fill(struct rank *rank, struct fr_error *error)
     const char *list = rank->options.experts;
     FR_TRY(check_names(list, error));
     for (uint32_t e = 0; e < count; e++)
-        if (!list || !*list || is_named(list, all[e]->name))
+        if (is_asked(list, all[e]->name, all[e]->on_request))
             FR_TRY(expert_add(rank, all[e], error));
     FR_TRY(rank__blend_new(rank, error));
     FR_TRY(rank__figures_new(rank, error));

@@ -25,7 +25,7 @@ struct rank;
 
 struct rank_options {
     struct state *state;     /* borrowed, outlives the rank */
-    const char *experts;     /* comma-separated names (ablation); NULL or "" = all */
+    const char *experts;     /* comma-separated names; NULL, "" or "all": those of the default */
     uint32_t candidates_max; /* 0 = 128 to 320, by the length of the history */
     uint64_t seed;
     bool no_network;   /* the linear blend alone */
@@ -35,6 +35,8 @@ struct rank_options {
 
 enum { RANK_ARENA_BYTES = 4 << 20 }; /* what one query needs at most */
 
+/* Does the list of experts name it itself ("all" does not count)? */
+bool rank_names(const char *list, const char *name);
 FR_MUST_USE enum fr_status rank_new(const struct rank_options *options, struct fr_error *error,
                                     struct rank **out_rank);
 void rank_free(struct rank *rank);

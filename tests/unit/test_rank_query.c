@@ -336,6 +336,29 @@ static void test_options(void **unused)
     state_free(state);
 }
 
+/* "all" leaves it out, its name puts it in. */
+static void test_on_request(void **unused)
+{
+    (void)unused;
+    struct bed bed;
+    const struct model_expert *with[MODEL_EXPERTS_MAX], *without[MODEL_EXPERTS_MAX];
+    bed_init(&bed, NULL);
+    uint32_t defaults = rank_experts(bed.rank, without, MODEL_EXPERTS_MAX);
+    bed_release(&bed);
+    bed_init(&bed, "all,ridge");
+    assert_int_equal(rank_experts(bed.rank, with, MODEL_EXPERTS_MAX), defaults + 1);
+    assert_string_equal(with[defaults]->name, "ridge");
+    assert_true(with[defaults]->on_request);
+    bed_release(&bed);
+    bed_init(&bed, "ridge"); /* alone: its rows are solved and put the taste's items first */
+    live(&bed, 6000);
+    struct rank_figure figure[3];
+    assert_int_equal(rank_figures(bed.rank, figure, 3), 3);
+    assert_string_equal(figure[2].name, "ridge");
+    assert_true(figure[2].recent_hit10 > 1.5 * figure[1].recent_hit10);
+    bed_release(&bed);
+}
+
 static void figures_of(const struct bed *bed, uint64_t *out_organic, uint64_t *out_caused)
 {
     struct rank_figure figure[MODEL_EXPERTS_MAX + 2], caused;
@@ -393,6 +416,7 @@ int main(void)
         cmocka_unit_test(test_learning),
         cmocka_unit_test(test_weights_follow_who_is_right),
         cmocka_unit_test(test_options),
+        cmocka_unit_test(test_on_request),
         cmocka_unit_test(test_caused_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
