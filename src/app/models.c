@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "app/client.h"
 #include "app/commands.h"
@@ -277,6 +278,25 @@ static bool directory_is_held(const struct order *order)
     return status == FR_AGAIN;
 }
 
+/* An act makes no data directory: more likely another one was meant. */
+static int no_directory(const struct order *order)
+{
+    struct fr_error error = {0};
+    fr_ignore(base_fail(&error, FR_NOT_FOUND, "app", "there is no journal in %s/journal",
+                        order->app->options->data_dir),
+              "told below");
+    base_hint(&error, "name the data directory with --data-dir, or the server with --url");
+    return app_fail(order->app, &error);
+}
+
+static bool has_journal(const struct order *order)
+{
+    char path[1200];
+    struct stat found;
+    snprintf(path, sizeof(path), "%s/journal", order->app->options->data_dir);
+    return stat(path, &found) == 0;
+}
+
 static int act(struct order *order)
 {
     const struct conf_options *conf = order->app->options;
@@ -287,6 +307,8 @@ static int act(struct order *order)
         return app_usage(order->app, "--url takes http://host:port, not %s", url);
     if (url)
         return act_by_server(order, host, port);
+    if (!has_journal(order))
+        return no_directory(order);
     if (directory_is_held(order))
         return act_by_server(order, conf->listen, port);
     return with_engine(order, false, act_directly);

@@ -23,7 +23,12 @@ int app_check_options(const struct app *app)
 {
     struct conf *conf = app->conf;
     const struct conf_options *options = app->options;
-    if (!is_loopback(options->listen) && !serve_keys_exist(os_real(), options->data_dir))
+    const char *colon = strchr(options->listen, ':');
+    if (colon && !strchr(colon + 1, ':'))
+        conf_fault_add(conf, "listen",
+                       "is an address alone; the port has an option of its own, --port=%.8s",
+                       colon + 1);
+    else if (!is_loopback(options->listen) && !serve_keys_exist(os_real(), options->data_dir))
         conf_fault_add(conf, "listen",
                        "%.80s is reachable from other machines: make an API key with `freshet keys "
                        "create`, or listen on 127.0.0.1",

@@ -150,7 +150,9 @@ enum fr_status eval_ctr_run(const struct eval_ctr_options *options, struct model
 
 void eval_ctr_line(const struct eval_ctr_result *result, const char *name, struct base_buf *out)
 {
-    base_buf_printf(out, "%-14s %8llu log loss %.4f AUC %.4f RIG %.4f ECE %.4f PCOC %.3f\n", name,
-                    (unsigned long long)result->scored, result->log_loss, result->auc, result->rig,
-                    result->ece, result->pcoc);
+    base_buf_printf(out, "%-14s %8llu log loss %.4f AUC %.4f ", name,
+                    (unsigned long long)result->scored, result->log_loss, result->auc);
+    if (result->rig != 0) /* a part's base rate is not kept */
+        base_buf_printf(out, "RIG %.4f ", result->rig);
+    base_buf_printf(out, "ECE %.4f PCOC %.3f\n", result->ece, result->pcoc);
 }

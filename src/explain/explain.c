@@ -158,12 +158,19 @@ static void add_feature(struct gathering *gathering, uint32_t f, const struct pa
 
 /* ---- merging ---------------------------------------------------------------------------- */
 
-static void sort_by_size(struct explain_reasons *reasons)
+/* What speaks for the item comes first, what counts against it after; each by size. */
+static bool comes_before(const struct explain_reason *a, const struct explain_reason *b)
+{
+    bool for_a = a->contribution > 0.0f, for_b = b->contribution > 0.0f;
+    return for_a != for_b ? for_a : fabsf(a->contribution) > fabsf(b->contribution);
+}
+
+static void sort_reasons(struct explain_reasons *reasons)
 {
     for (uint32_t i = 1; i < reasons->count; i++) {
         struct explain_reason moving = reasons->reason[i];
         uint32_t at = i;
-        while (at > 0 && fabsf(reasons->reason[at - 1].contribution) < fabsf(moving.contribution)) {
+        while (at > 0 && comes_before(&moving, &reasons->reason[at - 1])) {
             reasons->reason[at] = reasons->reason[at - 1];
             at--;
         }
@@ -179,19 +186,21 @@ static double absolute_sum(const struct explain_reasons *reasons)
     return sum;
 }
 
-/* Keeps the largest, adds the rest to "other"; then shares (E2). */
+/* Keeps the first ones that are large enough, adds the rest to "other"; then shares (E2). */
 static void merge(struct explain_reasons *reasons, double other,
                   const struct explain_options *options)
 {
     uint32_t shown = options->shown_max ? options->shown_max : EXPLAIN_SHOWN_DEFAULT;
     double whole = absolute_sum(reasons) + fabs(other);
     uint32_t kept = 0;
-    sort_by_size(reasons);
-    while (kept < reasons->count && kept < shown &&
-           fabs((double)reasons->reason[kept].contribution) >= (double)options->share_min * whole)
-        kept++;
-    for (uint32_t i = kept; i < reasons->count; i++)
-        other += (double)reasons->reason[i].contribution;
+    sort_reasons(reasons);
+    for (uint32_t i = 0; i < reasons->count; i++) {
+        double part = (double)reasons->reason[i].contribution;
+        if (kept < shown && fabs(part) >= (double)options->share_min * whole)
+            reasons->reason[kept++] = reasons->reason[i];
+        else
+            other += part;
+    }
     reasons->count = kept;
     if (other != 0)
         reasons->reason[reasons->count++] = (struct explain_reason){.kind = EXPLAIN_OTHER,

@@ -102,7 +102,7 @@ struct fold {
     uint32_t failed;         /* atomic; the journal refused a sync (F5) */
     uint64_t batches, syncs; /* atomic, statistics */
     int64_t rate_changed_ns, late_max_ns, busy_ns; /* fold stage: of the sampling rate's control */
-    uint32_t rate_wanted; /* atomic; the last sampling rate asked for */
+    uint32_t rate_wanted;                          /* atomic; the last sampling rate asked for */
     uint32_t remedy_said; /* fold stage: the alarm whose remedy was journalled last */
     int64_t tick_last_us;
     uint64_t tick_position;

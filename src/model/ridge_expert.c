@@ -85,8 +85,8 @@ static void expert_score(void *self, const struct model_batch *batch, float *out
     if (!target || !weight)
         return;
     for (uint32_t i = 0; i < FR_MIN(batch->query->history_count, 20u); i++, recency *= 0.7f) {
-        uint32_t n =
-            model_ridge_row(expert->ridge, batch->query->history[i].item, target, weight, ROW_TARGETS);
+        uint32_t n = model_ridge_row(expert->ridge, batch->query->history[i].item, target, weight,
+                                     ROW_TARGETS);
         for (uint32_t k = 0; k < n; k++) {
             int32_t c = model_deep_lookup_find(&lookup, target[k]);
             if (c >= 0)

@@ -58,7 +58,8 @@ static enum fr_status check_names(const char *list, struct fr_error *error)
     const struct model_expert *const *all = model_experts(&count);
     for (const char *at = list; at && *at;) {
         const char *end = strchrnul(at, ',');
-        bool known = is_click(at, (size_t)(end - at)) || (end - at == 3 && memcmp(at, "all", 3) == 0);
+        bool known =
+            is_click(at, (size_t)(end - at)) || (end - at == 3 && memcmp(at, "all", 3) == 0);
         for (uint32_t e = 0; e < count; e++)
             known |= strlen(all[e]->name) == (size_t)(end - at) &&
                      memcmp(all[e]->name, at, (size_t)(end - at)) == 0;

@@ -126,7 +126,14 @@ static void take(struct serve_call *call, struct rank_act *act)
                                              .act = *act,
                                              .why = FR_SLICE("command")};
     char detail[64];
-    snprintf(detail, sizeof detail, "%s %u", rank_act_name(act->kind), act->value);
+    if (act->kind == RANK_ACT_RATE)
+        snprintf(detail, sizeof detail, "rate %g", (double)act->factor);
+    else if (act->kind == RANK_ACT_ROLE)
+        snprintf(detail, sizeof detail, "role %s", rank_role_name((enum rank_role)act->value));
+    else if (act->kind == RANK_ACT_RESET_LAYER)
+        snprintf(detail, sizeof detail, "%s %u", rank_act_name(act->kind), act->value);
+    else
+        snprintf(detail, sizeof detail, "%s", rank_act_name(act->kind));
     base_buf_init(&payload, 0);
     fold_model_encode(&record, &payload);
     if (payload.overflowed)

@@ -50,9 +50,10 @@ def main():
             lib.check("seen items come back", until(lambda: len(server.call("GET", seen)[1]["items"]) == 4))
             lib.check("the maximum is the new one", server.call("GET", "/v1/recommend?n=31")[0] == 400
                       and server.call("GET", "/v1/recommend?n=30")[0] == 200)
-            acts = server.call("GET", "/v1/audit")[1]["acts"]
-            lib.check("the audit says what changed", acts[0]["act"] == "settings_changed"
-                      and acts[0]["target"] == "repeats, recommend-n-max" and acts[0]["actor"] == "configuration")
+            acts = lambda: server.call("GET", "/v1/audit")[1]["acts"]
+            lib.check("the audit comes to it", until(lambda: len(acts()) > 0))
+            lib.check("the audit says what changed", acts()[0]["act"] == "settings_changed"
+                      and acts()[0]["target"] == "repeats, recommend-n-max" and acts()[0]["actor"] == "configuration")
             write(path, "repeats: sometimes\nrecommend-n-max: 10\n")
             lib.check("a fault is told with its line", hang_up(server, "freshet.yaml:1"))
             lib.check("... and changes nothing", server.call("GET", "/v1/recommend?n=30")[0] == 200

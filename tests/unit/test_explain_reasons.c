@@ -109,6 +109,33 @@ static void check_sums(const struct rank_result *result, const struct explain_re
     }
 }
 
+/* Nobody is told first why an item should not be there. */
+static void what_speaks_for_an_item_comes_first(void **context)
+{
+    struct model_query query;
+    struct rank_result result;
+    uint32_t against = 0;
+    (void)context;
+    for (int u = 0; u < 20; u++) {
+        char user[16];
+        snprintf(user, sizeof user, "u%d", u);
+        answer(user, &query, &result);
+        const struct explain_reasons *reasons = explain(&result, 20, EXPLAIN_REASONS_MAX, 0);
+        for (uint32_t i = 0; i < 20; i++) {
+            bool turned = false;
+            for (uint32_t k = 0; k < reasons[i].count; k++) {
+                const struct explain_reason *reason = &reasons[i].reason[k];
+                if (reason->kind == EXPLAIN_OTHER)
+                    continue;
+                assert_false(turned && reason->contribution > 0);
+                turned |= reason->contribution < 0;
+            }
+            against += turned;
+        }
+    }
+    assert_true(against > 0); /* or it says nothing */
+}
+
 static void reasons_sum_to_the_score(void **context)
 {
     struct model_query query;
@@ -241,6 +268,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reasons_sum_to_the_score),
+        cmocka_unit_test(what_speaks_for_an_item_comes_first),
         cmocka_unit_test(visits_agree_with_the_rank),
         cmocka_unit_test(largest_first_and_other_last),
         cmocka_unit_test(sentences),
