@@ -336,7 +336,11 @@ static enum fr_status load_table(struct loader *loader, struct fold *fold, uint3
                          loader->path, row_bytes, base_rows_name(out->rows),
                          base_rows_row_bytes(out->rows));
     if (base_rows_load_begin(out->rows, count, meta) != FR_OK)
-        return damaged(loader, "a table has an impossible number of rows");
+        return base_fail(
+            loader->error, FR_UNSUPPORTED, "fold",
+            "snapshot %s has %u rows in table '%s', which takes %u here: it is damaged, or "
+            "of another memory-max",
+            loader->path, count, base_rows_name(out->rows), base_rows_count_max(out->rows));
     return FR_OK;
 }
 
