@@ -126,6 +126,7 @@ static int parse(struct evaluating *work, const char *protocol)
     options->learn_validation = app_flag(app, "learn-validation") != NULL;
     options->validation_target = app_flag(app, "validation-target") != NULL;
     options->no_network = app_flag(app, "no-network") != NULL;
+    options->remedies = app->options->drift_actions == 1;
     options->experts = strcmp(app->options->experts, "all") == 0 ? NULL : app->options->experts;
     work->reader = app_eval_reader(app, &work->types);
     return APP_OK;

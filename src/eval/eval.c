@@ -140,7 +140,8 @@ enum fr_status eval__learn(struct eval *eval, const struct schema_event *event, 
     at[2] = now_if(timed);
     state_apply(eval->state, &resolved);
     rank_apply(eval->rank, &resolved);
-    if (rank_remedy_wanted(eval->rank, &remedy)) /* the fold journals it first */
+    if (eval->options.remedies &&
+        rank_remedy_wanted(eval->rank, &remedy)) /* the fold journals it first */
         rank_remedy_apply(eval->rank, &remedy, eval->events);
     at[3] = now_if(timed);
     rank_jobs_now(eval->rank, eval->events); /* beside the fold when serving: not in the times */

@@ -42,6 +42,7 @@ struct eval_options {
     bool validation_target; /* leave-one-out: predict the validation item instead (for tuning) */
     const char *experts;    /* ablation; NULL = all */
     bool no_network;
+    bool remedies;           /* drift-actions: alarms are acted upon */
     uint32_t candidates_max; /* 0 = default */
     uint32_t history_max;    /* visits that scoring looks at; 0 = default */
     uint64_t seed;

@@ -186,8 +186,7 @@ static uint32_t remedy_for(struct watched what, double from, double to,
         return to < no_gain ? RANK_ACTION_NETWORK : 0;
     if (what.column == ESTABLISHED && model_fading_mean(established) <= fallen * from)
         return RANK_ACTION_AGE;
-    return (what.column == ESTABLISHED || what.column == 0) && worse >= worse_min ? RANK_ACTION_RATE
-                                                                                  : 0;
+    return what.column == ESTABLISHED && worse >= worse_min ? RANK_ACTION_RATE : 0;
 }
 
 static void want_remedy(struct rank *rank, struct watched what, const struct model_change *change)

@@ -13,8 +13,9 @@
  *             candidates of the largest long-term popularity ("established"), on the hits that the
  *             network brings ("network"); PSI > .25
  *   remedy    what an alarm asks for. It is not carried out at once: the fold writes it to the
- *             journal, and it acts where that record stands. The blend learns faster when its hits,
- *             or those on established items, fell by a fifth; long-term counts are aged when
+ *             journal, and it acts where that record stands. The blend learns faster when its hits
+ *             on established items fell by a fifth (when all hits did, it only made things worse
+ *             where nothing but the kind of users changes: measured); long-term counts are aged when
  *             established items are found at three fifths (new items alone do not make old counts
  *             wrong: measured); the network's last layer begins anew when it does more harm than
  *             good. Hysteresis: 256 events or more before ADWIN's cut; none of the same kind for the
