@@ -273,6 +273,17 @@ static enum fr_status walk_file(struct place *place, struct fr_error *error)
     return FR_OK;
 }
 
+/* Has retention passed the segment by since it was listed? */
+static bool is_retired(const struct journal__walk *walk, const struct journal__segment *segment)
+{
+    struct journal__list now;
+    if (journal__list_read(walk->os, walk->directory, NULL, &now) != FR_OK)
+        return false;
+    bool retired = now.count > 0 && now.at[0].first > segment->first;
+    journal__list_release(&now);
+    return retired;
+}
+
 static enum fr_status walk_segment(struct journal__walk *walk, const struct journal__list *list,
                                    uint32_t i, bool live, struct fr_error *error)
 {
@@ -282,8 +293,10 @@ static enum fr_status walk_segment(struct journal__walk *walk, const struct jour
     enum fr_status status;
     do {
         status = open_segment(walk, segment, live, &local, &reader);
-        if (status == FR_NOT_FOUND && live && walk->first == 0)
-            return FR_OK; /* retention has taken the oldest */
+        if (status == FR_NOT_FOUND && live && is_retired(walk, segment)) {
+            walk->first = 0; /* retention has passed by: what is left begins further on */
+            return FR_OK;
+        }
         if (status != FR_OK) {
             char name[JOURNAL__NAME_BYTES];
             journal__name_print(segment->first, segment->compressed, name);
