@@ -231,10 +231,10 @@ test("fits a phone, and every control has a name and a finger's width", async (b
     equal(page.faults, [], "faults");
 });
 
-test("finds titles by their words", async (browser) => {
+test("finds titles by a part of them", async (browser) => {
     const page = await open(browser, {}, someoneNew());
     const wanted = (await titles(page))[0];
-    await page.locator("#find").fill(wanted.match(/[\p{L}\p{N}]+/gu).reverse().join(" "));
+    await page.locator("#find").fill(wanted.slice(1).toUpperCase());
     const hit = page.locator(".search .titles button", { hasText: wanted });
     await hit.waitFor();
     await doAndWait(page, () => hit.first().click());
