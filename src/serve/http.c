@@ -420,20 +420,33 @@ static void offer(struct http_connection *connection)
     queue->count++;
 }
 
-static struct http_inner *queue_take(struct http_thread *thread)
+/* Whose turn it is: the first rank in which somebody waits, but for those that were passed by too often:
+ * a few clients that ask without a pause would keep bulk waiting for ever. NULL: nobody waits. */
+static struct http_queue *queue_next(struct http_thread *thread)
 {
+    struct http_queue *next = NULL;
     for (uint32_t r = 0; r < HTTP_RANKS; r++) {
         struct http_queue *queue = &thread->queue[r];
-        struct http_inner *inner = queue->first;
-        if (!inner)
-            continue;
-        queue->first = inner->next;
-        queue->last = queue->first ? queue->last : NULL;
-        queue->count--;
-        inner->next = NULL;
-        return inner;
+        if (queue->first && (!next || queue->passed_by >= HTTP_PASSED_MAX))
+            next = queue;
     }
-    return NULL;
+    return next;
+}
+
+static struct http_inner *queue_take(struct http_thread *thread)
+{
+    struct http_queue *queue = queue_next(thread);
+    if (!queue)
+        return NULL;
+    struct http_inner *inner = queue->first;
+    queue->first = inner->next;
+    queue->last = queue->first ? queue->last : NULL;
+    queue->count--;
+    queue->passed_by = 0;
+    inner->next = NULL;
+    for (struct http_queue *after = queue + 1; after < thread->queue + HTTP_RANKS; after++)
+        after->passed_by += after->first != NULL;
+    return inner;
 }
 
 static bool is_queued(const struct http_thread *thread)

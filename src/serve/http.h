@@ -28,7 +28,8 @@ enum {
     HTTP_ANSWER_HEADERS_MAX = 12,
     HTTP_TARGET_BYTES_MAX = 8192,
     HTTP_THREADS_MAX = 64,
-    HTTP_RANKS = 3, /* of requests: 0 is answered before 1, 1 before 2 */
+    HTTP_RANKS = 3,      /* of requests: 0 is answered before 1, 1 before 2 */
+    HTTP_PASSED_MAX = 8, /* but no more than so many in a row go before one that waits */
 };
 
 enum http_method {

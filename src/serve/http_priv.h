@@ -88,6 +88,7 @@ struct http_inner;
 struct http_queue {
     struct http_inner *first, *last;
     uint32_t count;
+    uint32_t passed_by; /* requests of lower ranks taken while its first one waited */
 };
 
 /* A request and what the door keeps with it. `request` is first. Pooled a thread. */

@@ -86,7 +86,7 @@ static int stop(void **state)
 /* One thread; a request for /h... holds it until `gate` is opened, and those that come meanwhile queue. */
 static _Atomic bool gate;
 static _Atomic uint32_t order_count;
-static char order[8];
+static char order[64];
 
 static void handle_slowly(void *context, struct http_request *request)
 {
@@ -430,6 +430,29 @@ static void refusals_and_ranks_go_before_the_queue(void **state)
     assert_string_equal(order, "wwwwhfb");
 }
 
+/* Clients that ask without a pause do not keep bulk waiting for ever. */
+static void bulk_is_passed_by_a_few_times_only(void **state)
+{
+    (void)state;
+    enum { FIRST = 2 * HTTP_PASSED_MAX };
+    int hold = dial_and_ask(), bulk = dial_and_ask(), first[FIRST];
+    for (int i = 0; i < FIRST; i++)
+        first[i] = dial_and_ask();
+    say_get(hold, "/hold", true);
+    while (atomic_load(&order_count) < FIRST + 3)
+        usleep(100);
+    say_get(bulk, "/bulk", true);
+    for (int i = 0; i < FIRST; i++)
+        say_get(first[i], "/first", true);
+    atomic_store(&gate, true);
+    for (int i = 0; i < FIRST; i++)
+        assert_non_null(strstr(hear(first[i]), "done"));
+    assert_non_null(strstr(hear(bulk), "done"));
+    assert_non_null(strstr(hear(hold), "done"));
+    const char *came = strchr(order, 'h');
+    assert_int_equal(strchr(came, 'b') - came, HTTP_PASSED_MAX + 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -437,6 +460,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(refusals_and_ranks_go_before_the_queue, start_with_queue,
                                         stop),
+        cmocka_unit_test_setup_teardown(bulk_is_passed_by_a_few_times_only, start_with_queue, stop),
         TEST(requests_are_answered),
         TEST(a_connection_is_kept),
         TEST(suspended_ones_are_resumed),
