@@ -3,26 +3,20 @@
  * freshet eval: how good is it on these files? Runs them through the very same fold and ranking
  * code as serve, predicting before learning, and prints the metrics.
  */
-#include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "app/commands.h"
 #include "app/eval_files.h"
-#include "app/stream.h"
 #include "eval/eval.h"
 #include "model/model.h"
 
 struct evaluating {
-    const struct app *app;
+    struct app_eval_reading reading; /* first: it is handed back by its own address */
     struct eval *eval;
     struct eval_options options;
     struct schema_types types;
-    struct ingest_reader_options reader;
-    struct app_progress progress;
-    uint64_t rejects, events;
 };
 
 static bool parse_protocol(const char *name, enum eval_protocol *out)
@@ -36,49 +30,6 @@ static bool parse_protocol(const char *name, enum eval_protocol *out)
         }
     }
     return false;
-}
-
-bool app_eval_count(const struct app *app, const char *flag, uint64_t fallback, uint64_t max,
-                    uint64_t *out)
-{
-    const char *text = app_flag(app, flag);
-    char *end = NULL;
-    *out = fallback;
-    if (!text)
-        return true;
-    errno = 0;
-    *out = strtoull(text, &end, 10);
-    return errno == 0 && end != text && *end == '\0' && *text != '-' && *out <= max;
-}
-
-bool app_eval_number(const struct app *app, const char *flag, double fallback, double *out)
-{
-    const char *text = app_flag(app, flag);
-    char *end = NULL;
-    *out = text ? strtod(text, &end) : fallback;
-    return !text || (end != text && *end == '\0' && isfinite(*out));
-}
-
-struct ingest_reader_options app_eval_reader(const struct app *app,
-                                             const struct schema_types *types)
-{
-    return (struct ingest_reader_options){
-        .types = types,
-        .format = app_flag(app, "format"),
-        .columns = app_flag(app, "columns"),
-        .separator = app_flag(app, "separator"),
-        .header = app_flag(app, "header") ? "yes" : NULL,
-        .time_unit = app_flag(app, "time-unit"),
-        .type = app_flag(app, "type"),
-    };
-}
-
-void app_eval_reject(const struct ingest_record *record, uint64_t *rejects)
-{
-    if ((*rejects)++ == 0)
-        fprintf(stderr, "row %llu: %s %s; seen: %s (further rejects are only counted)\n",
-                (unsigned long long)record->row, record->reject->path, record->reject->rule,
-                record->reject->seen);
 }
 
 static bool parse_k(const struct app *app, struct eval_options *options)
@@ -98,7 +49,7 @@ static bool parse_k(const struct app *app, struct eval_options *options)
 
 static int parse(struct evaluating *work, const char *protocol)
 {
-    const struct app *app = work->app;
+    const struct app *app = work->reading.app;
     struct eval_options *options = &work->options;
     const char *unit = app_flag(app, "unit");
     uint64_t blocks = 0, candidates = 0;
@@ -128,7 +79,7 @@ static int parse(struct evaluating *work, const char *protocol)
     options->no_network = app_flag(app, "no-network") != NULL;
     options->remedies = app->options->drift_actions == 1;
     options->experts = strcmp(app->options->experts, "all") == 0 ? NULL : app->options->experts;
-    work->reader = app_eval_reader(app, &work->types);
+    work->reading.reader = app_eval_reader(app, &work->types);
     return APP_OK;
 }
 
@@ -144,67 +95,40 @@ static bool by_session(const struct app *app, const struct ingest_mapping *mappi
     return mapped;
 }
 
-static enum fr_status take(struct evaluating *work, const struct ingest_record *record, bool test)
+static enum fr_status begin(struct app_eval_reading *reading, const struct ingest_mapping *mapping,
+                            struct fr_error *error)
 {
-    if (record->reject)
-        app_eval_reject(record, &work->rejects);
+    struct evaluating *work = (struct evaluating *)reading;
+    work->options.session_unit = by_session(reading->app, mapping);
+    return eval_new(&work->options, error, &work->eval);
+}
+
+static enum fr_status take(struct app_eval_reading *reading, const struct ingest_record *record,
+                           bool test)
+{
+    struct eval *eval = ((struct evaluating *)reading)->eval;
     if (record->item)
-        return eval_item(work->eval, record->item);
+        return eval_item(eval, record->item);
     if (!record->event)
         return FR_OK;
-    if (++work->events % 1024 == 0)
-        app_progress_update(&work->progress, work->events);
-    return test ? eval_test_event(work->eval, record->event)
-                : eval_event(work->eval, record->event);
+    return test ? eval_test_event(eval, record->event) : eval_event(eval, record->event);
 }
 
-static enum fr_status read_files(struct evaluating *work, char *const *paths, uint32_t count,
-                                 bool test, struct fr_error *error)
-{
-    struct app_stream stream;
-    struct ingest_record record;
-    const struct ingest_mapping *mapping = NULL;
-    FR_TRY(app_stream_init(&stream, paths, count, &work->reader));
-    enum fr_status status = app_stream_peek(&stream, error, &mapping);
-    if (status == FR_OK && !work->eval) {
-        work->options.session_unit = by_session(work->app, mapping);
-        status = eval_new(&work->options, error, &work->eval);
-    }
-    while (status == FR_OK && (status = app_stream_next(&stream, &record, error)) == FR_OK) {
-        status = take(work, &record, test);
-        if (status != FR_OK)
-            base_fail(error, status, "app", "event %llu could not be taken (%s)",
-                      (unsigned long long)work->events, base_status_name(status));
-    }
-    app_stream_release(&stream);
-    return status == FR_END ? FR_OK : status;
-}
-
-static enum fr_status run(struct evaluating *work, int count, char **paths, struct base_buf *out,
-                          struct fr_error *error)
+static enum fr_status tell(struct app_eval_reading *reading, struct base_buf *out,
+                           struct fr_error *error)
 {
     struct eval_result result;
-    char *train = (char *)app_flag(work->app, "train"), *test = (char *)app_flag(work->app, "test");
-    if (train)
-        FR_TRY(read_files(work, &train, 1, false, error));
-    if (count > 0)
-        FR_TRY(read_files(work, paths, (uint32_t)count, false, error));
-    if (test)
-        FR_TRY(read_files(work, &test, 1, true, error));
-    app_progress_end(&work->progress);
-    FR_TRY(eval_finish(work->eval, error, &result));
-    if (work->app->json)
+    FR_TRY(eval_finish(((struct evaluating *)reading)->eval, error, &result));
+    if (reading->app->json)
         eval_result_json(&result, out);
     else
         eval_result_table(&result, out);
-    if (work->rejects && !work->app->json)
-        base_buf_printf(out, "%llu rows were refused\n", (unsigned long long)work->rejects);
     return FR_OK;
 }
 
 static int app_eval(struct app *app, int argc, char **argv)
 {
-    struct evaluating work = {.app = app};
+    struct evaluating work = {.reading = {.app = app, .begin = begin, .take = take, .tell = tell}};
     struct fr_error error = {0};
     if (argc < 1)
         return app_usage(app, "eval needs a protocol and files");
@@ -224,17 +148,9 @@ static int app_eval(struct app *app, int argc, char **argv)
         return app_usage(app, "at most %d files", APP_EVAL_FILES_MAX);
     if (app_event_types(app->conf, &work.types, &error) != FR_OK)
         return app_fail(app, &error);
-    struct base_buf out;
-    base_buf_init(&out, 0);
-    app_progress_begin(&work.progress, app, "evaluating", "events", 0);
-    enum fr_status status = run(&work, argc - 1, argv + 1, &out, &error);
-    app_progress_end(&work.progress);
+    code = app_eval_read(&work.reading, argc - 1, argv + 1);
     eval_free(work.eval);
-    if (status != FR_OK) {
-        base_buf_release(&out);
-        return app_fail(app, &error);
-    }
-    return app_print(&out);
+    return code;
 }
 
 static const struct conf_flag flags[] = {
