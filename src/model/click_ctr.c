@@ -7,8 +7,6 @@
 #include "model/clicks.h"
 #include "model/ctr.h"
 
-#include <stdlib.h>
-
 struct expert {
     struct model_ctr *ctr;
     struct base_rows *steps; /* meta [0]: examples learnt */
@@ -17,16 +15,14 @@ struct expert {
 static void expert_close(void *self)
 {
     struct expert *expert = self;
-    if (!expert)
-        return;
     model_ctr_free(expert->ctr);
     base_rows_free(expert->steps);
-    free(expert);
 }
 
-static enum fr_status open_parts(const struct model_click_shape *shape, struct expert *expert,
-                                 struct fr_error *error)
+static enum fr_status expert_open(void *self, const struct model_click_shape *shape,
+                                  struct fr_error *error)
 {
+    struct expert *expert = self;
     struct model_ctr_options options;
     model_ctr_defaults(&options);
     options.shared = model_clicks_features(shape->clicks);
@@ -36,21 +32,6 @@ static enum fr_status open_parts(const struct model_click_shape *shape, struct e
     FR_TRY(model_ctr_new(&options, error, &expert->ctr));
     struct base_rows_options steps = {.name = "ctr_steps", .row_bytes = 8, .count_max = 2};
     return base_rows_new(&steps, error, &expert->steps);
-}
-
-static enum fr_status expert_open(const struct model_click_shape *shape, struct fr_error *error,
-                                  void **out_self)
-{
-    struct expert *expert = calloc(1, sizeof(*expert));
-    if (!expert)
-        return base_fail(error, FR_MEMORY, "model", "no memory for the click expert");
-    enum fr_status status = open_parts(shape, expert, error);
-    if (status != FR_OK) {
-        expert_close(expert);
-        return status;
-    }
-    *out_self = expert;
-    return FR_OK;
 }
 
 static uint32_t expert_tables(void *self, struct base_rows *out[MODEL_CLICK_TABLES_MAX])
@@ -98,6 +79,7 @@ static uint64_t expert_steps(void *self)
 
 const struct model_click_expert model_click_ctr = {
     .name = "ctr",
+    .self_bytes = sizeof(struct expert),
     .open = expert_open,
     .close = expert_close,
     .tables = expert_tables,

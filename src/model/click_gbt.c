@@ -49,8 +49,6 @@ struct expert {
 static void expert_close(void *self)
 {
     struct expert *expert = self;
-    if (!expert)
-        return;
     model_gbt_free(expert->gbt);
     base_rows_free(expert->artefact);
     base_rows_free(expert->old);
@@ -62,12 +60,12 @@ static void expert_close(void *self)
     free(expert->weights);
     base_buf_release(&expert->before);
     base_buf_release(&expert->result);
-    free(expert);
 }
 
-static enum fr_status open_parts(const struct model_click_shape *shape, struct expert *expert,
-                                 struct fr_error *error)
+static enum fr_status expert_open(void *self, const struct model_click_shape *shape,
+                                  struct fr_error *error)
 {
+    struct expert *expert = self;
     struct base_rows_options table = {.name = "click_gbt_artefact",
                                       .row_bytes = CHUNK_BYTES,
                                       .count_max = CHUNKS_MAX + 1};
@@ -90,21 +88,6 @@ static enum fr_status open_parts(const struct model_click_shape *shape, struct e
     table.name = "click_gbt_old";
     FR_TRY(base_rows_new(&table, error, &expert->old));
     return model_gbt_new(&expert->options, error, &expert->gbt);
-}
-
-static enum fr_status expert_open(const struct model_click_shape *shape, struct fr_error *error,
-                                  void **out_self)
-{
-    struct expert *expert = calloc(1, sizeof(*expert));
-    if (!expert)
-        return base_fail(error, FR_MEMORY, "model", "no memory for the boosting expert");
-    enum fr_status status = open_parts(shape, expert, error);
-    if (status != FR_OK) {
-        expert_close(expert);
-        return status;
-    }
-    *out_self = expert;
-    return FR_OK;
 }
 
 static uint32_t expert_tables(void *self, struct base_rows *out[MODEL_CLICK_TABLES_MAX])
@@ -378,6 +361,7 @@ static uint64_t expert_steps(void *self)
 
 const struct model_click_expert model_click_gbt = {
     .name = "gbt",
+    .self_bytes = sizeof(struct expert),
     .open = expert_open,
     .close = expert_close,
     .tables = expert_tables,

@@ -17,9 +17,9 @@
  * Cost: an example learnt about 25 us (60 k weights, three passes), scored 4 us.
  */
 #include "model/clicks.h"
+#include "model/ids.h"
 #include "model/mlp.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -57,18 +57,16 @@ static const char *const previous_names[MODEL_MLP_TABLES] = {"click_mlp_old_weig
 static void expert_close(void *self)
 {
     struct expert *expert = self;
-    if (!expert)
-        return;
     model_mlp_free(expert->front);
     model_mlp_free(expert->previous);
     model_mlp_free(expert->back);
     base_rows_free(expert->samples);
-    free(expert);
 }
 
-static enum fr_status open_parts(const struct model_click_shape *shape, struct expert *expert,
-                                 struct fr_error *error)
+static enum fr_status expert_open(void *self, const struct model_click_shape *shape,
+                                  struct fr_error *error)
 {
+    struct expert *expert = self;
     struct model_mlp_options options;
     model_mlp_defaults(&options);
     expert->input_count = model_clicks_input_count(shape->clicks);
@@ -95,21 +93,6 @@ static enum fr_status open_parts(const struct model_click_shape *shape, struct e
                                         .row_bytes = (uint32_t)((bytes + 7) / 8 * 8),
                                         .count_max = 2 * HALF + 1};
     return base_rows_new(&samples, error, &expert->samples);
-}
-
-static enum fr_status expert_open(const struct model_click_shape *shape, struct fr_error *error,
-                                  void **out_self)
-{
-    struct expert *expert = calloc(1, sizeof(*expert));
-    if (!expert)
-        return base_fail(error, FR_MEMORY, "model", "no memory for the network expert");
-    enum fr_status status = open_parts(shape, expert, error);
-    if (status != FR_OK) {
-        expert_close(expert);
-        return status;
-    }
-    *out_self = expert;
-    return FR_OK;
 }
 
 static uint32_t expert_tables(void *self, struct base_rows *out[MODEL_CLICK_TABLES_MAX])
@@ -155,8 +138,7 @@ static void expert_score(void *self, const struct model_click_example *examples,
 static void *sample_row(struct expert *expert, uint64_t half, uint64_t i)
 {
     uint32_t row = (uint32_t)(1 + half * HALF + i);
-    while (base_rows_count(expert->samples) <= row) /* pages come with use */
-        FR_ASSERT(base_rows_add(expert->samples) != 0);
+    FR_ASSERT(model_rows_reach(expert->samples, row)); /* pages come with use */
     return base_rows_write(expert->samples, row);
 }
 
@@ -315,6 +297,7 @@ static uint64_t expert_steps(void *self)
 
 const struct model_click_expert model_click_mlp = {
     .name = "mlp",
+    .self_bytes = sizeof(struct expert),
     .open = expert_open,
     .close = expert_close,
     .tables = expert_tables,

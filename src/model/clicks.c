@@ -227,3 +227,29 @@ void model_clicks_learn(struct model_clicks *clicks, const struct model_click_ex
 {
     model_features_learn(clicks->features, &example->row, &example->ctr);
 }
+
+/* ---- experts --------------------------------------------------------------------------------- */
+
+enum fr_status model_click_open(const struct model_click_expert *expert,
+                                const struct model_click_shape *shape, struct fr_error *error,
+                                void **out_self)
+{
+    void *self = calloc(1, expert->self_bytes);
+    if (!self)
+        return base_fail(error, FR_MEMORY, "model", "no memory for the expert %s", expert->name);
+    enum fr_status status = expert->open(self, shape, error);
+    if (status != FR_OK) {
+        model_click_close(expert, self);
+        return status;
+    }
+    *out_self = self;
+    return FR_OK;
+}
+
+void model_click_close(const struct model_click_expert *expert, void *self)
+{
+    if (!self)
+        return;
+    expert->close(self);
+    free(self);
+}

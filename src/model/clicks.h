@@ -109,8 +109,10 @@ struct model_deferred {
 
 struct model_click_expert {
     const char *name;
-    enum fr_status (*open)(const struct model_click_shape *shape, struct fr_error *error,
-                           void **out_self);
+    size_t self_bytes;
+    /* Fills in `self`, zeros before; close() frees what it holds, of a half opened one too. */
+    enum fr_status (*open)(void *self, const struct model_click_shape *shape,
+                           struct fr_error *error);
     void (*close)(void *self);
     uint32_t (*tables)(void *self, struct base_rows *out[MODEL_CLICK_TABLES_MAX]);
     enum fr_status (*rebuild)(void *self, struct fr_error *error); /* after loading; may be NULL */
@@ -136,6 +138,12 @@ struct model_click_expert {
     enum fr_status (*save)(void *self, struct base_buf *out); /* W, or at rest */
     uint64_t (*steps)(void *self);                            /* R. Learning steps taken */
 };
+/* An instance, owned by the caller; what open() says, or FR_MEMORY. */
+FR_MUST_USE enum fr_status model_click_open(const struct model_click_expert *expert,
+                                            const struct model_click_shape *shape,
+                                            struct fr_error *error, void **out_self);
+/* NULL is fine. */
+void model_click_close(const struct model_click_expert *expert, void *self);
 /* The table, fixed order. */
 const struct model_click_expert *const *model_click_experts(uint32_t *out_count);
 

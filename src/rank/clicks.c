@@ -49,7 +49,7 @@ static enum fr_status open_experts(struct rank *rank, struct fr_error *error)
     FR_ASSERT(count <= MODEL_CLICK_EXPERTS_MAX);
     for (uint32_t c = 0; c < count; c++) {
         struct base_rows *tables[MODEL_CLICK_TABLES_MAX];
-        FR_TRY(all[c]->open(&shape, error, &rank->click_self[c]));
+        FR_TRY(model_click_open(all[c], &shape, error, &rank->click_self[c]));
         rank->click[c] = all[c];
         rank->click_count++;
         tables_add(rank, tables, all[c]->tables(rank->click_self[c], tables));
@@ -80,7 +80,7 @@ enum fr_status rank__clicks_new(struct rank *rank, struct fr_error *error)
 void rank__clicks_free(struct rank *rank)
 {
     for (uint32_t c = 0; c < rank->click_count; c++)
-        rank->click[c]->close(rank->click_self[c]);
+        model_click_close(rank->click[c], rank->click_self[c]);
     model_calibration_free(rank->click_calibration);
     model_clicks_free(rank->clicks);
     free(rank->click_examples);

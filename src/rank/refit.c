@@ -36,8 +36,7 @@ void rank_refit_free(struct rank_refit *refit)
         return;
     if (refit->rank->refit == refit)
         refit->rank->refit = NULL;
-    if (refit->anew)
-        refit->click->close(refit->anew);
+    model_click_close(refit->click, refit->anew);
     free(refit->rows);
     free(refit->example);
     free(refit);
@@ -54,7 +53,7 @@ static enum fr_status refit_fill(struct rank_refit *refit, struct fr_error *erro
     refit->example = calloc(1, sizeof(*refit->example));
     if (!refit->rows || !refit->example)
         return base_fail(error, FR_MEMORY, "rank", "no memory for %zu examples", refit->count_max);
-    return refit->click->open(&shape, error, &refit->anew);
+    return model_click_open(refit->click, &shape, error, &refit->anew);
 }
 
 enum fr_status rank_refit_new(struct rank *rank, uint32_t model, uint32_t examples_max,
