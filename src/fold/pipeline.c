@@ -450,8 +450,11 @@ void fold__want_rate(struct fold *fold, uint32_t one_in)
 /* Sampling follows the load, unless it is fixed. */
 static void choose_rate(struct fold *fold, const struct fold__unit *unit, int64_t began_ns)
 {
-    if (__atomic_load_n(&fold->options.sample_one_in, __ATOMIC_RELAXED) == 0)
-        fold__want_rate(fold, rate_for_load(fold, unit, began_ns));
+    if (__atomic_load_n(&fold->options.sample_one_in, __ATOMIC_RELAXED) != 0)
+        return;
+    uint32_t wish = rate_for_load(fold, unit, began_ns);
+    if (wish != fold->row->sample_one_in) /* or a change that is under way would be taken back */
+        fold__want_rate(fold, wish);
 }
 
 /* What an alarm asks for becomes a record, said once, and acts where that stands. */
