@@ -343,6 +343,11 @@ static int tell_refit(struct order *order, const struct rank_refit_result *resul
 {
     struct base_buf out;
     base_buf_init(&out, 0);
+    if (result->held_out == 0 && !order->app->json) {
+        base_buf_printf(&out, "%s: not enough examples yet: %" PRIu64 " of %d; nothing changed\n",
+                        order->name, result->examples, RANK_REFIT_EXAMPLES_LEAST);
+        return app_print(&out);
+    }
     base_buf_printf(&out,
                     order->app->json
                         ? "{\"model\":\"%s\",\"examples\":%" PRIu64 ",\"held_out\":%" PRIu64
@@ -488,8 +493,9 @@ const struct app_command app_command_models = {
         "model\n"
         "anew in three passes over its examples, compares the two on the newest tenth and puts the "
         "new\n"
-        "one in its place only when it is better (z above 2); run it from a timer, beside the "
-        "server.\n"
+        "one in its place only when it is better (z above 2), never with fewer than 1,000 "
+        "examples;\n"
+        "run it from a timer, beside the server.\n"
         "\n"
         "Each act is a record of the journal. Where a server works on the data directory it is "
         "asked\n"

@@ -11,7 +11,7 @@
 #include "base/fmath.h"
 #include "rank/rank_priv.h"
 
-enum { EXAMPLES_LEAST = 1000, HELD_OUT_PART = 10 };
+enum { HELD_OUT_PART = 10 };
 
 struct kept { /* then inputs */
     float label, weight, logit;
@@ -170,9 +170,10 @@ enum fr_status rank_refit_run(struct rank_refit *refit, uint32_t passes,
     uint64_t count = FR_MIN(refit->count, (uint64_t)refit->count_max);
     uint64_t learnt = count - count / HELD_OUT_PART;
     struct rank_refit_result result = {.examples = count};
-    if (count < EXAMPLES_LEAST)
-        return base_fail(error, FR_NOT_FOUND, "rank", "%llu examples are too few to learn anew",
-                         (unsigned long long)count);
+    if (count < RANK_REFIT_EXAMPLES_LEAST) {
+        *out_result = result;
+        return FR_OK;
+    }
     for (uint32_t pass = 0; pass < passes; pass++)
         FR_TRY(pass_over(refit, 0, learnt, error));
     compare(refit, learnt, count, &result);

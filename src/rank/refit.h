@@ -15,6 +15,7 @@
 #include "rank/models.h"
 
 struct rank_refit;
+enum { RANK_REFIT_EXAMPLES_LEAST = 1000 };
 
 struct rank_refit_result {
     uint64_t examples, held_out;
@@ -26,7 +27,8 @@ struct rank_refit_result {
 FR_MUST_USE enum fr_status rank_refit_new(struct rank *rank, uint32_t model, uint32_t examples_max,
                                           struct fr_error *error, struct rank_refit **out_refit);
 void rank_refit_free(struct rank_refit *refit);
-/* Learns, compares, learns the rest; appends the parameters. FR_NOT_FOUND: fewer than 1,000 examples. */
+/* Learns, compares, learns the rest; appends the parameters. Of fewer than RANK_REFIT_EXAMPLES_LEAST
+ * examples nothing is learnt or appended: none is held out. */
 FR_MUST_USE enum fr_status rank_refit_run(struct rank_refit *refit, uint32_t passes,
                                           struct rank_refit_result *out_result,
                                           struct base_buf *out_parameters, struct fr_error *error);

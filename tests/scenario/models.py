@@ -137,6 +137,20 @@ def at_rest(data, folder):
     check("snapshot and journal give the same hash", kept == state_hash(data))
 
 
+def small_site(folder, log):
+    """The weekly refit of a site with little to learn from ends well and says why it did nothing."""
+    data = os.path.join(folder, "small")
+    server = Server(data, log)
+    for batch in events(2, 100):
+        assert server.call("POST", "/v1/events?ack=applied", batch)[0] == 200
+    server.stop()
+    code, text = cli(data, "refit", "mlp")
+    check("too few examples: nothing changed, and no failure",
+          code == 0 and "not enough examples yet" in text and "of 1000; nothing changed" in text, text)
+    told = json.loads(cli(data, "refit", "mlp", "--json")[1])
+    check("the same for programs", told["held_out"] == 0 and not told["better"] and told["examples"] < 1000, told)
+
+
 def main():
     folder = tempfile.mkdtemp(prefix="freshet-models-")
     data = os.path.join(folder, "data")
@@ -152,6 +166,7 @@ def main():
             check("roles outlive a restart", server.model("ctr")["role"] == "live", server.model("ctr"))
         finally:
             server.stop()
+        small_site(folder, log)
     print(f"1..{len(CHECKS)}")
     shutil.rmtree(folder)
     sys.exit(0 if all(CHECKS) else 1)
