@@ -20,8 +20,6 @@
 #include "eval/eval_priv.h"
 #include "rank/models.h"
 
-static const float MISS = 1e9f;
-
 const char *eval_protocol_name(enum eval_protocol protocol)
 {
     static const char *const names[] = {"prequential", "leave-one-out", "split", "sessions",
@@ -94,9 +92,12 @@ void eval_free(struct eval *eval)
     free(eval);
 }
 
-/* One more scored event: the rank by the blend, by popularity, by each expert. */
+/* One more judged request: the rank by the blend, by popularity, by each expert. What is no question
+ * (an item that the user has seen and that may not come back) is left out, in every protocol. */
 enum fr_status eval__scored_add(struct eval *eval, const struct rank_outcome *outcome)
 {
+    if (!outcome->scored)
+        return FR_OK;
     uint32_t columns = 2 + eval->expert_count;
     if (eval->scored == eval->scored_max) {
         size_t max = eval->scored_max ? eval->scored_max * 2 : 65536;
@@ -108,10 +109,10 @@ enum fr_status eval__scored_add(struct eval *eval, const struct rank_outcome *ou
         }
         eval->scored_max = max;
     }
-    eval->ranks[0][eval->scored] = outcome->scored ? outcome->rank : MISS;
-    eval->ranks[1][eval->scored] = outcome->scored ? outcome->popularity_rank : MISS;
+    eval->ranks[0][eval->scored] = outcome->rank;
+    eval->ranks[1][eval->scored] = outcome->popularity_rank;
     for (uint32_t e = 0; e < eval->expert_count; e++)
-        eval->ranks[2 + e][eval->scored] = outcome->scored ? outcome->expert_rank[e] : MISS;
+        eval->ranks[2 + e][eval->scored] = outcome->expert_rank[e];
     eval->unknown_target += !outcome->known;
     eval->outside += outcome->known && outcome->candidate < 0;
     eval->scored++;

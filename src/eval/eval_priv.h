@@ -44,7 +44,8 @@ double eval__cpu_now_us(void);
 enum fr_status eval__learners_open(struct eval *eval, struct fr_error *error);
 /* Learns one event as the fold does; `count`: its prediction is scored. */
 enum fr_status eval__learn(struct eval *eval, const struct schema_event *event, bool count);
-/* One more scored event: the rank by the blend, by popularity, by each expert. */
+/* One more judged request: the rank by the blend, by popularity, by each expert; nothing when it was
+ * not scored (the user has seen the target). */
 enum fr_status eval__scored_add(struct eval *eval, const struct rank_outcome *outcome);
 struct schema_event eval__kept_event(const struct eval *eval, const struct eval_kept *kept);
 /* refit.c: the blocks, each by learners made anew. */

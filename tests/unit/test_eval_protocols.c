@@ -119,6 +119,26 @@ static void test_leave_one_out(void **unused)
     assert_int_equal(online.events, 60 * 9);
 }
 
+/* A last item that the user has seen already cannot be answered where nothing comes back: it is no
+ * test, neither a hit nor a miss. Where repeats are allowed it is one. */
+static void test_leave_one_out_of_a_repeat(void **unused)
+{
+    (void)unused;
+    struct eval_options options = {.protocol = EVAL_LEAVE_ONE_OUT};
+    for (int allowed = 0; allowed < 2; allowed++) {
+        options.repeats = allowed;
+        struct eval *eval = begin(&options);
+        chains(eval, 60);
+        for (uint32_t i = 0; i < 4; i++)
+            act(eval, 99, i, NULL, 9000 + i, false);
+        act(eval, 99, 1, NULL, 9004, false); /* seen in the train part */
+        for (uint32_t i = 0; i < 4; i++)
+            act(eval, 98, i, NULL, 9000 + i, false);
+        act(eval, 98, 3, NULL, 9004, false); /* seen as the item before */
+        assert_int_equal(end(eval).scored, allowed ? 62 : 60);
+    }
+}
+
 static void test_sessions(void **unused)
 {
     (void)unused;
@@ -207,10 +227,15 @@ static void test_refit(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_scored),  cmocka_unit_test(test_session_unit),
-        cmocka_unit_test(test_repeats_allowed), cmocka_unit_test(test_leave_one_out),
-        cmocka_unit_test(test_sessions),        cmocka_unit_test(test_split),
-        cmocka_unit_test(test_refit),           cmocka_unit_test(test_reports),
+        cmocka_unit_test(test_what_is_scored),
+        cmocka_unit_test(test_session_unit),
+        cmocka_unit_test(test_repeats_allowed),
+        cmocka_unit_test(test_leave_one_out),
+        cmocka_unit_test(test_leave_one_out_of_a_repeat),
+        cmocka_unit_test(test_sessions),
+        cmocka_unit_test(test_split),
+        cmocka_unit_test(test_refit),
+        cmocka_unit_test(test_reports),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
