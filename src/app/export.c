@@ -177,6 +177,9 @@ static void put_items(struct exporting *work, const struct state *state, struct 
     struct schema_item *item = calloc(1, sizeof(*item));
     FR_ASSERT(item != NULL);
     for (uint32_t i = 1; i < state_item_count(state); i++) {
+        struct state_item row;
+        if (!state_item_get(state, i, &row) || row.flags & STATE_ITEM_EXPIRED)
+            continue;
         base_arena_clear(arena);
         if (state_item_document(state, i, arena, item) != FR_OK)
             *item = (struct schema_item){.id = state_item_id(state, i)};
@@ -194,7 +197,8 @@ static void put_users(struct exporting *work, const struct state *state, struct 
     for (uint32_t u = 1; u < state_user_count(state); u++) {
         struct fr_slice id = state_user_id(state, u);
         base_arena_clear(arena);
-        if (work->user.bytes && !fr_slice_equal(work->user, id))
+        if (state_user_expired(state, u) ||
+            (work->user.bytes && !fr_slice_equal(work->user, id)))
             continue;
         if (state_user_document(state, u, arena, user) != FR_OK)
             *user = (struct schema_user){.id = id};

@@ -3,7 +3,7 @@
  * Snapshots: caches of the fold. <data>/snapshot/<position, 16 hex>.snap, little-endian:
  *
  *   header    8  magic "FRSHSNAP"
- *             4  format version (2)
+ *             4  format version (3)
  *             4  number of tables
  *             8  position: the state after exactly the records up to it (F4)
  *             8  journal bytes are not here: recovery = this + records from position + 1
@@ -25,7 +25,7 @@
 #include "fold/fold_priv.h"
 
 enum {
-    FORMAT_VERSION = 2,
+    FORMAT_VERSION = 3,
     HEADER_BYTES = 32,
     FRAME_BYTES = 16,
     WRITE_BYTES = 1 << 20,

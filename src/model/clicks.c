@@ -196,6 +196,17 @@ static void fill_ids(struct model_click_example *example)
     }
 }
 
+/* Who has an index after another is somebody else. */
+static uint64_t user_key(const struct state *state, uint32_t user)
+{
+    return (uint64_t)state_user_lives(state, user) << 32 | user;
+}
+
+static uint64_t item_key(const struct state *state, uint32_t item)
+{
+    return (uint64_t)state_item_lives(state, item) << 32 | item;
+}
+
 void model_clicks_build(struct model_clicks *clicks, const struct model_click_source *source,
                         bool writer, struct model_click_example *out_example)
 {
@@ -203,8 +214,8 @@ void model_clicks_build(struct model_clicks *clicks, const struct model_click_so
     struct model_click_example *example = out_example;
     struct state_item item = {0}, before = {0};
     uint32_t last = query->history_count ? query->history[0].item : 0;
-    example->row = (struct model_ctr_row){.user = query->user,
-                                          .item = source->item,
+    example->row = (struct model_ctr_row){.user = user_key(clicks->state, query->user),
+                                          .item = item_key(clicks->state, source->item),
                                           .facets = example->facet,
                                           .now_s = query->clock_s};
     example->rate = 1.0f;
@@ -212,7 +223,7 @@ void model_clicks_build(struct model_clicks *clicks, const struct model_click_so
     if (last)
         (void)state_item_get(clicks->state, last, &before);
     add_item(example, &item, query->clock_s);
-    add(example, KIND_BEFORE, last);
+    add(example, KIND_BEFORE, item_key(clicks->state, last));
     add(example, KIND_TASTE, before.categories[0]);
     add_context(example, query);
     add_position(clicks, example, source->event);

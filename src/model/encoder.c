@@ -15,6 +15,7 @@
 #include "base/fmath.h"
 #include "base/hash.h"
 #include "simd/simd.h"
+#include "state/state.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ enum { META_STEPS, META_RING_NEXT, META_KNOWN }; /* of the out table */
 
 #define SUM_FIRST 0.1f /* AdaGrad's sums begin here */
 #define DRAWS_MAX 1024
+#define SWEEP_ROWS 1024
 #define TILE 16 /* out rows pad their bias to a vector, so that one step covers both */
 
 struct out_tail { /* beside the bias, so that a score reads one line less */
@@ -383,6 +385,35 @@ static void ring_add(struct model_encoder *encoder, uint32_t target)
         tail_of(encoder, base_rows_write(outs, *slot))->drawn--;
     *slot = target;
     tail_of(encoder, base_rows_write(outs, target))->drawn++;
+}
+
+bool model_encoder_sweep(struct model_encoder *encoder, const struct state *state, uint32_t *at)
+{
+    struct base_rows *ring = encoder->tables[ENC_RING], *outs = encoder->tables[ENC_OUT];
+    uint32_t count = base_rows_count(ring), end = FR_MIN(*at + SWEEP_ROWS, count);
+    for (; *at < end; ++*at) {
+        uint32_t item = *(const uint32_t *)base_rows_at(ring, *at);
+        if (!item || !state_item_gone(state, item))
+            continue;
+        *(uint32_t *)base_rows_write(ring, *at) = 0;
+        tail_of(encoder, base_rows_write(outs, item))->drawn--; /* EN1 */
+    }
+    return *at >= count;
+}
+
+void model_encoder_forget(struct model_encoder *encoder, uint32_t item)
+{
+    if (!item_known(encoder, item))
+        return;
+    uint32_t *in = base_rows_write(encoder->tables[ENC_IN], item);
+    uint32_t *out = base_rows_write(encoder->tables[ENC_OUT], item);
+    FR_ASSERT(tail_at(encoder, item)->drawn == 0);
+    FR_STORE(tail_of(encoder, (float *)(void *)out)->known, 0);
+    for (uint32_t w = 0; w < base_rows_row_bytes(encoder->tables[ENC_IN]) / 4; w++)
+        FR_STORE(in[w], 0);
+    for (uint32_t w = 0; w < base_rows_row_bytes(encoder->tables[ENC_OUT]) / 4; w++)
+        FR_STORE(out[w], 0);
+    base_rows_meta(encoder->tables[ENC_OUT])[META_KNOWN]--;
 }
 
 /* The target first, then negatives; gives their number and -log of the expected draws. */

@@ -93,6 +93,13 @@ struct model_encoder_part {
 void model_encoder_step(struct model_encoder *encoder, const struct model_encoder_user *user,
                         const struct model_encoder_part *part);
 
+/* Writer. As if the item had never been seen; the sweep has taken it out of the ring. */
+void model_encoder_forget(struct model_encoder *encoder, uint32_t item);
+/* Writer. Drops gone items (state_item_gone()) from a piece of the ring, from row *at on; true: from the
+ * last one. */
+struct state;
+bool model_encoder_sweep(struct model_encoder *encoder, const struct state *state, uint32_t *at);
+
 /* u: `dimension` floats; false (zeros) when none of its items is known. Any thread.
  */
 bool model_encoder_vector(const struct model_encoder *encoder,

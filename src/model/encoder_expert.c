@@ -119,6 +119,19 @@ static void expert_learn(void *self, const struct model_batch *batch,
         model_encoder_learn(expert->encoder, ask(batch->query, &asked), event->item);
 }
 
+static void expert_forget(void *self, enum state_kind kind, uint32_t index)
+{
+    struct expert *expert = self;
+    if (kind == STATE_KIND_ITEM)
+        model_encoder_forget(expert->encoder, index);
+}
+
+static bool expert_sweep(void *self, const struct state *state, uint32_t *at)
+{
+    struct expert *expert = self;
+    return model_encoder_sweep(expert->encoder, state, at);
+}
+
 const struct model_expert model_encoder_expert = {
     .name = "encoder",
     .features = features,
@@ -128,4 +141,6 @@ const struct model_expert model_encoder_expert = {
     .tables = expert_tables,
     .score = expert_score,
     .learn = expert_learn,
+    .forget = expert_forget,
+    .sweep = expert_sweep,
 };

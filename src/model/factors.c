@@ -264,6 +264,14 @@ static void factors_learn(void *self, const struct model_batch *batch,
     }
 }
 
+static void factors_forget(void *self, enum state_kind kind, uint32_t index)
+{
+    struct factors *factors = self;
+    static const struct item_factors unknown;
+    if (kind == STATE_KIND_ITEM && index < base_rows_count(factors->items))
+        base_rows_put(base_rows_write(factors->items, index), &unknown, sizeof(unknown));
+}
+
 const struct model_expert model_factors = {
     .name = "factors",
     .features = features,
@@ -273,4 +281,5 @@ const struct model_expert model_factors = {
     .tables = factors_tables,
     .score = factors_score,
     .learn = factors_learn,
+    .forget = factors_forget,
 };

@@ -186,6 +186,11 @@ struct model_expert {
                   int32_t target, const float *gradient);
     /* W. Every event, after state_apply(). */
     void (*apply)(void *self, const struct state_event *event);
+    /* W. The index will be another id's: empties what is kept of it, as if it had never been seen. */
+    void (*forget)(void *self, enum state_kind kind, uint32_t index);
+    /* W. Drops what names a gone item (state_item_gone()) from a bounded piece, from *at on, which begins at 0;
+     * true: that was the last. NULL: nothing of other items is kept under an index. */
+    bool (*sweep)(void *self, const struct state *state, uint32_t *at);
 };
 /* The table of experts, fixed order. */
 const struct model_expert *const *model_experts(uint32_t *out_count);

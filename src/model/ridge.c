@@ -339,6 +339,57 @@ static void publish(struct model_ridge *ridge, uint32_t j, uint32_t n)
     }
 }
 
+/* The item is a source no more: the lists of its targets lose it (RD3). */
+static void sources_forget(struct model_ridge *ridge, uint32_t item)
+{
+    uint32_t at = model__ridge_item(ridge, item)->source_row;
+    if (!at)
+        return;
+    struct model__ridge_source *row = base_rows_write(ridge->tables[RIDGE_SOURCE], at);
+    for (uint32_t i = 0; i < row->count; i++) {
+        uint32_t target_row = model__ridge_item(ridge, row->entries[i].target)->target_row;
+        struct model__ridge_targets *list =
+            base_rows_write(ridge->tables[RIDGE_TARGET], target_row);
+        for (uint32_t k = 0; k < list->count; k++)
+            if (list->sources[k] == item)
+                list->sources[k--] = list->sources[--list->count];
+    }
+    base_row_change(&row->version);
+    FR_STORE(row->count, 0);
+    base_row_done(&row->version);
+}
+
+/* Its pairs stay in their chains, as pairs that nobody had. */
+static void pairs_forget(struct model_ridge *ridge, uint32_t item)
+{
+    for (uint32_t i = model__ridge_item(ridge, item)->chain; i;) {
+        struct model__ridge_pair *pair = base_rows_write(ridge->tables[RIDGE_PAIR], i);
+        uint32_t next = model__ridge_next(pair, item);
+        mass_add(ridge, model__ridge_other(pair, item), pair->a == item ? pair->ab : pair->ba,
+                 true);
+        pair->both = pair->ab = pair->ba = 0;
+        i = next;
+    }
+}
+
+void model_ridge_forget_item(struct model_ridge *ridge, uint32_t item)
+{
+    if (!item_known(ridge, item))
+        return;
+    pairs_forget(ridge, item);
+    sources_forget(ridge, item);
+    struct model__ridge_item *row = model__ridge_item_write(ridge, item);
+    meta_of(ridge)[RIDGE_META_ITEMS] -= row->users != 0;
+    row->users = row->mass = row->mass_solved = 0;
+    if (!row->target_row)
+        return;
+    struct model__ridge_targets *list =
+        base_rows_write(ridge->tables[RIDGE_TARGET], row->target_row);
+    for (uint32_t k = 0; k < list->count; k++)
+        source_drop(ridge, list->sources[k], item);
+    list->count = 0;
+}
+
 uint32_t model_ridge_solve(struct model_ridge *ridge, uint32_t rows_max)
 {
     uint32_t solved = 0;

@@ -70,6 +70,9 @@ void model_ridge_count(struct model_ridge *ridge, uint32_t item, const uint32_t 
 void model_ridge_forget(struct model_ridge *ridge, uint32_t item, const uint32_t *history,
                         uint32_t count);
 
+/* Writer. As if the item had never been seen: its counts, its row, and wherever other rows name it. */
+void model_ridge_forget_item(struct model_ridge *ridge, uint32_t item);
+
 /* Writer. Solves at most `rows_max` queued rows; gives how many. */
 uint32_t model_ridge_solve(struct model_ridge *ridge, uint32_t rows_max);
 uint32_t model_ridge_queued(const struct model_ridge *ridge);

@@ -126,6 +126,13 @@ static void expert_apply(void *self, const struct state_event *event)
         model_ridge_count(expert->ridge, event->item, items, n);
 }
 
+static void expert_forget(void *self, enum state_kind kind, uint32_t index)
+{
+    struct expert *expert = self;
+    if (kind == STATE_KIND_ITEM)
+        model_ridge_forget_item(expert->ridge, index);
+}
+
 const struct model_expert model_ridge_expert = {
     .name = "ridge",
     .on_request = true,
@@ -136,4 +143,5 @@ const struct model_expert model_ridge_expert = {
     .tables = expert_tables,
     .score = expert_score,
     .apply = expert_apply,
+    .forget = expert_forget,
 };

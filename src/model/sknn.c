@@ -9,13 +9,14 @@
 #include "model/sknn.h"
 
 #include "base/fmath.h"
+#include "state/state.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { SKNN_SESSION, SKNN_POSTING, SKNN_USER };
 enum { META_NEXT }; /* of the session table: the newest session's number */
-enum { POSTINGS_MAX = 1022 };
+enum { POSTINGS_MAX = 1022, SWEEP_ROWS = 128 };
 enum { KINDS = MODEL_SKNN_KINDS };
 
 struct session_row {
@@ -210,6 +211,54 @@ void model_sknn_click(struct model_sknn *sknn, uint32_t user, uint32_t tag, uint
     base_row_done(&row->version);
     if (!posted)
         post(sknn, item, row->number);
+}
+
+/* ---- forgetting ----------------------------------------------------------------------------- */
+
+static void words_clear(struct base_rows *rows, uint32_t i, uint32_t first)
+{
+    uint32_t *words = base_rows_write(rows, i);
+    for (uint32_t w = first; w < base_rows_row_bytes(rows) / sizeof(*words); w++)
+        FR_STORE(words[w], 0);
+}
+
+void model_sknn_forget_user(struct model_sknn *sknn, uint32_t user)
+{
+    if (user < base_rows_count(sknn->tables[SKNN_USER]))
+        words_clear(sknn->tables[SKNN_USER], user, 0);
+}
+
+void model_sknn_forget_item(struct model_sknn *sknn, uint32_t item)
+{
+    if (item >= base_rows_count(sknn->tables[SKNN_POSTING]))
+        return;
+    struct posting_row *row = base_rows_write(sknn->tables[SKNN_POSTING], item);
+    base_row_change(&row->version);
+    words_clear(sknn->tables[SKNN_POSTING], item, 1);
+    base_row_done(&row->version);
+}
+
+static void session_drop(struct session_row *row, uint32_t place)
+{
+    base_row_change(&row->version);
+    FR_STORE(row->count, row->count - 1);
+    for (uint32_t i = place; i < row->count; i++)
+        FR_STORE(row->items[i], row->items[i + 1]);
+    FR_STORE(row->items[row->count], 0);
+    base_row_done(&row->version);
+}
+
+bool model_sknn_sweep(struct model_sknn *sknn, const struct state *state, uint32_t *at)
+{
+    struct base_rows *sessions = sknn->tables[SKNN_SESSION];
+    uint32_t count = base_rows_count(sessions), end = FR_MIN(*at + SWEEP_ROWS, count);
+    for (; *at < end; ++*at) {
+        const struct session_row *seen = base_rows_at(sessions, *at);
+        for (uint32_t i = seen->count; i-- > 0;)
+            if (state_item_gone(state, seen->items[i]))
+                session_drop(base_rows_write(sessions, *at), i);
+    }
+    return *at >= count;
 }
 
 /* ---- neighbours ----------------------------------------------------------------------------- */

@@ -65,6 +65,14 @@ void model_sknn_tables(struct model_sknn *sknn, struct base_rows *out[MODEL_SKNN
 void model_sknn_click(struct model_sknn *sknn, uint32_t user, uint32_t tag, uint32_t item,
                       uint32_t clock_s);
 
+/* Writer. As if the user, the item had never been seen; sessions go on naming the item until the sweep. */
+void model_sknn_forget_user(struct model_sknn *sknn, uint32_t user);
+void model_sknn_forget_item(struct model_sknn *sknn, uint32_t item);
+/* Writer. Drops gone items (state_item_gone()) from a piece of the sessions, from row *at on; true: from
+ * the last one. */
+struct state;
+bool model_sknn_sweep(struct model_sknn *sknn, const struct state *state, uint32_t *at);
+
 struct model_sknn_query {
     const uint32_t *items; /* the running session, newest first, no item twice */
     uint32_t count;

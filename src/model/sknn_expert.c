@@ -136,6 +136,21 @@ static void expert_apply(void *self, const struct state_event *event)
                          event->clock_s);
 }
 
+static void expert_forget(void *self, enum state_kind kind, uint32_t index)
+{
+    struct expert *expert = self;
+    if (kind == STATE_KIND_USER)
+        model_sknn_forget_user(expert->sknn, index);
+    else
+        model_sknn_forget_item(expert->sknn, index);
+}
+
+static bool expert_sweep(void *self, const struct state *state, uint32_t *at)
+{
+    struct expert *expert = self;
+    return model_sknn_sweep(expert->sknn, state, at);
+}
+
 const struct model_expert model_sknn_expert = {
     .name = "sessions",
     .features = features,
@@ -147,4 +162,6 @@ const struct model_expert model_sknn_expert = {
     .propose = expert_propose,
     .score = expert_score,
     .apply = expert_apply,
+    .forget = expert_forget,
+    .sweep = expert_sweep,
 };

@@ -371,6 +371,30 @@ void rank_apply(struct rank *rank, const struct state_event *event)
             rank->expert[e]->apply(rank->self[e], event);
 }
 
+/* The cursor: which expert, how far it is. */
+static void sweep_piece(struct rank *rank, uint64_t *cursor, enum state_kind kind)
+{
+    uint32_t e = (uint32_t)(*cursor >> 32), at = (uint32_t)*cursor;
+    while (e < rank->expert_count && !rank->expert[e]->sweep)
+        e++;
+    if (e < rank->expert_count && !rank->expert[e]->sweep(rank->self[e], rank->state, &at)) {
+        *cursor = (uint64_t)e << 32 | at;
+        return;
+    }
+    *cursor = (uint64_t)(e + 1) << 32;
+    if (e >= rank->expert_count)
+        state_expire_swept(rank->state, kind);
+}
+
+void rank_expire(struct rank *rank, const struct state_expired *expired)
+{
+    for (uint32_t e = 0; e < rank->expert_count; e++)
+        for (uint32_t i = 0; rank->expert[e]->forget && i < expired->count; i++)
+            rank->expert[e]->forget(rank->self[e], expired->kind, expired->index[i]);
+    if (expired->sweep)
+        sweep_piece(rank, expired->sweep, expired->kind);
+}
+
 /* ---- answering ------------------------------------------------------------------------------ */
 
 /* Unsigned order of the result = descending order of finite scores; -0 is 0. */

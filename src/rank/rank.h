@@ -65,6 +65,9 @@ void rank_judge(struct rank *rank, const struct model_request *request, uint32_t
                 struct rank_outcome *out_outcome);
 /* W. Every event, after state_apply(): experts with counts of their own. */
 void rank_apply(struct rank *rank, const struct state_event *event);
+/* W. What the state has expired: experts empty what they keep of the indexes that came free, and drop a
+ * piece of what names gone items (state_expire_step()). */
+void rank_expire(struct rank *rank, const struct state_expired *expired);
 /* W. Is this event sampled at one in `one_in`? By keyed hash of its position. */
 bool rank_is_sampled(const struct rank *rank, uint64_t position, uint32_t one_in);
 

@@ -169,6 +169,12 @@ void serve__problem(struct serve_call *call, uint16_t status, const char *code, 
     base_buf_put_str(out, "}");
 }
 
+void serve__problem_reused(struct serve_call *call)
+{
+    serve__problem(call, 503, "busy", "ask again; with a larger memory-max ids expire more slowly",
+                   "rows of ids are used again faster than this answer could be read");
+}
+
 void serve__problem_fault(struct serve_call *call, uint16_t status, const struct serve_fault *fault)
 {
     char detail[300];

@@ -200,6 +200,13 @@ static void print_dropped(const struct serve_decision *decision, struct base_buf
     base_buf_put_str(out, "]");
 }
 
+/* Empty: it expired since. */
+static struct fr_slice place_id(const struct serve_place *place, const struct state *state)
+{
+    return state_item_lives(state, place->item) == place->lives ? state_item_id(state, place->item)
+                                                                : fr_slice_of("", 0);
+}
+
 static void print_moves(const struct serve_decision *decision, const struct state *state,
                         struct base_buf *out)
 {
@@ -212,7 +219,7 @@ static void print_moves(const struct serve_decision *decision, const struct stat
             continue;
         comma(out, shown++);
         base_buf_put_str(out, "{");
-        serve__pair_text(out, "id", state_item_id(state, place->item));
+        serve__pair_text(out, "id", place_id(place, state));
         serve__pair_u64(out, "from", place->result + 1);
         serve__pair_u64(out, "to", decision->offset + i + 1);
         serve__pair_text(out, "rule",
@@ -300,7 +307,7 @@ static void print_items(const struct serve_decision *decision, const struct stat
         const struct serve_place *place = &decision->place[i];
         comma(out, i);
         base_buf_put_str(out, "{");
-        serve__pair_text(out, "id", state_item_id(state, place->item));
+        serve__pair_text(out, "id", place_id(place, state));
         serve__pair_u64(out, "rank", decision->offset + i + 1);
         serve__pair_fixed(out, "score", (double)place->score, 6);
         serve__pair_fixed(out, "propensity", (double)place->propensity, 6);

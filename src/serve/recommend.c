@@ -203,6 +203,7 @@ static void count_generators(const struct serve_answering *answering,
 
 static void record_places(const struct serve_answering *answering, struct serve_decision *decision)
 {
+    const struct state *state = answering->call->serve->options.state;
     decision->place_count = answering->slate.count;
     decision->feature_count = answering->ranked ? answering->result.feature_count : 0;
     FR_ASSERT(decision->feature_count <= SERVE_FEATURES_MAX);
@@ -210,12 +211,14 @@ static void record_places(const struct serve_answering *answering, struct serve_
         const struct policy_place *place = &answering->slate.place[i];
         uint16_t generators =
             answering->ranked ? answering->result.generators[place->result] : 1 << RETRIEVE_POPULAR;
-        decision->place[i] = (struct serve_place){.item = place->item,
-                                                  .result = place->result,
-                                                  .score = score_of(answering, place->result),
-                                                  .propensity = place->propensity,
-                                                  .generators = generators,
-                                                  .move = (uint8_t)place->move};
+        decision->place[i] =
+            (struct serve_place){.item = place->item,
+                                 .lives = state_item_lives(state, place->item),
+                                 .result = place->result,
+                                 .score = score_of(answering, place->result),
+                                 .propensity = place->propensity,
+                                 .generators = generators,
+                                 .move = (uint8_t)place->move};
         for (uint32_t g = 0; g < GENERATORS; g++)
             decision->kept_count[g] += generators >> g & 1;
         for (uint32_t f = 0; f < decision->feature_count; f++)
@@ -372,11 +375,12 @@ static void count_answer(const struct serve_answering *answering, uint64_t took_
     obs_histogram_record(OBS_RECOMMEND, took_ns);
 }
 
-static void keep(const struct serve_call *call)
+/* The slate, into scratch. */
+static void encode(const struct serve_call *call)
 {
-    struct serve *serve = call->serve;
-    struct serve_decision *decision = call->thread->decision;
-    serve_decisions_put(serve->decisions, call->thread->index, decision);
+    const struct serve *serve = call->serve;
+    const struct serve_decision *decision = call->thread->decision;
+    base_buf_clear(&call->thread->scratch);
     if (!serve->slates)
         return;
     struct serve_inputs inputs = {.args = call->args,
@@ -389,9 +393,15 @@ static void keep(const struct serve_call *call)
                              &call->thread->record);
         inputs.record = base_buf_slice(&call->thread->record);
     }
-    base_buf_clear(&call->thread->scratch);
     serve_slates_encode(decision, &inputs, serve->options.state, &call->thread->scratch);
-    serve_slates_put(serve->slates, base_buf_slice(&call->thread->scratch));
+}
+
+static void keep(const struct serve_call *call)
+{
+    const struct serve *serve = call->serve;
+    serve_decisions_put(serve->decisions, call->thread->index, call->thread->decision);
+    if (serve->slates)
+        serve_slates_put(serve->slates, base_buf_slice(&call->thread->scratch));
 }
 
 void serve__settings_of(const struct serve_options *options, struct serve_settings *out_settings)
@@ -483,7 +493,23 @@ void serve__handle_recommend(struct serve_call *call)
                        "n is above this server's recommend-n-max");
         return;
     }
-    const struct serve_answering *answering = recommend_at_rest(call);
+    const struct state *state = call->serve->options.state;
+    const struct serve_answering *answering;
+    size_t mark = base_arena_mark(call->arena);
+    uint32_t tries = 0;
+    bool whole;
+    do { /* until no row was used again meanwhile; once, but for luck */
+        uint64_t began = state_reading_begin(state);
+        base_arena_rewind(call->arena, mark);
+        answering = recommend_at_rest(call);
+        if (answering)
+            encode(call);
+        whole = state_reading_ok(state, began);
+    } while (answering && !whole && ++tries < SERVE__READINGS_MAX);
+    if (answering && !whole) {
+        serve__problem_reused(call);
+        return;
+    }
     if (!answering) {
         serve__problem(call, 503, "request_memory", "ask for less at once",
                        "the request used up its memory");

@@ -313,6 +313,24 @@ static struct address address_of(const struct http_request *http)
     return address;
 }
 
+static void handle(struct serve_call *call)
+{
+    const struct state *state = call->serve->options.state;
+    size_t mark = base_arena_mark(call->arena);
+    uint32_t headers = call->http->answer_header_count, tries = 0;
+    bool whole = false;
+    do {
+        uint64_t began = state_reading_begin(state);
+        base_arena_rewind(call->arena, mark);
+        call->arena->overflowed = false;
+        call->http->answer_header_count = headers;
+        call->route->handle(call);
+        whole = !call->route->reads || state_reading_ok(state, began);
+    } while (!whole && ++tries < SERVE__READINGS_MAX);
+    if (!whole)
+        serve__problem_reused(call);
+}
+
 static void dispatch(struct serve_call *call)
 {
     struct address address = address_of(call->http);
@@ -329,7 +347,7 @@ static void dispatch(struct serve_call *call)
     }
     if (admit(call) && read_path_values(call, address.raw) && body_is_expected(call) &&
         read_args(call, address.query))
-        call->route->handle(call);
+        handle(call);
 }
 
 static void number_call(struct serve_call *call)

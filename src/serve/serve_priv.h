@@ -123,6 +123,8 @@ struct serve_route {
     const char *pattern; /* "/v1/items/{id}/similar" */
     uint32_t scope;      /* 0: open to everybody */
     void (*handle)(struct serve_call *call);
+    bool reads; /* answers from indexes and changes nothing: made anew when some may be another id's by
+                   then (state_reading_begin()) */
     const char *operation; /* operationId */
     const char *tag;
     const char *summary;
@@ -144,6 +146,10 @@ const struct serve_route *serve__route_find(enum http_method method, struct fr_s
                                             uint32_t *out_allowed);
 /* The pattern nearest to a path that is none of ours; NULL: none is near. */
 const char *serve__route_nearest(struct fr_slice path);
+
+/* How often an answer is made anew for that before it is given up, and the answer then. */
+enum { SERVE__READINGS_MAX = 16 };
+void serve__problem_reused(struct serve_call *call);
 
 /* Named JSON schemas of the API's bodies, and an example of each. */
 struct serve_schema {

@@ -254,6 +254,8 @@ static void print_memory(struct base_buf *out, const struct state_stats *state)
     serve__pair_u64(out, "refused_users", state->refused_users);
     serve__pair_u64(out, "refused_items", state->refused_items);
     serve__pair_u64(out, "refused_contexts", state->refused_contexts);
+    serve__pair_u64(out, "expired_users", state->expired_users);
+    serve__pair_u64(out, "expired_items", state->expired_items);
     base_buf_put_str(out, "}");
 }
 

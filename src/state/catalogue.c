@@ -31,6 +31,13 @@ static void refused(struct state *state)
     FR_STORE(total->refused_items, total->refused_items + 1);
 }
 
+/* Of the text heap: ids that expire give theirs back. */
+static void want_room(struct state *state)
+{
+    state__expire_want(state, STATE_KIND_USER);
+    state__expire_want(state, STATE_KIND_ITEM);
+}
+
 static enum fr_status item_put(struct state *state, const struct schema_item *document,
                                struct fr_slice bytes, int64_t received_us)
 {
@@ -38,6 +45,7 @@ static enum fr_status item_put(struct state *state, const struct schema_item *do
     uint32_t chain = item ? state__document_add(state->text, bytes) : 0;
     if (!chain) {
         refused(state);
+        want_room(state);
         return FR_FULL;
     }
     struct item_row *row = base_rows_write(state->items, item);
@@ -112,6 +120,7 @@ static enum fr_status user_put(struct state *state, struct fr_slice id, struct f
     if (!chain) {
         struct total_row *total = base_rows_write(state->total, 1);
         FR_STORE(total->refused_users, total->refused_users + 1);
+        want_room(state);
         return FR_FULL;
     }
     struct user_row *row = base_rows_write(state->users, user);
@@ -275,7 +284,10 @@ uint32_t state_items_newest(const struct state *state, uint32_t *out, uint32_t c
     const struct total_row *total = state__total(state);
     uint32_t max = (uint32_t)FR_COUNT_OF(total->newest), at = FR_LOAD(total->newest_at);
     uint32_t count = FR_MIN(FR_MIN(at, max), count_max);
-    for (uint32_t i = 0; i < count; i++)
-        out[i] = FR_LOAD(total->newest[(at - 1 - i) % max]);
-    return count;
+    uint32_t there = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        out[there] = FR_LOAD(total->newest[(at - 1 - i) % max]);
+        there += out[there] != 0; /* 0: it expired */
+    }
+    return there;
 }

@@ -221,7 +221,10 @@ uint32_t state_token_items(const struct state *state, uint32_t token, uint32_t *
     const struct token_row *row = base_rows_at(state->tokens, token);
     uint32_t at = FR_LOAD(row->ring_at),
              count = FR_MIN(FR_MIN(at, (uint32_t)TOKEN_RING), count_max);
-    for (uint32_t i = 0; i < count; i++)
-        out[i] = FR_LOAD(row->ring[(at - 1 - i) % TOKEN_RING]);
-    return count;
+    uint32_t there = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        out[there] = FR_LOAD(row->ring[(at - 1 - i) % TOKEN_RING]);
+        there += out[there] != 0; /* 0: it expired */
+    }
+    return there;
 }

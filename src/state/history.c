@@ -25,14 +25,28 @@ static uint32_t chunk_take(struct state *state)
     return i;
 }
 
+static uint32_t older_take(struct state *state)
+{
+    uint64_t *meta = base_rows_meta(state->older);
+    uint32_t i = (uint32_t)meta[0];
+    if (!i)
+        return base_rows_add(state->older);
+    struct older_row *row = base_rows_write(state->older, i);
+    meta[0] = row->next;
+    FR_STORE(row->next, 0);
+    return i;
+}
+
 static void older_add(struct state *state, struct user_row *user, const struct chunk_row *from)
 {
     for (uint32_t v = 0; v < CHUNK_VISITS; v++) {
+        if (!from->visits[v].item)
+            continue; /* expired */
         if (user->older_count >= OLDER_MAX)
             return;
         const struct older_row *first = base_rows_at(state->older, user->older);
         if (!user->older || first->count == OLDER_ITEMS) {
-            uint32_t i = base_rows_add(state->older);
+            uint32_t i = older_take(state);
             if (!i)
                 return;
             struct older_row *row = base_rows_write(state->older, i);
@@ -96,6 +110,8 @@ void state__history_add(struct state *state, uint32_t index, const struct state_
         base_rows_put(&row->visits[user->newest_count], &visit, sizeof(visit));
         FR_STORE(user->newest_count, user->newest_count + 1);
         FR_STORE(user->visit_count, user->visit_count + 1);
+    } else {
+        state__expire_want(state, STATE_KIND_USER);
     }
     FR_STORE(user->last_s, event->clock_s);
     FR_STORE(user->last_tag, event->session_tag);
@@ -106,7 +122,7 @@ void state__history_add(struct state *state, uint32_t index, const struct state_
 void state__history_clear(struct state *state, uint32_t index)
 {
     struct user_row *user = base_rows_write(state->users, index);
-    uint64_t *meta = base_rows_meta(state->chunks);
+    uint64_t *meta = base_rows_meta(state->chunks), *older_meta = base_rows_meta(state->older);
     base_row_change(&user->version);
     for (uint32_t i = user->newest; i;) {
         struct chunk_row *row = base_rows_write(state->chunks, i);
@@ -119,8 +135,9 @@ void state__history_clear(struct state *state, uint32_t index)
     for (uint32_t i = user->older; i;) {
         struct older_row *row = base_rows_write(state->older, i);
         uint32_t next = row->next;
-        struct older_row empty = {0};
+        struct older_row empty = {.next = (uint32_t)older_meta[0]};
         base_rows_put(row, &empty, sizeof(empty));
+        older_meta[0] = i;
         i = next;
     }
     FR_STORE(user->newest, 0);
@@ -135,6 +152,12 @@ void state__history_clear(struct state *state, uint32_t index)
     base_row_done(&user->version);
 }
 
+/* An item that expired leaves its visits empty; until the sweep comes by it counts as gone already. */
+static bool is_there(const struct state *state, uint32_t item)
+{
+    return item && (!FR_LOAD(state->gone_count) || !state_item_gone(state, item));
+}
+
 /* One try: visits newest first, as the row says now. */
 static uint32_t copy_visits(const struct state *state, const struct user_row *user,
                             struct state_visit *out, uint32_t count_max)
@@ -146,8 +169,10 @@ static uint32_t copy_visits(const struct state *state, const struct user_row *us
         uint32_t older = FR_LOAD(row->older);
         if (older)
             __builtin_prefetch(chunk(state, FR_MIN(older, limit - 1)));
-        for (uint32_t v = FR_MIN(in_chunk, (uint32_t)CHUNK_VISITS); v-- > 0 && count < count_max;)
-            base_rows_copy(&out[count++], &row->visits[v], sizeof(*out));
+        for (uint32_t v = FR_MIN(in_chunk, (uint32_t)CHUNK_VISITS); v-- > 0 && count < count_max;) {
+            base_rows_copy(&out[count], &row->visits[v], sizeof(*out));
+            count += is_there(state, out[count].item);
+        }
         in_chunk = CHUNK_VISITS;
         i = older;
     }
@@ -211,7 +236,8 @@ uint32_t state__history_window(const struct state *state, uint32_t index, uint32
         const struct chunk_row *row = chunk(state, i);
         for (uint32_t v = in_chunk; v-- > 0 && count < count_max;) {
             struct state_visit visit = row->visits[v];
-            bool skip = visit.signal <= 0.0f || visit.item == not_item;
+            bool skip =
+                visit.signal <= 0.0f || visit.item == not_item || !is_there(state, visit.item);
             for (uint32_t o = 0; o < count && !skip; o++)
                 skip = out[o].item == visit.item;
             if (!skip)

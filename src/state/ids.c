@@ -9,147 +9,180 @@
 
 #include "state/state_priv.h"
 
-static bool text_is(const struct state *state, uint32_t ref, uint32_t bytes, struct fr_slice text)
+#define KIND(state, what, row, of_field, has_version)                                               \
+    {                                                                                              \
+        (state)->what##s, (state)->what##_map, offsetof(struct row, text),                         \
+            offsetof(struct row, id_bytes), of_field, offsetof(struct row, flags),                 \
+            offsetof(struct row, next), offsetof(struct row, lives), has_version                   \
+    }
+
+static inline struct state__kind items_of(const struct state *state)
 {
-    return ref && bytes == text.bytes &&
-           memcmp(state__text_at(state->text, ref), text.ptr, bytes) == 0;
+    return (struct state__kind)KIND(state, item, item_row, 0, true);
+}
+static inline struct state__kind users_of(const struct state *state)
+{
+    return (struct state__kind)KIND(state, user, user_row, 0, true);
+}
+static inline struct state__kind values_of(const struct state *state)
+{
+    return (struct state__kind)KIND(state, value, value_row, offsetof(struct value_row, field),
+                                    false);
+}
+static inline struct state__kind tokens_of(const struct state *state)
+{
+    return (struct state__kind)KIND(state, token, token_row, offsetof(struct token_row, kind),
+                                    false);
 }
 
-/* Where the parts of a row that name it lie; the four kinds of rows differ only here. */
-struct named {
-    const struct base_rows *rows;
-    const struct map *map;
-    uint32_t text_at, bytes_at, kind_at; /* word of the text, half-words of length and kind */
-};
-
-static uint32_t named_find(const struct state *state, const struct named *named, uint64_t hash,
-                           struct fr_slice text, uint32_t kind)
+struct state__kind state__kind_of(const struct state *state, enum state_kind kind)
 {
-    uint32_t cursor = 0, index, count = base_rows_count(named->rows);
-    while ((index = state__map_next(named->map, hash, &cursor)) != 0) {
-        if (index >= count && index >= (count = base_rows_count(named->rows)))
+    return kind == STATE_KIND_USER ? users_of(state) : items_of(state);
+}
+
+uint64_t state__kind_hash(const struct state__kind *kind, struct fr_slice text, uint32_t of)
+{
+    return state__map_hash(kind->map, text) + (uint64_t)of * 0x9e3779b97f4a7c15u;
+}
+
+static inline uint16_t half_at(const uint8_t *row, uint16_t at)
+{
+    return FR_LOAD(*(const uint16_t *)(const void *)(row + at));
+}
+
+static inline uint32_t word_at(const uint8_t *row, uint16_t at)
+{
+    return FR_LOAD(*(const uint32_t *)(const void *)(row + at));
+}
+
+static uint32_t find_once(const struct state *state, const struct state__kind *kind, uint64_t hash,
+                          struct fr_slice text, uint32_t of)
+{
+    uint32_t cursor = 0, index, count = base_rows_count(kind->rows);
+    while ((index = state__map_next(kind->map, hash, &cursor)) != 0) {
+        if (index >= count && index >= (count = base_rows_count(kind->rows)))
             continue;
-        const uint8_t *row = base_rows_at(named->rows, index);
-        uint32_t ref = FR_LOAD(*(const uint32_t *)(const void *)(row + named->text_at));
-        uint16_t bytes = FR_LOAD(*(const uint16_t *)(const void *)(row + named->bytes_at));
-        uint16_t of = FR_LOAD(*(const uint16_t *)(const void *)(row + named->kind_at));
-        if ((named->kind_at == named->bytes_at || of == kind) && text_is(state, ref, bytes, text))
+        const uint8_t *row = base_rows_at(kind->rows, index);
+        if (half_at(row, kind->bytes_at) == text.bytes &&
+            (!kind->of_at || half_at(row, kind->of_at) == of) &&
+            state__text_is(state->text, word_at(row, kind->text_at), text))
             return index;
     }
     return 0;
 }
 
-#define NAMED(state, what, row, kind_field)                                                        \
-    {                                                                                              \
-        (state)->what##s, (state)->what##_map, offsetof(struct row, text),                         \
-            offsetof(struct row, id_bytes), offsetof(struct row, kind_field)                       \
-    }
-
-static uint64_t hash_of(const struct map *map, struct fr_slice text, uint32_t kind)
+static uint32_t find(const struct state *state, const struct state__kind *kind, uint64_t hash,
+                     struct fr_slice text, uint32_t of)
 {
-    return state__map_hash(map, text) + (uint64_t)kind * 0x9e3779b97f4a7c15u;
+    const uint32_t *version = state__map_version(kind->map, hash);
+    for (;;) {
+        uint32_t began = base_row_read_begin(version);
+        uint32_t index = find_once(state, kind, hash, text, of);
+        if (index || base_row_read_ok(version, began))
+            return index;
+    }
+}
+
+static uint32_t find_text(const struct state *state, const struct state__kind *kind,
+                          struct fr_slice text, uint32_t of)
+{
+    return find(state, kind, state__kind_hash(kind, text, of), text, of);
 }
 
 uint32_t state_item_find(const struct state *state, struct fr_slice id)
 {
-    const struct named named = NAMED(state, item, item_row, id_bytes);
-    return named_find(state, &named, hash_of(state->item_map, id, 0), id, 0);
+    const struct state__kind items = items_of(state);
+    return find_text(state, &items, id, 0);
 }
 
 uint32_t state_user_find(const struct state *state, struct fr_slice id)
 {
-    const struct named named = NAMED(state, user, user_row, id_bytes);
-    return named_find(state, &named, hash_of(state->user_map, id, 0), id, 0);
+    const struct state__kind users = users_of(state);
+    return find_text(state, &users, id, 0);
 }
 
 static uint32_t value_find(const struct state *state, uint32_t field, struct fr_slice text)
 {
-    const struct named named = NAMED(state, value, value_row, field);
-    return named_find(state, &named, hash_of(state->value_map, text, field), text, field);
+    const struct state__kind values = values_of(state);
+    return find_text(state, &values, text, field);
 }
 
 uint32_t state__token_find(const struct state *state, uint32_t kind, struct fr_slice text)
 {
-    const struct named named = NAMED(state, token, token_row, kind);
-    return named_find(state, &named, hash_of(state->token_map, text, kind), text, kind);
+    const struct state__kind tokens = tokens_of(state);
+    return find_text(state, &tokens, text, kind);
+}
+
+/* Names a row that is not anybody's yet. False: no room for the text, or in the map. */
+static bool name_row(struct state *state, const struct state__kind *kind, uint32_t index,
+                     struct fr_slice text, uint32_t of)
+{
+    uint32_t ref = state__text_add(state->text, text);
+    if (!ref)
+        return false;
+    uint8_t *row = base_rows_write(kind->rows, index);
+    FR_STORE(*(uint16_t *)(void *)(row + kind->bytes_at), (uint16_t)text.bytes);
+    if (kind->of_at)
+        FR_STORE(*(uint16_t *)(void *)(row + kind->of_at), (uint16_t)of);
+    FR_STORE(*(uint32_t *)(void *)(row + kind->text_at), ref);
+    return state__map_add(kind->map, state__kind_hash(kind, text, of), index);
+}
+
+static uint32_t intern(struct state *state, enum state_kind which, struct fr_slice id)
+{
+    const struct state__kind kind = state__kind_of(state, which);
+    uint32_t index = id.bytes <= SCHEMA_ID_BYTES_MAX ? state__row_take(state, which) : 0;
+    if (index && !name_row(state, &kind, index, id, 0)) {
+        state__row_give_back(state, which, index);
+        state__expire_want(state, which);
+        index = 0;
+    }
+    return index;
 }
 
 uint32_t state__item_intern(struct state *state, struct fr_slice id)
 {
     uint32_t item = state_item_find(state, id);
-    if (item)
-        return item;
-    uint32_t ref = id.bytes <= SCHEMA_ID_BYTES_MAX ? state__text_add(state->text, id) : 0;
-    item = ref ? base_rows_add(state->items) : 0;
-    if (!item)
-        return 0;
-    struct item_row *row = base_rows_write(state->items, item);
-    FR_STORE(row->id_bytes, (uint16_t)id.bytes);
-    FR_STORE(row->text, ref);
-    return state__map_add(state->item_map, hash_of(state->item_map, id, 0), item) ? item : 0;
+    return item ? item : intern(state, STATE_KIND_ITEM, id);
 }
 
 uint32_t state__user_intern(struct state *state, struct fr_slice id)
 {
     uint32_t user = state_user_find(state, id);
-    if (user)
-        return user;
-    uint32_t ref = id.bytes <= SCHEMA_ID_BYTES_MAX ? state__text_add(state->text, id) : 0;
-    user = ref ? base_rows_add(state->users) : 0;
-    if (!user)
-        return 0;
-    struct user_row *row = base_rows_write(state->users, user);
-    FR_STORE(row->id_bytes, (uint16_t)id.bytes);
-    FR_STORE(row->text, ref);
-    return state__map_add(state->user_map, hash_of(state->user_map, id, 0), user) ? user : 0;
+    return user ? user : intern(state, STATE_KIND_USER, id);
 }
 
 bool state__item_admit(struct state *state, struct fr_slice id)
 {
-    return state__newcomer_admit(state, state->items, hash_of(state->item_map, id, 0));
+    const struct state__kind items = items_of(state);
+    return state__newcomer_admit(state, state->items, state__kind_hash(&items, id, 0));
 }
 
 bool state__user_admit(struct state *state, struct fr_slice id)
 {
-    return state__newcomer_admit(state, state->users, hash_of(state->user_map, id, 0));
+    const struct state__kind users = users_of(state);
+    return state__newcomer_admit(state, state->users, state__kind_hash(&users, id, 0));
 }
 
 uint32_t state__value_intern(struct state *state, uint32_t field, struct fr_slice text)
 {
-    if (text.bytes == 0)
-        return 0;
-    uint32_t value = value_find(state, field, text);
-    if (value)
+    const struct state__kind values = values_of(state);
+    uint64_t hash = text.bytes ? state__kind_hash(&values, text, field) : 0;
+    uint32_t value = text.bytes ? find(state, &values, hash, text, field) : 0;
+    if (value || !text.bytes || !state__newcomer_admit(state, state->values, hash))
         return value;
-    if (!state__newcomer_admit(state, state->values, hash_of(state->value_map, text, field)))
-        return 0;
-    uint32_t ref = text.bytes <= 1024 ? state__text_add(state->text, text) : 0;
-    value = ref ? base_rows_add(state->values) : 0;
-    if (!value)
-        return 0;
-    struct value_row *row = base_rows_write(state->values, value);
-    FR_STORE(row->id_bytes, (uint16_t)text.bytes);
-    FR_STORE(row->field, (uint16_t)field);
-    FR_STORE(row->text, ref);
-    return state__map_add(state->value_map, hash_of(state->value_map, text, field), value) ? value
-                                                                                           : 0;
+    value = text.bytes <= 1024 ? base_rows_add(state->values) : 0;
+    return value && name_row(state, &values, value, text, field) ? value : 0;
 }
 
 uint32_t state__token_intern(struct state *state, uint32_t kind, struct fr_slice text)
 {
-    uint32_t token = text.bytes ? state__token_find(state, kind, text) : 0;
+    const struct state__kind tokens = tokens_of(state);
+    uint32_t token = text.bytes ? find_text(state, &tokens, text, kind) : 0;
     if (token || text.bytes == 0 || text.bytes > 1024)
         return token;
-    uint32_t ref = state__text_add(state->text, text);
-    token = ref ? base_rows_add(state->tokens) : 0;
-    if (!token)
-        return 0;
-    struct token_row *row = base_rows_write(state->tokens, token);
-    FR_STORE(row->id_bytes, (uint16_t)text.bytes);
-    FR_STORE(row->kind, (uint16_t)kind);
-    FR_STORE(row->text, ref);
-    return state__map_add(state->token_map, hash_of(state->token_map, text, kind), token) ? token
-                                                                                          : 0;
+    token = base_rows_add(state->tokens);
+    return token && name_row(state, &tokens, token, text, kind) ? token : 0;
 }
 
 /* A free pair is interned as "key=value". */
@@ -271,24 +304,23 @@ struct fr_slice state_token_text(const struct state *state, uint32_t token)
                : fr_slice_of(NULL, 0);
 }
 
-static enum fr_status rebuild_one(struct state *state, const struct named *named, struct map *map,
+static enum fr_status rebuild_one(struct state *state, const struct state__kind *kind,
                                   struct fr_error *error)
 {
-    state__map_clear(map);
-    uint32_t count = base_rows_count(named->rows);
+    state__map_clear(kind->map);
+    uint32_t count = base_rows_count(kind->rows);
     for (uint32_t i = 1; i < count; i++) {
-        const uint8_t *row = base_rows_at(named->rows, i);
-        uint32_t ref = *(const uint32_t *)(const void *)(row + named->text_at);
-        uint16_t bytes = *(const uint16_t *)(const void *)(row + named->bytes_at);
-        uint16_t kind = *(const uint16_t *)(const void *)(row + named->kind_at);
-        if (ref == 0)
-            continue; /* skipped at a block's end */
+        const uint8_t *row = base_rows_at(kind->rows, i);
+        uint32_t ref = word_at(row, kind->text_at);
+        if (ref == 0 || half_at(row, kind->flags_at) & STATE__EXPIRED)
+            continue; /* skipped at a block's end, or nobody's */
         if (ref >= base_rows_count(state->text))
             return base_fail(error, FR_CORRUPT, "state", "%s row %u names text beyond the heap",
-                             base_rows_name(named->rows), i);
-        struct fr_slice text = fr_slice_of(state__text_at(state->text, ref), bytes);
-        uint32_t of = named->kind_at == named->bytes_at ? 0 : kind;
-        if (!state__map_add(map, hash_of(map, text, of), i))
+                             base_rows_name(kind->rows), i);
+        struct fr_slice text =
+            fr_slice_of(state__text_at(state->text, ref), half_at(row, kind->bytes_at));
+        uint32_t of = kind->of_at ? half_at(row, kind->of_at) : 0;
+        if (!state__map_add(kind->map, state__kind_hash(kind, text, of), i))
             return base_fail(error, FR_MEMORY, "state", "no memory for the id maps");
     }
     return FR_OK;
@@ -296,12 +328,9 @@ static enum fr_status rebuild_one(struct state *state, const struct named *named
 
 enum fr_status state__ids_rebuild(struct state *state, struct fr_error *error)
 {
-    const struct named items = NAMED(state, item, item_row, id_bytes);
-    const struct named users = NAMED(state, user, user_row, id_bytes);
-    const struct named values = NAMED(state, value, value_row, field);
-    const struct named tokens = NAMED(state, token, token_row, kind);
-    FR_TRY(rebuild_one(state, &items, state->item_map, error));
-    FR_TRY(rebuild_one(state, &users, state->user_map, error));
-    FR_TRY(rebuild_one(state, &values, state->value_map, error));
-    return rebuild_one(state, &tokens, state->token_map, error);
+    const struct state__kind kinds[] = {items_of(state), users_of(state), values_of(state),
+                                        tokens_of(state)};
+    for (uint32_t k = 0; k < FR_COUNT_OF(kinds); k++)
+        FR_TRY(rebuild_one(state, &kinds[k], error));
+    return FR_OK;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Id maps. Open addressing, linear probing, at most 3/4 full. A slot is one word: the hash's upper
- * 32 bits and the index; 0 is empty; nothing is ever removed. A growing sub-table copies into a
- * fresh array and publishes it with release; readers that hold the old one miss only what came
- * after, which is as if they had asked a moment earlier.
- * Thread: add by the writer, next by any.
+ * 32 bits and the index; 0 is empty. A growing sub-table copies into a fresh array and publishes it
+ * with release; readers that hold the old one miss only what came after, which is as if they had
+ * asked a moment earlier. Removing shifts those behind back into the hole, each copied before it is
+ * overwritten, so that a reader who finds is right; one who does not asks whether the sub-table moved.
+ * Thread: add and remove by the writer, next by any.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ struct slots {
 };
 struct sub {
     struct slots *now; /* release by the writer, acquire by readers */
+    uint32_t version;  /* of slots in use; odd while some move */
     uint32_t used;
     uint32_t old_count;
     struct slots *old[OLD_MAX];
@@ -119,6 +121,11 @@ uint32_t state__map_next(const struct map *map, uint64_t hash, uint32_t *cursor)
     return 0;
 }
 
+const uint32_t *state__map_version(const struct map *map, uint64_t hash)
+{
+    return &map->subs[hash >> 56].version;
+}
+
 static void put(struct slots *slots, uint64_t slot)
 {
     uint32_t at = (uint32_t)(slot >> 32) & slots->mask;
@@ -141,7 +148,9 @@ static bool grow(struct map *map, struct sub *sub)
         sub->old[sub->old_count++] = sub->now;
     }
     FR_STORE(map->bytes, map->bytes + (size_t)count * sizeof(uint64_t));
+    base_row_change(&sub->version);
     __atomic_store_n(&sub->now, bigger, __ATOMIC_RELEASE); /* pairs with the acquire of readers */
+    base_row_done(&sub->version);
     return true;
 }
 
@@ -154,4 +163,33 @@ bool state__map_add(struct map *map, uint64_t hash, uint32_t index)
     put(sub->now, (uint64_t)tag_of(hash) << 32 | index);
     sub->used++;
     return true;
+}
+
+/* May the entry at `at` stand in the hole before it? Not if its probing begins behind the hole. */
+static bool may_move(const struct slots *slots, uint32_t hole, uint32_t at)
+{
+    uint32_t home = (uint32_t)(slots->slot[at] >> 32) & slots->mask;
+    return ((at - home) & slots->mask) >= ((at - hole) & slots->mask);
+}
+
+void state__map_remove(struct map *map, uint64_t hash, uint32_t index)
+{
+    struct sub *sub = &map->subs[hash >> 56];
+    struct slots *slots = sub->now;
+    uint64_t wanted = (uint64_t)tag_of(hash) << 32 | index;
+    uint32_t hole = tag_of(hash) & slots->mask;
+    while (slots->slot[hole] != wanted) {
+        FR_ASSERT(slots->slot[hole] != 0);
+        hole = (hole + 1) & slots->mask;
+    }
+    base_row_change(&sub->version);
+    for (uint32_t at = (hole + 1) & slots->mask; slots->slot[at]; at = (at + 1) & slots->mask) {
+        if (!may_move(slots, hole, at))
+            continue;
+        __atomic_store_n(&slots->slot[hole], slots->slot[at], __ATOMIC_RELEASE);
+        hole = at;
+    }
+    __atomic_store_n(&slots->slot[hole], 0, __ATOMIC_RELEASE);
+    base_row_done(&sub->version);
+    sub->used--;
 }

@@ -251,6 +251,37 @@ static void row_give_back(struct pairs *pairs, uint32_t ref)
     meta[0] = index_of(ref);
 }
 
+void state__pairs_give_back(struct pairs *pairs, uint32_t ref)
+{
+    if (!ref)
+        return;
+    const struct pair_head *head = base_rows_at(pairs->tables[class_of(ref)], index_of(ref));
+    uint32_t top = head->top;
+    row_give_back(pairs, ref);
+    if (!top)
+        return;
+    uint64_t *meta = base_rows_meta(pairs->tops);
+    struct top_row *row = base_rows_write(pairs->tops, top);
+    base_row_change(&row->version);
+    for (uint32_t w = 1; w < sizeof(*row) / 4; w++)
+        FR_STORE(((uint32_t *)row)[w], 0);
+    FR_STORE(row->next_free, (uint32_t)meta[0]);
+    base_row_done(&row->version);
+    meta[0] = top;
+}
+
+static uint32_t top_take(struct pairs *pairs)
+{
+    uint64_t *meta = base_rows_meta(pairs->tops);
+    uint32_t top = (uint32_t)meta[0];
+    if (!top)
+        return base_rows_add(pairs->tops);
+    struct top_row *row = base_rows_write(pairs->tops, top);
+    meta[0] = row->next_free;
+    FR_STORE(row->next_free, 0);
+    return top;
+}
+
 static uint32_t row_new(struct pairs *pairs, const struct pair_owner *owner, uint32_t class)
 {
     uint32_t ref = row_take(pairs, class);
@@ -479,7 +510,7 @@ static void leaders_find(const struct pair_head *head, uint32_t slots, uint32_t 
 static void top_make(struct pairs *pairs, struct pair_head *head, uint32_t slots)
 {
     if (!head->top)
-        FR_STORE(head->top, base_rows_add(pairs->tops));
+        FR_STORE(head->top, top_take(pairs));
     if (!head->top)
         return;
     struct top_row *top = base_rows_write(pairs->tops, head->top);
@@ -536,6 +567,55 @@ uint32_t state__pairs_add(struct pairs *pairs, uint32_t ref, const struct pair_o
         top_make(pairs, head, slots);
     base_row_done(&head->version);
     return ref;
+}
+
+/* ---- what expired --------------------------------------------------------------------------- */
+
+/* P2: the last of the set takes the place. */
+static void entry_drop(struct pair_head *head, uint32_t slots, uint32_t place)
+{
+    uint32_t ways = FR_MIN(slots, (uint32_t)PAIR_WAYS), last = place / PAIR_WAYS * PAIR_WAYS + ways;
+    uint32_t *ids = ids_of(head), (*counters)[C] = counters_of(head, slots);
+    static const uint32_t none[C];
+    while (!ids[--last])
+        ;
+    base_rows_put(counters[place], counters[last], sizeof(counters[0]));
+    FR_STORE(ids[place], ids[last]);
+    base_rows_put(counters[last], none, sizeof(none));
+    FR_STORE(ids[last], 0);
+    FR_STORE(head->used, head->used - 1);
+}
+
+void state__pairs_drop(struct pairs *pairs, uint32_t ref, const struct state *state)
+{
+    const struct pair_head *seen = base_rows_at(pairs->tables[class_of(ref)], index_of(ref));
+    uint32_t slots = class_slots[class_of(ref)];
+    for (uint32_t s = 0; seen->used && s < slots; s++) {
+        while (ids_of(seen)[s] && state__item_is_gone(state, ids_of(seen)[s])) {
+            struct pair_head *head =
+                base_rows_write(pairs->tables[class_of(ref)], index_of(ref));
+            base_row_change(&head->version);
+            entry_drop(head, slots, s);
+            base_row_done(&head->version);
+        }
+    }
+}
+
+void state__tops_drop(struct pairs *pairs, uint32_t top, const struct state *state)
+{
+    const struct top_row *seen = base_rows_at(pairs->tops, top);
+    for (uint32_t c = 0; c < C; c++) {
+        for (uint32_t i = 0; i < seen->count[c]; i++) {
+            if (!state__item_is_gone(state, seen->items[c][i]))
+                continue;
+            struct top_row *row = base_rows_write(pairs->tops, top);
+            base_row_change(&row->version);
+            FR_STORE(row->count[c], row->count[c] - 1);
+            for (uint32_t k = i--; k < row->count[c]; k++)
+                FR_STORE(row->items[c][k], row->items[c][k + 1]);
+            base_row_done(&row->version);
+        }
+    }
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */

@@ -73,6 +73,7 @@ static enum fr_status tables_new(struct state *state, struct fr_error *error)
     FR_TRY(
         table_new(s, "dedupe", sizeof(struct dedupe_row), o->dedupe_count_max, &s->dedupe, error));
     FR_TRY(table_new(s, "sources", sizeof(struct source_row), 65536, &s->sources, error));
+    FR_TRY(table_new(s, "expiry", sizeof(struct expiry_row), STATE_KIND_COUNT, &s->expiry, error));
     FR_TRY(table_new(s, "audit", STATE__ACT_BYTES, STATE_ACTS_KEPT, &s->acts, error));
     FR_TRY(state__newcomers_new(o->newcomer_count_max / 16, error, &s->newcomers));
     s->tables[s->table_count++] = s->newcomers;
@@ -81,6 +82,14 @@ static enum fr_status tables_new(struct state *state, struct fr_error *error)
         s->tables[s->table_count++] = s->pairs.tables[class];
     s->tables[s->table_count++] = s->pairs.tops;
     return FR_OK;
+}
+
+/* What is there from the start. */
+static void first_rows(struct state *state)
+{
+    FR_ASSERT(base_rows_add(state->total) == 1);
+    for (uint32_t k = 1; k <= STATE_KIND_COUNT; k++)
+        FR_ASSERT(base_rows_add(state->expiry) == k);
 }
 
 enum fr_status state_new(const struct state_options *options, struct fr_error *error,
@@ -102,11 +111,13 @@ enum fr_status state_new(const struct state_options *options, struct fr_error *e
     if (state->item_map && state->user_map && state->value_map && state->token_map &&
         state->stemmers && state__dedupe_new(state) == FR_OK)
         status = tables_new(state, error);
+    if (status == FR_OK)
+        status = state__expire_new(state, error);
     if (status != FR_OK) {
         state_free(state);
         return status;
     }
-    FR_ASSERT(base_rows_add(state->total) == 1);
+    first_rows(state);
     state->pairs.ages = &state__total(state)->ages;
     *out_state = state;
     return FR_OK;
@@ -125,6 +136,7 @@ void state_free(struct state *state)
     state__stemmers_free(state->stemmers);
     state__dedupe_free(state);
     base_buf_release(&state->patched);
+    free(state->gone);
     free(state);
 }
 
@@ -143,7 +155,11 @@ enum fr_status state_rebuild(struct state *state, struct fr_error *error)
 {
     if (base_rows_count(state->total) != 2)
         return base_fail(error, FR_CORRUPT, "state", "table \"total\" must have one row");
+    if (base_rows_count(state->expiry) != 1 + STATE_KIND_COUNT)
+        return base_fail(error, FR_CORRUPT, "state", "table \"expiry\" must have %u rows",
+                         (uint32_t)STATE_KIND_COUNT);
     FR_TRY(state__ids_rebuild(state, error));
+    state__expire_rebuild(state);
     return state__dedupe_rebuild(state, error);
 }
 
@@ -151,7 +167,7 @@ void state_clear(struct state *state)
 {
     for (uint32_t i = 0; i < state->table_count; i++)
         base_rows_clear(state->tables[i]);
-    FR_ASSERT(base_rows_add(state->total) == 1);
+    first_rows(state);
     fr_ignore(state_rebuild(state, NULL), "an empty state cannot be corrupt");
 }
 
@@ -193,11 +209,12 @@ static int64_t clock_move(struct state *state, int64_t time_us)
 }
 
 /* Both or neither: an event that is refused for its item gives its user no row. */
-static bool resolve_ids(struct state *state, const struct schema_event *event, uint32_t *out_user,
-                        uint32_t *out_item)
+static bool resolve_ids(struct state *state, const struct schema_event *event,
+                        struct state_event *out)
 {
     uint32_t user = state_user_find(state, event->user);
     uint32_t item = state_item_find(state, event->item);
+    out->item_was_known = item != 0;
     bool user_good = user || state__user_admit(state, event->user);
     bool item_good = item || state__item_admit(state, event->item);
     if (user_good && item_good) {
@@ -206,8 +223,8 @@ static bool resolve_ids(struct state *state, const struct schema_event *event, u
         user_good = user != 0;
         item_good = item != 0;
     }
-    *out_user = user;
-    *out_item = item;
+    out->user = user;
+    out->item = item;
     if (user_good && item_good)
         return true;
     struct total_row *total = base_rows_write(state->total, 1);
@@ -220,21 +237,21 @@ enum fr_status state_resolve(struct state *state, const struct schema_event *eve
                              const struct schema_types *types, uint64_t position,
                              int64_t received_us, struct state_event *out_event)
 {
-    uint32_t items_before = base_rows_count(state->items), user, item;
-    if (!resolve_ids(state, event, &user, &item))
+    struct state_event out = {0};
+    if (!resolve_ids(state, event, &out))
         return FR_FULL;
     int64_t time_us = FR_MIN(event->time_us, received_us + STATE_CLOCK_AHEAD_US);
-    struct state_event out = {
+    out = (struct state_event){
         .position = position,
         .time_us = time_us,
         .clock_s = (uint32_t)(clock_move(state, time_us) / 1000000),
-        .user = user,
-        .item = item,
+        .user = out.user,
+        .item = out.item,
         .type = event->type,
         .signal = schema_signal(types, event->type, event->value, event->has_value),
         .is_exposure = event->type < types->count && types->row[event->type].is_exposure,
         .has_request = event->request.bytes > 0,
-        .item_was_known = item < items_before,
+        .item_was_known = out.item_was_known,
     };
     state__context_intern(state, &event->context, out.context);
     cut_session(state, event->session, &out);
@@ -507,18 +524,26 @@ void state_total_popularity(const struct state *state, uint32_t clock_s,
     }
 }
 
+static uint64_t expired(const struct state *state, enum state_kind kind)
+{
+    const struct expiry_row *row = base_rows_at(state->expiry, 1 + (uint32_t)kind);
+    return __atomic_load_n(&row->expired, __ATOMIC_RELAXED);
+}
+
 void state_stats_get(const struct state *state, struct state_stats *out)
 {
     const struct total_row *total = state__total(state);
     struct state_stats stats = {
         .events = __atomic_load_n(&total->event_count, __ATOMIC_RELAXED),
-        .users = base_rows_count(state->users) - 1,
-        .items = base_rows_count(state->items) - 1,
+        .users = base_rows_count(state->users) - 1 - state__expire_idle(state, STATE_KIND_USER),
+        .items = base_rows_count(state->items) - 1 - state__expire_idle(state, STATE_KIND_ITEM),
         .contexts = base_rows_count(state->values) - 1,
         .tokens = base_rows_count(state->tokens) - 1,
         .refused_items = __atomic_load_n(&total->refused_items, __ATOMIC_RELAXED),
         .refused_users = __atomic_load_n(&total->refused_users, __ATOMIC_RELAXED),
         .refused_contexts = __atomic_load_n(&total->refused_contexts, __ATOMIC_RELAXED),
+        .expired_users = expired(state, STATE_KIND_USER),
+        .expired_items = expired(state, STATE_KIND_ITEM),
         .dedupe_ids = __atomic_load_n(&base_rows_meta(state->dedupe)[2], __ATOMIC_RELAXED),
         .bytes_items = base_rows_bytes(state->items) + base_rows_bytes(state->tokens),
         .bytes_users = base_rows_bytes(state->users),
@@ -559,7 +584,7 @@ uint32_t state_memory(const struct state *s, struct state_memory out[STATE_TABLE
                  {s->values, s->value_map},
                  {s->tokens, s->token_map}};
     const struct base_rows *plain[] = {s->text,  s->chunks,    s->older,     s->sources,
-                                       s->total, s->newcomers, s->pairs.tops};
+                                       s->total, s->newcomers, s->pairs.tops, s->expiry};
     uint32_t n = 0;
     for (uint32_t i = 0; i < FR_COUNT_OF(named); i++)
         out[n++] = memory_of(named[i].rows, state__map_bytes(named[i].map),

@@ -13,11 +13,14 @@
 
 /* ---- text: ids and documents ---------------------------------------------------------------- */
 
-/* A heap of 16-byte units. Short texts are one run; documents are chains of chunks. Freed chunks wait
- * in lists by size class (heads in meta words 1 .. 11). */
+/* A heap of 16-byte units. Short texts are one run; documents are chains of chunks. Free runs wait in
+ * lists by size (text.c). */
 enum { TEXT_UNIT = 16, TEXT_CHUNK_UNITS_MAX = 1024 };
 
 uint32_t state__text_add(struct base_rows *text, struct fr_slice bytes); /* one run; 0 = full */
+void state__text_free(struct base_rows *text, uint32_t ref, size_t bytes);
+/* R. Is the text at `ref` (may be 0) this one? Read by words: it may be another's by now. */
+bool state__text_is(const struct base_rows *text, uint32_t ref, struct fr_slice bytes);
 static inline const char *state__text_at(const struct base_rows *text, uint32_t ref)
 {
     return base_rows_at(text, ref);
@@ -40,6 +43,10 @@ void state__map_clear(struct map *map);
 /* Next candidate for a hash; cursor 0 at first; 0 = no more. The caller compares the text. */
 uint32_t state__map_next(const struct map *map, uint64_t hash, uint32_t *cursor);
 bool state__map_add(struct map *map, uint64_t hash, uint32_t index); /* false: no memory */
+void state__map_remove(struct map *map, uint64_t hash, uint32_t index); /* it is there */
+/* R. Who did not find an id looks again when this version (base_row_read_begin()) has changed meanwhile:
+ * entries move when another is removed. */
+const uint32_t *state__map_version(const struct map *map, uint64_t hash);
 size_t state__map_bytes(const struct map *map);
 uint64_t state__map_bytes_max(uint64_t count); /* with so many ids, outgrown arrays included */
 uint64_t state__map_hash(const struct map *map, struct fr_slice text);
@@ -64,14 +71,15 @@ struct item_row { /* 128 bytes */
     uint32_t tokens; /* run in the text heap: u32 each */
     uint32_t token_count;
     uint32_t categories[STATE_ITEM_CATEGORIES_MAX];
-    uint32_t spare[4];
+    uint32_t next, lives; /* expire.c */
+    uint32_t spare[2];
 };
 
 struct user_row { /* 64 bytes */
     uint32_t version;
     uint32_t text;
     uint16_t id_bytes;
-    uint16_t flags;
+    uint16_t flags; /* STATE__EXPIRED */
     uint32_t document;
     uint32_t document_bytes;
     uint32_t newest, oldest; /* chunks of the history */
@@ -82,7 +90,7 @@ struct user_row { /* 64 bytes */
     uint32_t older; /* chain of seen items beyond the history */
     uint32_t older_count;
     uint32_t event_count;
-    uint32_t spare[2];
+    uint32_t next, lives; /* expire.c */
 };
 
 enum { CHUNK_VISITS = 7, OLDER_ITEMS = 14, OLDER_MAX = 16384 };
@@ -101,8 +109,11 @@ struct value_row { /* a context value: 32 bytes */
     uint16_t id_bytes;
     uint16_t field;
     uint32_t pairs; /* popularity in this context */
+    uint32_t last_s;
+    uint16_t flags; /* STATE__EXPIRED */
+    uint16_t spare;
     uint32_t event_count;
-    uint32_t spare[4];
+    uint32_t next, lives; /* expire.c */
 };
 
 enum { TOKEN_RING = 24 };
@@ -114,7 +125,9 @@ struct token_row { /* 128 bytes */
     uint32_t pairs;      /* popularity in this category */
     uint32_t ring_at;    /* next place in the ring of the newest items */
     uint32_t ring[TOKEN_RING];
-    uint32_t spare[3];
+    uint32_t next, lives; /* expire.c */
+    uint16_t flags;       /* STATE__EXPIRED */
+    uint16_t spare;
 };
 
 struct dedupe_row { /* 24 bytes */
@@ -182,7 +195,8 @@ struct pair_head { /* 64 bytes, then ids[slots], then counters[slots][5] */
 };
 struct top_row { /* 1,000 bytes: the leaders by each counter, best first */
     uint32_t version;
-    uint32_t spare[4];
+    uint32_t next_free;
+    uint32_t spare[3];
     uint32_t count[STATE_ROW_COUNTERS];
     uint32_t items[STATE_ROW_COUNTERS][TOP_ITEMS];
 };
@@ -234,6 +248,49 @@ void state__pairs_prefetch(const struct pairs *pairs, uint32_t ref);
 void state__pairs_prefetch_set(const struct pairs *pairs, uint32_t ref, uint32_t item);
 void state__pairs_prefetch_entry(const struct pairs *pairs, uint32_t ref, uint32_t item);
 size_t state__pairs_bytes(const struct pairs *pairs);
+void state__pairs_give_back(struct pairs *pairs, uint32_t ref); /* may be 0 */
+/* Drops what names a gone item from a row, and from a row of leaders. */
+void state__pairs_drop(struct pairs *pairs, uint32_t ref, const struct state *state);
+void state__tops_drop(struct pairs *pairs, uint32_t top, const struct state *state);
+
+/* ---- rows that are used again (expire.c) ---------------------------------------------------- */
+
+/* A bit of `flags` in each of the four kinds of rows, items' among them. */
+enum { STATE__EXPIRED = STATE_ITEM_EXPIRED };
+
+/* Where the parts lie that the four kinds of rows have in common; of_at 0: texts are of one kind. */
+struct state__kind {
+    struct base_rows *rows;
+    struct map *map;
+    uint16_t text_at, bytes_at, of_at, flags_at, next_at, lives_at;
+    bool versioned;
+};
+struct state__kind state__kind_of(const struct state *state, enum state_kind kind);
+uint64_t state__kind_hash(const struct state__kind *kind, struct fr_slice text, uint32_t of);
+
+struct expiry_row { /* 64 bytes; one a kind, row 1 + kind */
+    uint32_t phase;
+    uint32_t wanted;           /* room is short: another batch */
+    uint32_t hand;             /* the row looked at last */
+    uint32_t looked;           /* rows looked at for this batch */
+    uint32_t first, count;     /* the batch: expired, not free yet; a list through `next` */
+    uint32_t free, free_count; /* may be used again; a list through `next` */
+    uint32_t table, at;        /* the sweep: which table, the next of its rows */
+    uint64_t others;           /* how far whoever keeps indexes outside this room is */
+    uint64_t expired;          /* ever */
+    uint64_t spare;
+};
+
+enum fr_status state__expire_new(struct state *state, struct fr_error *error);
+void state__expire_rebuild(struct state *state); /* what is derived, after loading */
+/* A row for a new id: one that expired, else a fresh one; 0: there is none. Zero but for its version
+ * and lives. The other gives it back, still zero. */
+uint32_t state__row_take(struct state *state, enum state_kind kind);
+void state__row_give_back(struct state *state, enum state_kind kind, uint32_t index);
+/* Something was refused for want of room, or soon will be: the next batch begins. */
+void state__expire_want(struct state *state, enum state_kind kind);
+/* Rows that hold nobody. */
+uint32_t state__expire_idle(const struct state *state, enum state_kind kind);
 
 /* ---- the whole ------------------------------------------------------------------------------ */
 
@@ -243,10 +300,14 @@ struct state {
     uint32_t table_count;
     struct base_rows *text, *items, *users, *chunks, *older, *values, *tokens, *dedupe, *sources,
         *newcomers, *total;
-    struct base_rows *acts;
+    struct base_rows *acts, *expiry;
     struct pairs pairs;
     struct map *item_map, *user_map, *value_map, *token_map;
     struct dedupe_index *dedupe_index; /* derived */
+    uint64_t reused;                   /* atomic; batches of rows that came free, since the start */
+    bool expiring;                     /* derived: a row of `expiry` has something to do */
+    uint64_t *gone;                    /* derived: a bit an item that expired, not free yet; atomic */
+    uint32_t gone_count;               /* derived: of those; atomic */
     struct stemmers *stemmers;         /* fold thread only */
     struct base_buf patched;           /* fold thread only */
 };
@@ -274,6 +335,10 @@ uint32_t state__token_intern(struct state *state, uint32_t kind, struct fr_slice
 uint32_t state__token_find(const struct state *state, uint32_t kind, struct fr_slice text);
 void state__context_intern(struct state *state, const struct schema_context *context,
                            uint32_t out_context[STATE_CONTEXT_COUNT]);
+static inline bool state__item_is_gone(const struct state *state, uint32_t item)
+{
+    return FR_LOAD(state->gone[item / 64]) >> item % 64 & 1;
+}
 enum fr_status state__ids_rebuild(struct state *state, struct fr_error *error);
 enum { STATE__ACT_BYTES = 320 }; /* struct act_row (audit.c) */
 enum fr_status state__newcomers_new(uint32_t count_max, struct fr_error *error,

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The text heap: ids and documents in 16-byte units of one row table. An id is one run that never
- * moves. A document is a chain of chunks, each in one run of a power of two of units:
+ * The text heap: ids and documents in 16-byte units of one row table. A short text is one run. A document
+ * is a chain of chunks, each in one run of a power of two of units:
  *     u32 next chunk, u16 class (log2 of units), u16 bytes here, then the bytes
- * Freed chunks are kept in lists by class (meta words 1 + class) and used again, newest first.
- * Thread: the writer; copying from any.
+ * Runs have 1 .. 16, 32, 64, .. 1024 units; each size has a list of free ones, used again, newest first.
+ * Heads of the lists are u32, two in a meta word. A free run begins with the next one of its list. Only
+ * when the heap is at its end is a longer run cut.
+ * Thread: the writer; copying and comparing from any.
  */
 #include <string.h>
 
@@ -16,25 +18,112 @@ struct chunk_head {
     uint16_t bytes;
 };
 
-uint32_t state__text_add(struct base_rows *text, struct fr_slice bytes)
+/* ---- runs ----------------------------------------------------------------------------------- */
+
+enum { EVERY_SIZE = 16, LISTS = EVERY_SIZE + 6 };
+
+static uint32_t list_of(uint32_t units)
 {
-    FR_ASSERT(bytes.bytes <= (size_t)TEXT_UNIT * TEXT_CHUNK_UNITS_MAX);
-    uint32_t units = FR_MAX((uint32_t)((bytes.bytes + TEXT_UNIT - 1) / TEXT_UNIT), 1u);
-    uint32_t ref = base_rows_add_run(text, units);
-    if (ref && bytes.bytes)
-        memcpy(base_rows_write_run(text, ref, units), bytes.ptr, bytes.bytes);
+    if (units <= EVERY_SIZE)
+        return units - 1;
+    return EVERY_SIZE + 31u - (uint32_t)__builtin_clz(units - 1) - 4;
+}
+
+static uint32_t units_of_list(uint32_t list)
+{
+    return list < EVERY_SIZE ? list + 1 : 32u << (list - EVERY_SIZE);
+}
+
+static uint32_t head_get(struct base_rows *text, uint32_t list)
+{
+    return (uint32_t)(base_rows_meta(text)[list / 2] >> (list % 2 * 32));
+}
+
+static void head_set(struct base_rows *text, uint32_t list, uint32_t ref)
+{
+    uint64_t *word = &base_rows_meta(text)[list / 2];
+    uint32_t shift = list % 2 * 32;
+    *word = (*word & ~((uint64_t)UINT32_MAX << shift)) | (uint64_t)ref << shift;
+}
+
+static uint32_t list_take(struct base_rows *text, uint32_t list)
+{
+    uint32_t ref = head_get(text, list);
+    if (ref)
+        head_set(text, list, ((const struct chunk_head *)base_rows_at(text, ref))->next);
     return ref;
 }
 
-static uint32_t chunk_take(struct base_rows *text, uint32_t class)
+/* A run of any length, as runs that have lists. */
+static void run_free(struct base_rows *text, uint32_t ref, uint32_t units)
 {
-    uint64_t *meta = base_rows_meta(text);
-    uint32_t ref = (uint32_t)meta[1 + class];
+    while (units > 0) {
+        uint32_t list = list_of(FR_MIN(units, (uint32_t)TEXT_CHUNK_UNITS_MAX));
+        list -= units_of_list(list) > units;
+        struct chunk_head *head = base_rows_write(text, ref);
+        FR_STORE(head->next, head_get(text, list));
+        head_set(text, list, ref);
+        ref += units_of_list(list);
+        units -= units_of_list(list);
+    }
+}
+
+static uint32_t run_take(struct base_rows *text, uint32_t units)
+{
+    uint32_t list = list_of(units), whole = units_of_list(list);
+    uint32_t ref = list_take(text, list);
     if (!ref)
-        return base_rows_add_run(text, 1u << class);
-    meta[1 + class] = ((const struct chunk_head *)base_rows_at(text, ref))->next;
+        ref = base_rows_add_run(text, whole);
+    while (!ref && ++list < LISTS) {
+        ref = list_take(text, list);
+        if (ref)
+            run_free(text, ref + whole, units_of_list(list) - whole);
+    }
     return ref;
 }
+
+/* ---- short texts ---------------------------------------------------------------------------- */
+
+static uint32_t units_of(size_t bytes)
+{
+    return FR_MAX((uint32_t)((bytes + TEXT_UNIT - 1) / TEXT_UNIT), 1u);
+}
+
+uint32_t state__text_add(struct base_rows *text, struct fr_slice bytes)
+{
+    FR_ASSERT(bytes.bytes <= (size_t)TEXT_UNIT * TEXT_CHUNK_UNITS_MAX);
+    uint32_t ref = run_take(text, units_of(bytes.bytes));
+    if (!ref)
+        return 0;
+    uint32_t *to = base_rows_write_run(text, ref, units_of(bytes.bytes));
+    for (size_t at = 0; at < bytes.bytes; at += sizeof(*to), to++) {
+        uint32_t word = 0;
+        memcpy(&word, bytes.ptr + at, FR_MIN(bytes.bytes - at, sizeof(word)));
+        FR_STORE(*to, word);
+    }
+    return ref;
+}
+
+void state__text_free(struct base_rows *text, uint32_t ref, size_t bytes)
+{
+    if (ref)
+        run_free(text, ref, units_of_list(list_of(units_of(bytes))));
+}
+
+bool state__text_is(const struct base_rows *text, uint32_t ref, struct fr_slice bytes)
+{
+    if (!ref || ref + units_of(bytes.bytes) > base_rows_count(text))
+        return false;
+    const uint32_t *from = base_rows_at(text, ref);
+    for (size_t at = 0; at < bytes.bytes; at += sizeof(*from), from++) {
+        uint32_t word = FR_LOAD(*from);
+        if (memcmp(&word, bytes.ptr + at, FR_MIN(bytes.bytes - at, sizeof(word))) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* ---- documents ------------------------------------------------------------------------------ */
 
 static uint32_t class_of(size_t bytes)
 {
@@ -53,7 +142,7 @@ uint32_t state__document_add(struct base_rows *text, struct fr_slice bytes)
     do {
         size_t here = left % most == 0 && left > 0 ? most : left % most;
         uint32_t class = class_of(here);
-        uint32_t ref = chunk_take(text, class);
+        uint32_t ref = run_take(text, 1u << class);
         if (!ref) {
             state__document_free(text, next);
             return 0;
@@ -73,12 +162,10 @@ uint32_t state__document_add(struct base_rows *text, struct fr_slice bytes)
 
 void state__document_free(struct base_rows *text, uint32_t ref)
 {
-    uint64_t *meta = base_rows_meta(text);
     while (ref) {
-        struct chunk_head *head = base_rows_write(text, ref);
-        uint32_t next = head->next, class = head->class;
-        FR_STORE(head->next, (uint32_t)meta[1 + class]);
-        meta[1 + class] = ref;
+        const struct chunk_head *head = base_rows_at(text, ref);
+        uint32_t next = head->next;
+        run_free(text, ref, 1u << head->class);
         ref = next;
     }
 }
