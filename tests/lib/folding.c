@@ -30,6 +30,10 @@ static enum fr_status open_parts(struct folding *folding, struct fr_error *error
                                        .event_count_max = 1 << 11,
                                        .pair_bytes_max = 1 << 20,
                                        .dedupe_count_max = 1 << 10};
+    if (folding->tight) {
+        state.item_count_max = 96;
+        state.user_count_max = 64;
+    }
     FR_TRY(state_new(&state, error, &folding->state));
     struct rank_options rank = {.state = folding->state};
     if (!folding->bare)
@@ -106,6 +110,14 @@ enum fr_status folding_open_bare(struct folding *folding, struct os_sim *sim,
                                  struct fr_error *error)
 {
     *folding = (struct folding){.sim = sim, .bare = true};
+    return open_whole(folding, error);
+}
+
+enum fr_status folding_open_tight(struct folding *folding, struct os_sim *sim,
+                                  uint64_t snapshot_records, struct fr_error *error)
+{
+    *folding =
+        (struct folding){.sim = sim, .snapshot_records = snapshot_records, .tight = true};
     return open_whole(folding, error);
 }
 

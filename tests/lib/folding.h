@@ -23,6 +23,7 @@ struct folding {
     uint32_t queue_bytes_max; /* 0: the default */
     bool no_remedies;
     bool bare;      /* small tables, and no rank: quick to open */
+    bool tight;     /* tables that a few hundred ids fill, with rank */
     uint64_t until; /* read only, at that position; 0: the whole, to be written */
 };
 
@@ -44,6 +45,9 @@ enum fr_status folding_open_watching(struct folding *folding, struct os_sim *sim
 /* The same without rank and with small tables, for those who open thousands. */
 enum fr_status folding_open_bare(struct folding *folding, struct os_sim *sim,
                                  struct fr_error *error);
+/* The same with tables that a few hundred ids fill. */
+enum fr_status folding_open_tight(struct folding *folding, struct os_sim *sim,
+                                  uint64_t snapshot_records, struct fr_error *error);
 /* Read only, the state after exactly `until` records. */
 enum fr_status folding_open_until(struct folding *folding, struct os_sim *sim, uint64_t until,
                                   struct fr_error *error);
