@@ -28,11 +28,13 @@ void base_buf_clear(struct base_buf *buf)
     buf->overflowed = false;
 }
 
-static bool grow(struct base_buf *buf, size_t bytes)
+/* There is room for so many below `max`. */
+static bool grow(struct base_buf *buf, size_t bytes, size_t max)
 {
     size_t capacity = buf->capacity ? buf->capacity : FIRST_CAPACITY;
     while (capacity < buf->count + bytes)
         capacity *= 2;
+    capacity = FR_MIN(capacity, max);
     uint8_t *moved = realloc(buf->bytes, capacity);
     if (!moved)
         return false;
@@ -48,7 +50,7 @@ uint8_t *base_buf_reserve(struct base_buf *buf, size_t bytes)
         return NULL;
     bool fits = bytes <= max && buf->count <= max - bytes;
     bool is_there = buf->bytes && bytes <= buf->capacity - buf->count;
-    if (!fits || (!is_there && !grow(buf, bytes))) {
+    if (!fits || (!is_there && !grow(buf, bytes, max))) {
         buf->overflowed = true;
         return NULL;
     }
@@ -59,27 +61,6 @@ void base_buf_commit(struct base_buf *buf, size_t bytes)
 {
     FR_ASSERT(bytes <= buf->capacity - buf->count);
     buf->count += bytes;
-}
-
-void base_buf_put(struct base_buf *buf, const void *bytes, size_t count)
-{
-    if (count == 0)
-        return;
-    uint8_t *room = base_buf_reserve(buf, count);
-    if (!room)
-        return;
-    memcpy(room, bytes, count);
-    buf->count += count;
-}
-
-void base_buf_put_slice(struct base_buf *buf, struct fr_slice text)
-{
-    base_buf_put(buf, text.ptr, text.bytes);
-}
-
-void base_buf_put_str(struct base_buf *buf, const char *text)
-{
-    base_buf_put(buf, text, strlen(text));
 }
 
 void base_buf_printf(struct base_buf *buf, const char *format, ...)
@@ -219,9 +200,23 @@ void base_buf_json_string(struct base_buf *buf, struct fr_slice text)
     base_buf_put_u8(buf, '"');
 }
 
+/* Two digits at `to`. */
+static void two_digits(char *to, uint64_t below_100)
+{
+    static const char digits[] =
+        "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445"
+        "46474849505152535455565758596061626364656667686970717273747576777879808182838485868788899091"
+        "9293949596979899";
+    memcpy(to, digits + 2 * below_100, 2);
+}
+
 /* Writes the digits so that they end before `end`; gives where they begin. */
 static char *digits_before(char *end, uint64_t value)
 {
+    for (; value >= 100; value /= 100) {
+        end -= 2;
+        two_digits(end, value % 100);
+    }
     do {
         *--end = (char)('0' + value % 10);
         value /= 10;
@@ -251,8 +246,11 @@ void base_buf_json_fixed(struct base_buf *buf, double value, int decimals)
     uint64_t whole = (uint64_t)scaled;
     char text[32], *end = text + sizeof(text), *at = end;
     bool negative = value < 0 && whole > 0;
-    for (int i = 0; i < decimals;
-         i++, whole /= 10) /* by a constant: a division by the scale is slow */
+    for (; at > end - (decimals & ~1); whole /= 100) { /* constants: no slow division */
+        at -= 2;
+        two_digits(at, whole % 100);
+    }
+    for (; at > end - decimals; whole /= 10)
         *--at = (char)('0' + whole % 10);
     if (decimals)
         *--at = '.';

@@ -7,13 +7,15 @@
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
+#include <string.h>
+
 #include "base/base.h"
 
 struct base_buf {
     uint8_t *bytes;
     size_t count;
     size_t capacity;
-    size_t count_max; /* 0 = BASE_BUF_COUNT_MAX */
+    size_t count_max; /* 0 = BASE_BUF_COUNT_MAX; the capacity is never larger */
     bool overflowed;  /* too long or out of memory: what is in it is not whole */
 };
 
@@ -28,9 +30,26 @@ uint8_t *base_buf_reserve(struct base_buf *buf, size_t bytes);
 void base_buf_commit(struct base_buf *buf, size_t bytes);
 
 /* Appending: all or nothing, and nothing after an overflow. */
-void base_buf_put(struct base_buf *buf, const void *bytes, size_t count);
-void base_buf_put_slice(struct base_buf *buf, struct fr_slice text); /* raw, no length */
-void base_buf_put_str(struct base_buf *buf, const char *text);
+static inline void base_buf_put(struct base_buf *buf, const void *bytes, size_t count)
+{
+    bool is_there = !buf->overflowed && count <= buf->capacity - buf->count;
+    uint8_t *room = is_there && count ? buf->bytes + buf->count : NULL;
+    if (!is_there && count)
+        room = base_buf_reserve(buf, count);
+    if (!room)
+        return;
+    memcpy(room, bytes, count);
+    buf->count += count;
+}
+static inline void base_buf_put_slice(struct base_buf *buf, struct fr_slice text) /* no length */
+{
+    base_buf_put(buf, text.ptr, text.bytes);
+}
+/* In the caller, so that the length of a literal is known there and its bytes are moved as words. */
+static inline void base_buf_put_str(struct base_buf *buf, const char *text)
+{
+    base_buf_put(buf, text, strlen(text));
+}
 void base_buf_printf(struct base_buf *buf, const char *format, ...) FR_PRINTF(2, 3);
 struct fr_slice base_buf_slice(const struct base_buf *buf);
 

@@ -43,14 +43,16 @@ const char *explain_kind_about(enum explain_kind kind)
     return kind_row[kind].about;
 }
 
+enum { FEATURES_MAX = MODEL_FEATURES_MAX + 2 }; /* the network and the second stage */
+
 /* ---- gathering -------------------------------------------------------------------------- */
 
 struct gathering {
     const struct rank_result *result;
-    uint32_t r;
     float floor; /* smaller parts go to other */
     double other;
     struct explain_reasons *out;
+    uint8_t at[EXPLAIN_KIND_COUNT][MODEL_HISTORY_MAX]; /* 1 + place of a visit's reason; 0: none */
 };
 
 /* With shares by visit; and without. */
@@ -78,11 +80,23 @@ static enum explain_kind kind_of(enum model_reason reason, bool with_item)
     }
 }
 
+/* A reason more; false: there are too many, and what it brings goes to "other". */
+static bool append(struct gathering *gathering, const struct explain_reason *what,
+                   float contribution)
+{
+    struct explain_reasons *out = gathering->out;
+    if (out->count == EXPLAIN_REASONS_MAX) {
+        gathering->other += (double)contribution;
+        return false;
+    }
+    out->reason[out->count] = *what;
+    out->reason[out->count++].contribution = contribution;
+    return true;
+}
+
 static void add(struct gathering *gathering, const struct explain_reason *what, float contribution)
 {
     struct explain_reasons *out = gathering->out;
-    if (contribution == 0)
-        return;
     for (uint32_t i = 0; i < out->count; i++) {
         struct explain_reason *reason = &out->reason[i];
         if (reason->kind == what->kind && reason->item == what->item &&
@@ -91,12 +105,7 @@ static void add(struct gathering *gathering, const struct explain_reason *what, 
             return;
         }
     }
-    if (out->count == EXPLAIN_REASONS_MAX) {
-        gathering->other += (double)contribution;
-        return;
-    }
-    out->reason[out->count] = *what;
-    out->reason[out->count++].contribution = contribution;
+    (void)append(gathering, what, contribution);
 }
 
 static void add_plain(struct gathering *gathering, const struct rank_feature *feature,
@@ -132,28 +141,43 @@ static void parts_sum(struct parts *parts)
             parts->whole[s] += parts->of[h][s];
 }
 
-static void add_feature(struct gathering *gathering, uint32_t f, const struct parts *parts)
+/* No item is visited twice, so a kind and a visit are one reason. */
+static void add_visits(struct gathering *gathering, enum explain_kind kind, float contribution,
+                       const struct parts *parts, int sum)
 {
-    const struct rank_result *result = gathering->result;
-    const struct rank_feature *feature = &result->feature[f];
-    float contribution = rank_contribution(result, gathering->r, f);
+    uint8_t *at = gathering->at[kind];
+    struct explain_reasons *out = gathering->out;
+    for (uint32_t h = 0; h < parts->count; h++) {
+        float part = contribution * (parts->of[h][sum] / parts->whole[sum]);
+        if (part == 0)
+            continue;
+        if (at[h]) {
+            out->reason[at[h] - 1].contribution += part;
+            continue;
+        }
+        struct explain_reason what = {.kind = kind,
+                                      .item = gathering->result->query->history[h].item,
+                                      .context_field = -1};
+        if (append(gathering, &what, part))
+            at[h] = (uint8_t)out->count;
+    }
+}
+
+static void add_feature(struct gathering *gathering, uint32_t f, float contribution,
+                        const struct parts *parts)
+{
+    const struct rank_feature *feature = &gathering->result->feature[f];
     if (contribution == 0)
         return;
     if (fabsf(contribution) < gathering->floor) {
         gathering->other += (double)contribution;
         return;
     }
-    int sum = has_visits(feature->reason) ? rank_feature_sum(result, f) : -1;
-    if (sum < 0 || parts->whole[sum] <= 0) {
+    int sum = has_visits(feature->reason) ? rank_feature_sum(gathering->result, f) : -1;
+    if (sum < 0 || parts->whole[sum] <= 0)
         add_plain(gathering, feature, contribution);
-        return;
-    }
-    for (uint32_t h = 0; h < parts->count; h++) {
-        struct explain_reason what = {.kind = kind_of(feature->reason, true),
-                                      .item = result->query->history[h].item,
-                                      .context_field = -1};
-        add(gathering, &what, contribution * (parts->of[h][sum] / parts->whole[sum]));
-    }
+    else
+        add_visits(gathering, kind_of(feature->reason, true), contribution, parts, sum);
 }
 
 /* ---- merging ---------------------------------------------------------------------------- */
@@ -191,17 +215,19 @@ static void merge(struct explain_reasons *reasons, double other,
                   const struct explain_options *options)
 {
     uint32_t shown = options->shown_max ? options->shown_max : EXPLAIN_SHOWN_DEFAULT;
-    double whole = absolute_sum(reasons) + fabs(other);
-    uint32_t kept = 0;
-    sort_reasons(reasons);
-    for (uint32_t i = 0; i < reasons->count; i++) {
+    double whole = absolute_sum(reasons) + fabs(other), least = (double)options->share_min * whole;
+    uint32_t large = 0;
+    for (uint32_t i = 0; i < reasons->count; i++) { /* most are not: only the rest is sorted */
         double part = (double)reasons->reason[i].contribution;
-        if (kept < shown && fabs(part) >= (double)options->share_min * whole)
-            reasons->reason[kept++] = reasons->reason[i];
+        if (fabs(part) >= least)
+            reasons->reason[large++] = reasons->reason[i];
         else
             other += part;
     }
-    reasons->count = kept;
+    reasons->count = large;
+    sort_reasons(reasons);
+    for (; reasons->count > shown; reasons->count--)
+        other += (double)reasons->reason[reasons->count - 1].contribution;
     if (other != 0)
         reasons->reason[reasons->count++] = (struct explain_reason){.kind = EXPLAIN_OTHER,
                                                                     .context_field = -1,
@@ -215,14 +241,17 @@ static void explain_one(const struct rank_result *result, uint32_t r,
                         const struct explain_options *options, const struct parts *parts,
                         struct explain_reasons *out)
 {
-    struct gathering gathering = {.result = result, .r = r, .out = out};
+    struct gathering gathering = {.result = result, .out = out};
+    float contribution[FEATURES_MAX];
     double whole = 0;
+    FR_ASSERT(result->feature_count <= FEATURES_MAX);
     out->count = 0;
+    rank_contributions(result, r, contribution);
     for (uint32_t f = 0; f < result->feature_count; f++)
-        whole += fabs((double)rank_contribution(result, r, f));
+        whole += fabs((double)contribution[f]);
     gathering.floor = options->share_min * (float)whole;
     for (uint32_t f = 0; f < result->feature_count; f++)
-        add_feature(&gathering, f, parts);
+        add_feature(&gathering, f, contribution[f], parts);
     merge(out, gathering.other, options);
 }
 

@@ -54,7 +54,7 @@ int32_t model_gather_slot(struct model_gather *gather, uint32_t item)
 static bool gather_alloc(struct model_gather *gather, struct base_arena *arena, uint32_t wanted)
 {
     uint32_t count_max = FR_MIN(wanted, (uint32_t)SLOTS_MAX), size = 1024;
-    while (size < count_max * 2)
+    while (size < count_max + count_max / 8) /* a third of the entries was met before: half full */
         size *= 2;
     gather->mask = size - 1;
     gather->count_max = count_max;
@@ -263,34 +263,16 @@ float model_gather_part(const struct model_gather *gather, uint32_t v, uint32_t 
     return part;
 }
 
-/* Which of the wanted items stand in the rows: a byte a bucket, so that an entry that nobody wants
- * (nearly all) costs one load from the first-level cache. */
-struct wanted {
-    uint8_t first[8192];               /* index + 1 of a bucket's first item, 0 = none */
-    uint8_t next[MODEL_PARTS_MAX + 1]; /* by index + 1 */
-};
-
-static uint32_t wanted_bucket(uint32_t item)
+/* What one visit puts into the sums of an entry of its row. */
+static void entry_parts(const struct model_visit_row *visit, int32_t e, struct model_sums *out)
 {
-    return (item * 0x9e3779b1u) >> 19;
-}
-
-static void parts_of_row(const struct model_visit_row *visit, const struct wanted *wanted,
-                         const uint32_t *item, uint32_t stride, struct model_sums *out)
-{
-    for (uint32_t e = 0; e < visit->row.count; e++) {
-        uint32_t x = visit->row.item[e];
-        uint32_t i = wanted->first[wanted_bucket(x)];
-        while (i != 0 && item[i - 1] != x)
-            i = wanted->next[i];
-        if (i == 0)
-            continue;
-        float part[MODEL_GATHER_SUMS] = {0};
-        for (uint32_t c = 0; c < STATE_ROW_COUNTERS; c++)
-            for (uint32_t s = 0; s < MODEL_GATHER_SUMS; s++)
-                part[s] += visit->weight[c][s] * (float)(int32_t)visit->row.counter[e][c];
-        memcpy(&out[(i - 1) * stride], part, sizeof(part));
+    float part[MODEL_GATHER_SUMS] = {0};
+    for (uint32_t c = 0; c < STATE_ROW_COUNTERS; c++) {
+        float counter = (float)(int32_t)visit->row.counter[e][c];
+        for (uint32_t s = 0; s < MODEL_GATHER_SUMS; s++)
+            part[s] += visit->weight[c][s] * counter;
     }
+    memcpy(out, part, sizeof(part));
 }
 
 struct model_sums *model_gather_parts(const struct model_gather *gather, const uint32_t *item,
@@ -301,17 +283,15 @@ struct model_sums *model_gather_parts(const struct model_gather *gather, const u
     size_t bytes =
         ((size_t)count * stride + 32) * sizeof(struct model_sums); /* 1 KiB: 64-aligned */
     struct model_sums *out = base_arena_zalloc(arena, bytes);
-    struct wanted *wanted = base_arena_zalloc(arena, sizeof(*wanted));
-    if (!out || !wanted)
+    if (!out)
         return NULL;
-    for (uint32_t i = 0; i < count; i++) {
-        uint8_t *first = &wanted->first[wanted_bucket(item[i])];
-        wanted->next[i + 1] = *first;
-        *first = (uint8_t)(i + 1);
+    for (uint32_t v = 0; v < stride; v++) {
+        for (uint32_t i = 0; i < count && gather->visit[v].any; i++) {
+            int32_t e = state_row_place(&gather->visit[v].row, item[i]);
+            if (e >= 0)
+                entry_parts(&gather->visit[v], e, &out[i * stride + v]);
+        }
     }
-    for (uint32_t v = 0; v < stride; v++)
-        if (gather->visit[v].any)
-            parts_of_row(&gather->visit[v], wanted, item, stride, out + v);
     return out;
 }
 

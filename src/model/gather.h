@@ -70,7 +70,7 @@ int32_t model_gather_slot(struct model_gather *gather, uint32_t item);
 float model_gather_part(const struct model_gather *gather, uint32_t visit, uint32_t sum,
                         uint32_t item);
 
-/* The same for many items and all sums in one pass over the rows: out[i * visit_count + v] holds what
+/* The same for many items and all sums: out[i * visit_count + v] holds what
  * visit v puts into the sums of item[i], zero where it says nothing. At most MODEL_PARTS_MAX items,
  * no item twice. NULL: the arena overflowed. */
 enum { MODEL_PARTS_MAX = 128 };

@@ -486,6 +486,17 @@ float rank_contribution(const struct rank_result *result, uint32_t r, uint32_t f
     return result->x[feature * result->stride + i] * result->weight[feature];
 }
 
+void rank_contributions(const struct rank_result *result, uint32_t r, float *out)
+{
+    FR_ASSERT(r < result->count);
+    uint32_t first_stage = FR_MIN(result->rank->feature_count, result->feature_count);
+    const float *x = result->x + result->order[r];
+    for (uint32_t f = 0; f < first_stage; f++)
+        out[f] = x[f * result->stride] * result->weight[f];
+    for (uint32_t f = first_stage; f < result->feature_count; f++)
+        out[f] = rank_contribution(result, r, f);
+}
+
 bool rank_history_shares(const struct rank_result *result, uint32_t r, uint32_t feature, float *out)
 {
     const struct rank *rank = result->rank;

@@ -113,12 +113,13 @@ FR_MUST_USE enum fr_status rank_query(const struct rank *rank, const struct mode
                                       struct base_arena *arena, struct rank_result *out_result);
 /* Exact parts of result r's score; they sum to score[r] (to float rounding). */
 float rank_contribution(const struct rank_result *result, uint32_t r, uint32_t feature);
+/* All of them: out[feature] for feature < feature_count. */
+void rank_contributions(const struct rank_result *result, uint32_t r, float *out);
 /* How a contribution of a history feature divides among the visits: out[h] for
  * h < query->history_count, summing to the contribution. False when the feature has no shares. */
 bool rank_history_shares(const struct rank_result *result, uint32_t r, uint32_t feature,
                          float *out);
-/* The same for many results and all features in one pass over the history's rows: part[i * visits + h]
- * [s] is what visit h puts into the shared sum s of result r[i]; the sum that a feature is made of
+/* The same for many results and all features: part[i * visits + h][s] is what visit h puts into the shared sum s of result r[i]; the sum that a feature is made of
  * is rank_feature_sum() (-1: none). The shares of a feature are contribution * part[h][sum] / (sum
  * of part[h][sum] over h). In the arena. FR_FULL: it is too small. */
 enum { RANK_SUMS = 12, RANK_PARTS_MAX = 128 };

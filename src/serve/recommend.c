@@ -221,8 +221,8 @@ static void record_places(const struct serve_answering *answering, struct serve_
                                  .move = (uint8_t)place->move};
         for (uint32_t g = 0; g < GENERATORS; g++)
             decision->kept_count[g] += generators >> g & 1;
-        for (uint32_t f = 0; f < decision->feature_count; f++)
-            decision->part[i][f] = rank_contribution(&answering->result, place->result, f);
+        if (answering->ranked)
+            rank_contributions(&answering->result, place->result, decision->part[i]);
     }
 }
 
