@@ -36,18 +36,25 @@ INLINE void store(float *to, lanes v)
     memcpy(to, &v, sizeof(v));
 }
 
-/* V1's tree; sums holds 16 floats. */
+typedef float four __attribute__((vector_size(16)));
+typedef float eight __attribute__((vector_size(32)));
+
+/* V1's tree; sums holds 16 floats. In registers: the halves are added as vectors. */
 INLINE float tree16(const lanes sums[GROUP])
 {
-    float s[16];
-    memcpy(s, sums, sizeof(s));
-    UNROLL
-    for (int width = 8; width > 0; width /= 2) {
-        UNROLL
-        for (int j = 0; j < width; j++)
-            s[j] += s[j + width];
-    }
-    return s[0];
+#if LANES == 4
+    four s = (sums[0] + sums[2 % GROUP]) + (sums[1 % GROUP] + sums[3 % GROUP]);
+#else
+#if LANES == 8
+    eight e = sums[0] + sums[1 % GROUP];
+#else
+    eight e = __builtin_shufflevector(sums[0], sums[0], 0, 1, 2, 3, 4, 5, 6, 7) +
+              __builtin_shufflevector(sums[0], sums[0], 8, 9, 10, 11, 12, 13, 14, 15);
+#endif
+    four s = __builtin_shufflevector(e, e, 0, 1, 2, 3) + __builtin_shufflevector(e, e, 4, 5, 6, 7);
+#endif
+    s += __builtin_shufflevector(s, s, 2, 3, 2, 3);
+    return s[0] + s[1];
 }
 
 INLINE void dot_add(lanes sums[GROUP], const float *a, const float *b)
@@ -66,33 +73,56 @@ INLINE void l2_add(lanes sums[GROUP], const float *a, const float *b)
     }
 }
 
-static float set_dot(const float *a, const float *b, size_t n)
+/* A length that is no multiple of 16: the rest padded with zeros. Apart, or every call would pay for the
+ * room. */
+static __attribute__((noinline)) float dot_odd(const float *a, const float *b, size_t n)
 {
     lanes sums[GROUP] = {{0}};
+    float pa[16] = {0}, pb[16] = {0};
     size_t i = 0;
     for (; i + 16 <= n; i += 16)
         dot_add(sums, a + i, b + i);
-    if (i < n) {
-        float pa[16] = {0}, pb[16] = {0};
-        memcpy(pa, a + i, (n - i) * sizeof(float));
-        memcpy(pb, b + i, (n - i) * sizeof(float));
-        dot_add(sums, pa, pb);
-    }
+    memcpy(pa, a + i, (n - i) * sizeof(float));
+    memcpy(pb, b + i, (n - i) * sizeof(float));
+    dot_add(sums, pa, pb);
+    return tree16(sums);
+}
+
+INLINE float dot(const float *a, const float *b, size_t n)
+{
+    lanes sums[GROUP] = {{0}};
+    if (n % 16)
+        return dot_odd(a, b, n);
+    for (size_t i = 0; i < n; i += 16)
+        dot_add(sums, a + i, b + i);
+    return tree16(sums);
+}
+
+static float set_dot(const float *a, const float *b, size_t n)
+{
+    return dot(a, b, n);
+}
+
+static __attribute__((noinline)) float l2_odd(const float *a, const float *b, size_t n)
+{
+    lanes sums[GROUP] = {{0}};
+    float pa[16] = {0}, pb[16] = {0};
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        l2_add(sums, a + i, b + i);
+    memcpy(pa, a + i, (n - i) * sizeof(float));
+    memcpy(pb, b + i, (n - i) * sizeof(float));
+    l2_add(sums, pa, pb);
     return tree16(sums);
 }
 
 static float set_l2(const float *a, const float *b, size_t n)
 {
     lanes sums[GROUP] = {{0}};
-    size_t i = 0;
-    for (; i + 16 <= n; i += 16)
+    if (n % 16)
+        return l2_odd(a, b, n);
+    for (size_t i = 0; i < n; i += 16)
         l2_add(sums, a + i, b + i);
-    if (i < n) {
-        float pa[16] = {0}, pb[16] = {0};
-        memcpy(pa, a + i, (n - i) * sizeof(float));
-        memcpy(pb, b + i, (n - i) * sizeof(float));
-        l2_add(sums, pa, pb);
-    }
     return tree16(sums);
 }
 
@@ -254,7 +284,7 @@ static void set_dense_grad(const struct simd_dense_grad *grad)
         return;
     for (size_t b = 0; b < grad->batch; b++) {
         for (size_t i = 0; i < in; i++)
-            grad->dx[b * in + i] = set_dot(grad->w + i * out, grad->dy + b * out, out);
+            grad->dx[b * in + i] = dot(grad->w + i * out, grad->dy + b * out, out);
     }
 }
 
