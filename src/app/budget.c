@@ -20,7 +20,7 @@
 #include "serve/slates.h"
 
 #define MIB ((uint64_t)1 << 20)
-#define PROCESS_BYTES (31 * MIB) /* code, stacks, slates, what is learnt of no single row */
+#define PROCESS_BYTES (31 * MIB + MIB / 2) /* code, stacks, slates, what is learnt of no single row */
 #define BODIES_BYTES (16 * MIB)  /* one body of the default maximum must fit */
 #define WAITING_BYTES_MAX (64 * MIB)
 

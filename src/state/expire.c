@@ -4,15 +4,17 @@
  * A piece of the work is done after each record, by position alone, so that a replay expires alike; a table
  * with room to spare costs a branch. One batch of rows at a time goes through
  *
- *   choose     a hand goes round the table; of each WINDOW rows that it passes the least useful one
- *              expires: out of the id map, its history or neighbour row given back, its id unknown
+ *   choose     of DRAWN rows drawn by number the idlest expires: out of the id map, its history or
+ *              neighbour row given back, its id unknown
  *   sweep      (items) everything that names items is passed once, and what names a row of the batch is
  *              dropped: here histories, what is seen beyond them, neighbour rows, their leaders, rings of
  *              new items; then, outside this room, what experts keep
  *   hand over  readers are told (EX3); then the rows are emptied and may be used again
  *
- * A row is worth its last event's time and three days more for every doubling of its events. What the
- * owner has PUT does not expire, unless deleted since.
+ * Idle is who has been away long for the number of his events: events of all since his last one over the
+ * number of his own (as in Blankstein, Sen and Freedman, Hyperbolic Caching, ATC'17, which counts from
+ * the first one and draws too). Who has just come is not idle; who comes often may stay away longer.
+ * What the owner has PUT does not expire, unless deleted since.
  *
  * EX1: no index is used again before a sweep that began after its expiry has ended.
  * EX2: what names a gone item is never copied from before the sweep's hand to behind it. Histories are
@@ -30,9 +32,9 @@
 
 enum phase { IDLE, CHOOSE, SWEEP, OTHERS, HAND_OVER };
 enum {
-    WINDOW = 32,
+    DRAWN = 32,
     VICTIMS = 4,             /* of a step */
-    SECONDS_LOG2 = 18,       /* three days */
+    SEED = 20261124,
     USERS_PART = 256,        /* a batch: one in so many rows */
     ITEMS_PART = 32,         /* more, since a pass is long */
     SWEEP_BYTES = 16 * 1024, /* of a step */
@@ -103,15 +105,17 @@ uint32_t state__row_take(struct state *state, enum state_kind which)
     uint32_t left = base_rows_count_max(kind.rows) - base_rows_count(kind.rows);
     if (left + at->free_count <= batch_of(&kind, which))
         state__expire_want(state, which);
-    uint32_t index = at->free;
+    uint32_t index = at->free ? at->free : base_rows_add(kind.rows);
     if (!index)
-        return base_rows_add(kind.rows);
-    struct expiry_row *row = row_of(state, which);
+        return 0;
     void *taken = base_rows_write(kind.rows, index);
-    row->free = *word_in(taken, kind.next_at);
-    FR_STORE(row->free_count, row->free_count - 1);
-    FR_STORE(*word_in(taken, kind.next_at), 0);
-    FR_STORE(*half_in(taken, kind.flags_at), 0);
+    if (at->free) {
+        struct expiry_row *row = row_of(state, which);
+        row->free = *word_in(taken, kind.next_at);
+        FR_STORE(row->free_count, row->free_count - 1);
+        FR_STORE(*half_in(taken, kind.flags_at), 0);
+    }
+    FR_STORE(*word_in(taken, kind.next_at), state__event_number(state)); /* not idle yet */
     return index;
 }
 
@@ -128,44 +132,51 @@ void state__row_give_back(struct state *state, enum state_kind which, uint32_t i
 
 /* ---- choosing ------------------------------------------------------------------------------- */
 
-static uint64_t worth(uint32_t last_s, uint32_t event_count)
+/* Events of all since its last one, for each event of its own, in 2^-20: the largest goes. 0: it stays. */
+static uint64_t idleness(uint32_t now, uint32_t last, uint32_t event_count)
 {
-    uint32_t doublings = 31u - (uint32_t)__builtin_clz(FR_MIN(event_count, UINT32_MAX - 1) + 1);
-    return last_s + ((uint64_t)doublings << SECONDS_LOG2);
+    return (((uint64_t)(now - last) + 1) << 20) / ((uint64_t)event_count + 1) + 1;
 }
 
-/* UINT64_MAX: it is not to expire. */
-static uint64_t worth_of(const struct state *state, enum state_kind kind, uint32_t index)
+static uint64_t user_idleness(const struct state *state, uint32_t index, uint32_t now)
 {
-    if (kind == STATE_KIND_USER) {
-        const struct user_row *user = state__user(state, index);
-        bool stays = user->flags & STATE__EXPIRED || !user->text || user->document;
-        return stays ? UINT64_MAX : worth(user->last_s, user->event_count);
-    }
+    const struct user_row *user = state__user(state, index);
+    bool stays = user->flags & STATE__EXPIRED || !user->text || user->document;
+    return stays ? 0 : idleness(now, user->next, user->event_count);
+}
+
+static uint64_t item_idleness(const struct state *state, uint32_t index, uint32_t now)
+{
     const struct item_row *item = state__item(state, index);
-    bool deleted = item->flags & STATE_ITEM_DELETED;
-    bool stays = item->flags & STATE__EXPIRED || !item->text ||
-                 (item->flags & STATE_ITEM_CATALOGUED && !deleted);
-    if (stays)
+    if (item->flags & STATE__EXPIRED || !item->text)
+        return 0;
+    if (item->flags & STATE_ITEM_DELETED)
         return UINT64_MAX;
-    return deleted ? 0 : worth(item->last_s, item->event_count);
+    bool stays = item->flags & STATE_ITEM_CATALOGUED;
+    return stays ? 0 : idleness(now, item->next, item->event_count);
 }
 
-/* The least useful of the next rows under the hand; 0: none of them may go. */
-static uint32_t least_useful(const struct state *state, enum state_kind kind,
-                             struct expiry_row *row, uint32_t count)
+/* The idlest of a few rows drawn; 0: none of them may go. */
+static uint32_t idlest(const struct state *state, enum state_kind kind, struct expiry_row *row,
+                       uint32_t count)
 {
-    uint64_t least = UINT64_MAX;
-    uint32_t found = 0, window = FR_MIN((uint32_t)WINDOW, (count - 1) / 8 + 1);
-    for (uint32_t w = 0; w < window; w++) {
-        row->hand = row->hand + 1 < count ? row->hand + 1 : 1;
-        uint64_t here = worth_of(state, kind, row->hand);
-        if (here < least) {
-            least = here;
-            found = row->hand;
+    uint64_t most = 0;
+    uint32_t drawn[DRAWN], found = 0, draws = FR_MIN((uint32_t)DRAWN, (count - 1) / 8 + 1);
+    uint32_t now = state__event_number(state);
+    const struct base_rows *rows = state__kind_of(state, kind).rows;
+    for (uint32_t d = 0; d < draws; d++) {
+        drawn[d] = 1 + (uint32_t)(base_random_u64(SEED, row->drawn++, kind) % (count - 1));
+        base_rows_prefetch(rows, drawn[d]);
+    }
+    for (uint32_t d = 0; d < draws; d++) {
+        uint64_t here =
+            (kind == STATE_KIND_USER ? user_idleness : item_idleness)(state, drawn[d], now);
+        if (here > most) {
+            most = here;
+            found = drawn[d];
         }
     }
-    row->looked += window;
+    row->looked += draws;
     return found;
 }
 
@@ -223,7 +234,7 @@ static void choose(struct state *state, enum state_kind which, struct expiry_row
     const struct state__kind kind = state__kind_of(state, which);
     uint32_t count = base_rows_count(kind.rows), batch = batch_of(&kind, which);
     for (uint32_t v = 0; v < VICTIMS && row->count < batch && row->looked <= count; v++) {
-        uint32_t index = count > 1 ? least_useful(state, which, row, count) : 0;
+        uint32_t index = count > 1 ? idlest(state, which, row, count) : 0;
         if (index)
             expire(state, which, row, index);
         row->looked += count <= 1;
@@ -361,6 +372,7 @@ static void empty_item(struct state *state, uint32_t index)
     struct item_row empty = {.version = item->version + 1,
                              .flags = STATE_ITEM_DELETED | STATE_ITEM_EXPIRED,
                              .lives = item->lives + 1};
+    FR_ASSERT(item->pairs == 0); /* nobody counts with an expired item */
     state__text_free(state->text, item->text, item->id_bytes);
     state__text_free(state->text, item->tokens, STATE_ITEM_TOKENS_MAX * sizeof(uint32_t));
     base_row_change(&item->version);

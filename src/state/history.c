@@ -15,13 +15,21 @@ static const struct chunk_row *chunk(const struct state *state, uint32_t i)
     return base_rows_at(state->chunks, i);
 }
 
+enum { META_FREE, META_FREE_COUNT, ROOM_PART = 64 };
+
+/* Before the last ones are gone users expire, or those who act would have to give up their own past. */
 static uint32_t chunk_take(struct state *state)
 {
     uint64_t *meta = base_rows_meta(state->chunks);
-    uint32_t i = (uint32_t)meta[0];
+    uint64_t most = base_rows_count_max(state->chunks);
+    uint64_t left = most - base_rows_count(state->chunks) + meta[META_FREE_COUNT];
+    if (left <= most / ROOM_PART)
+        state__expire_want(state, STATE_KIND_USER);
+    uint32_t i = (uint32_t)meta[META_FREE];
     if (!i)
         return base_rows_add(state->chunks);
-    meta[0] = chunk(state, i)->older;
+    meta[META_FREE] = chunk(state, i)->older;
+    meta[META_FREE_COUNT]--;
     return i;
 }
 
@@ -110,12 +118,11 @@ void state__history_add(struct state *state, uint32_t index, const struct state_
         base_rows_put(&row->visits[user->newest_count], &visit, sizeof(visit));
         FR_STORE(user->newest_count, user->newest_count + 1);
         FR_STORE(user->visit_count, user->visit_count + 1);
-    } else {
-        state__expire_want(state, STATE_KIND_USER);
     }
     FR_STORE(user->last_s, event->clock_s);
     FR_STORE(user->last_tag, event->session_tag);
     FR_STORE(user->event_count, user->event_count + 1);
+    FR_STORE(user->next, state__event_number(state));
     base_row_done(&user->version);
 }
 
@@ -127,9 +134,10 @@ void state__history_clear(struct state *state, uint32_t index)
     for (uint32_t i = user->newest; i;) {
         struct chunk_row *row = base_rows_write(state->chunks, i);
         uint32_t older = row->older;
-        struct chunk_row empty = {.older = (uint32_t)meta[0]};
+        struct chunk_row empty = {.older = (uint32_t)meta[META_FREE]};
         base_rows_put(row, &empty, sizeof(empty));
-        meta[0] = i;
+        meta[META_FREE] = i;
+        meta[META_FREE_COUNT]++;
         i = older;
     }
     for (uint32_t i = user->older; i;) {

@@ -287,6 +287,7 @@ static void count_popularity(struct state *state, const struct state_event *even
     if (!item->first_s)
         FR_STORE(item->first_s, t);
     FR_STORE(item->event_count, item->event_count + 1);
+    FR_STORE(item->next, (uint32_t)total->event_count);
     FR_STORE(total->touch_s, t);
     base_row_done(&total->version);
     base_row_done(&item->version);

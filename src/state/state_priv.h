@@ -71,7 +71,8 @@ struct item_row { /* 128 bytes */
     uint32_t tokens; /* run in the text heap: u32 each */
     uint32_t token_count;
     uint32_t categories[STATE_ITEM_CATEGORIES_MAX];
-    uint32_t next, lives; /* expire.c */
+    uint32_t next; /* expired: in its list; else the number of its last event */
+    uint32_t lives;
     uint32_t spare[2];
 };
 
@@ -90,7 +91,8 @@ struct user_row { /* 64 bytes */
     uint32_t older; /* chain of seen items beyond the history */
     uint32_t older_count;
     uint32_t event_count;
-    uint32_t next, lives; /* expire.c */
+    uint32_t next; /* expired: in its list; else the number of its last event */
+    uint32_t lives;
 };
 
 enum { CHUNK_VISITS = 7, OLDER_ITEMS = 14, OLDER_MAX = 16384 };
@@ -271,7 +273,7 @@ uint64_t state__kind_hash(const struct state__kind *kind, struct fr_slice text, 
 struct expiry_row { /* 64 bytes; one a kind, row 1 + kind */
     uint32_t phase;
     uint32_t wanted;           /* room is short: another batch */
-    uint32_t hand;             /* the row looked at last */
+    uint32_t drawn;            /* rows ever, by number */
     uint32_t looked;           /* rows looked at for this batch */
     uint32_t first, count;     /* the batch: expired, not free yet; a list through `next` */
     uint32_t free, free_count; /* may be used again; a list through `next` */
@@ -283,8 +285,8 @@ struct expiry_row { /* 64 bytes; one a kind, row 1 + kind */
 
 enum fr_status state__expire_new(struct state *state, struct fr_error *error);
 void state__expire_rebuild(struct state *state); /* what is derived, after loading */
-/* A row for a new id: one that expired, else a fresh one; 0: there is none. Zero but for its version
- * and lives. The other gives it back, still zero. */
+/* A row for a new id: one that expired, else a fresh one; 0: there is none. Zero but for its version,
+ * lives and last event. The other gives it back, still zero. */
 uint32_t state__row_take(struct state *state, enum state_kind kind);
 void state__row_give_back(struct state *state, enum state_kind kind, uint32_t index);
 /* Something was refused for want of room, or soon will be: the next batch begins. */
@@ -323,6 +325,11 @@ static inline const struct user_row *state__user(const struct state *state, uint
 static inline const struct total_row *state__total(const struct state *state)
 {
     return base_rows_at(state->total, 1);
+}
+/* Of all events that were counted so far, the lower half. */
+static inline uint32_t state__event_number(const struct state *state)
+{
+    return (uint32_t)state__total(state)->event_count;
 }
 uint32_t state__item_intern(struct state *state, struct fr_slice id);
 uint32_t state__user_intern(struct state *state, struct fr_slice id);

@@ -5,9 +5,11 @@
 Known users read known items; then come ids that never return: users, items, sessions, contexts, all new in every
 event. Resident memory (from /proc) stays under the ceiling; the histories of the known users are whole, they are
 answered, and what they do next counts; new ids that come twice are admitted, those that come once are refused when
-the tables are nearly full, and counted in /metrics and /v1/stats.
+the tables are nearly full, and counted in /metrics and /v1/stats. Then come visitors who do return: the least useful
+users make room for them, who have no past but their own.
 
-FRESHET_FLOOD: how many events of new ids (default 100,000). Prints TAP and one line of figures."""
+FRESHET_FLOOD: how many events of new ids (default 100,000), FRESHET_FLOOD_VISITORS: how many visitors return (60,000).
+Prints TAP and one line of figures."""
 import json
 import os
 
@@ -15,6 +17,7 @@ import faults_lib as lib
 
 FLOOD = int(os.environ.get("FRESHET_FLOOD", "100000"))
 CEILING_MIB = int(os.environ.get("FRESHET_FLOOD_MIB", "64"))
+VISITORS = int(os.environ.get("FRESHET_FLOOD_VISITORS", "60000"))
 KNOWN_USERS, KNOWN_ITEMS, KNOWN_EVENTS, HISTORY, CHUNK, BATCH = 300, 120, 20, 100, 7, 2000
 
 
@@ -90,13 +93,48 @@ def check_counted(server, memory):
     return refused
 
 
-def check_admitted(server):
+def check_admitted(server, known):
+    known.visits[0] = ["item-new", *known.visits[0]]  # the first only announced it
     post(server, [{"user": "known-0", "item": "item-new", "type": "click", "id": f"new-{n}"} for n in range(2)])
     lib.check("what a known user does next counts, with a new item too", server.call(
         "GET", "/v1/users/known-0/history?n=1")[1]["items"][0]["id"] == "item-new")
     post(server, [{"user": "returning", "item": "item-1", "type": "click", "id": f"back-{n}"} for n in range(3)])
     lib.check("a new user who returns is admitted after all", server.call(
         "GET", "/v1/users/returning/history?n=5")[0] == 200)
+
+
+def returning_visitors(server, known):
+    """Visitors who come back, many times as many as there are rows: who came last are known by what they did, answered by
+    it, and nobody has another's past. The known users act among them. The largest resident memory seen."""
+    highest, each = 0, 3
+    for first in range(0, VISITORS, BATCH // each):
+        batch = range(first, min(first + BATCH // each, VISITORS))
+        for turn in range(each):
+            post(server, [{"user": f"visitor-{n}", "item": f"item-{(n * 3 + turn) % KNOWN_ITEMS}", "type": "click"}
+                          for n in batch] + known.next(BATCH // 20))
+        highest = max(highest, server.rss_bytes())
+    wrong = foreign = answered = 0
+    for n in range(VISITORS - 200, VISITORS):
+        status, body = server.call("GET", f"/v1/users/visitor-{n}/history?n=10")
+        kept = [row["id"] for row in body["items"]] if status == 200 else []
+        allowed = [f"item-{(n * 3 + turn) % KNOWN_ITEMS}" for turn in range(each)]
+        wrong += len(kept) < each - 1  # the first visit may be the one that was not admitted
+        foreign += any(item not in allowed for item in kept)
+        status, body = server.call("GET", f"/v1/recommend?user=visitor-{n}&n=10")
+        answered += status == 200 and any(reason.get("item") in allowed for item in body["items"]
+                                          for reason in item.get("reasons", []))
+    lib.check("visitors who return are known, after many times as many as there is room for", wrong == 0, f"{wrong} are not")
+    lib.check("none of them has another's past", foreign == 0, f"{foreign} have")
+    lib.check("they are answered by what they did", answered > 150, f"{answered} of 200")
+    return highest
+
+
+def check_expired(server):
+    memory = server.call("GET", "/v1/stats")[1]["memory"]
+    expired = memory["expired_users"]
+    lib.check("the least useful users made room", expired > VISITORS / 4, str(expired))
+    lib.check("and are counted in /metrics", server.metric('freshet_expired_rows_total{table="users"}') == expired)
+    return expired
 
 
 def main():
@@ -119,10 +157,18 @@ def main():
     after = similar(server)
     lib.check("the known items' neighbours are whole", near == after == KNOWN_ITEMS, f"{near} before, {after} after")
     refused = check_counted(server, memory)
-    check_admitted(server)
+    check_admitted(server, known)
+    highest = max(highest, returning_visitors(server, known))
+    expired = check_expired(server)
+    lib.check("resident memory is still under the ceiling", highest <= ceiling, f"{highest >> 20} of {CEILING_MIB} MiB")
+    wrong = known.wrong(server)
+    lib.check("the known users' histories are whole still", wrong == 0, f"{wrong} are not")
+    after = recommended(server)
+    lib.check("and they are answered in full", after == KNOWN_USERS // 10, str(after))
     lib.check("a clean stop ends with 0", server.stop() == 0)
     check_budget(data, flags)
-    print(json.dumps({"value": round(highest / ceiling, 3), "rss_bytes": highest, "ids": FLOOD, "refused": refused}))
+    print(json.dumps({"value": round(highest / ceiling, 3), "rss_bytes": highest, "ids": FLOOD, "refused": refused,
+                      "expired": expired}))
     lib.end(folder)
 
 
