@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * sknn: see the door. Row layouts (saved):
- *   session  u32 version, number, clock_s, count; u32 items[20], oldest first
+ *   session  u32 version, number, clock_s, count, root, spare; u32 items[20], oldest first
  *   posting  u32 version, written (total); u32 numbers[postings], a ring
  *   user     u32 tag, number of the running session
  * Thread: as the door says; readers copy rows under their versions.
@@ -16,11 +16,14 @@
 
 enum { SKNN_SESSION, SKNN_POSTING, SKNN_USER };
 enum { META_NEXT }; /* of the session table: the newest session's number */
+enum { OVERLAP = 6 }; /* newest clicks of a full row that the next one begins with */
 enum { POSTINGS_MAX = 1022, SWEEP_ROWS = 128 };
 enum { KINDS = MODEL_SKNN_KINDS };
 
 struct session_row {
     uint32_t version, number, clock_s, count;
+    uint32_t root; /* number of the row in which the session began */
+    uint32_t spare;
     uint32_t items[MODEL_SKNN_SESSION_ITEMS];
 };
 
@@ -53,7 +56,7 @@ struct asking {
     struct neighbour *neighbour;
     uint32_t count, mask;
     uint16_t *place; /* [mask + 1] neighbour + 1 by its number, open addressing */
-    uint32_t own;    /* the asking session's number, or 0 */
+    uint32_t own, own_root; /* the asking session's row and the one it began in, or 0 */
 };
 
 void model_sknn_defaults(struct model_sknn_options *out_options)
@@ -150,18 +153,20 @@ static uint32_t session_index(const struct model_sknn *sknn, uint32_t number)
     return 1 + (number - 1) % sknn->options.session_max;
 }
 
-/* The running session of the user, begun anew under another tag or when the ring took its row. */
-static struct session_row *session_of(struct model_sknn *sknn, uint32_t user, uint32_t tag)
+static void post(struct model_sknn *sknn, uint32_t item, uint32_t number)
 {
-    if (!row_make(sknn->tables[SKNN_USER], user))
-        return NULL;
-    struct user_row *owner = base_rows_write(sknn->tables[SKNN_USER], user);
+    struct posting_row *row = base_rows_write(sknn->tables[SKNN_POSTING], item);
+    base_row_change(&row->version);
+    FR_STORE(row->numbers[row->written % sknn->options.postings], number);
+    FR_STORE(row->written, row->written + 1);
+    base_row_done(&row->version);
+}
+
+/* A new row for the owner's clicks. NULL: there is no room. */
+static struct session_row *session_new(struct model_sknn *sknn, struct user_row *owner,
+                                       uint32_t tag)
+{
     struct base_rows *sessions = sknn->tables[SKNN_SESSION];
-    if (owner->number && owner->tag == tag) {
-        struct session_row *row = base_rows_write(sessions, session_index(sknn, owner->number));
-        if (row->number == owner->number)
-            return row;
-    }
     uint64_t *next = &base_rows_meta(sessions)[META_NEXT];
     FR_STORE(*next, *next + 1 + ((uint32_t)(*next + 1) == 0)); /* 0 means none */
     uint32_t number = (uint32_t)*next;
@@ -174,17 +179,49 @@ static struct session_row *session_of(struct model_sknn *sknn, uint32_t user, ui
     FR_STORE(row->number, number);
     FR_STORE(row->count, 0);
     FR_STORE(row->clock_s, 0);
+    FR_STORE(row->root, number);
     base_row_done(&row->version);
     return row;
 }
 
-static void post(struct model_sknn *sknn, uint32_t item, uint32_t number)
+/* A session that filled its row goes on in a new one, which begins with its newest clicks. */
+static struct session_row *session_go_on(struct model_sknn *sknn, struct user_row *owner,
+                                         const struct session_row *full)
 {
-    struct posting_row *row = base_rows_write(sknn->tables[SKNN_POSTING], item);
+    const struct session_row before = *full;
+    struct session_row *row = session_new(sknn, owner, owner->tag);
+    if (!row)
+        return NULL;
     base_row_change(&row->version);
-    FR_STORE(row->numbers[row->written % sknn->options.postings], number);
-    FR_STORE(row->written, row->written + 1);
+    FR_STORE(row->root, before.root);
+    for (uint32_t i = 0; i < OVERLAP; i++)
+        FR_STORE(row->items[i], before.items[before.count - OVERLAP + i]);
+    FR_STORE(row->count, OVERLAP);
     base_row_done(&row->version);
+    for (uint32_t i = 0; i < OVERLAP; i++) {
+        bool posted = false;
+        for (uint32_t j = 0; j < i; j++)
+            posted = posted || row->items[j] == row->items[i];
+        if (!posted)
+            post(sknn, row->items[i], row->number);
+    }
+    return row;
+}
+
+/* The row that takes the user's next click: another one under another tag, when the last is full or when
+ * the ring took it. */
+static struct session_row *session_of(struct model_sknn *sknn, uint32_t user, uint32_t tag)
+{
+    if (!row_make(sknn->tables[SKNN_USER], user))
+        return NULL;
+    struct user_row *owner = base_rows_write(sknn->tables[SKNN_USER], user);
+    struct base_rows *sessions = sknn->tables[SKNN_SESSION];
+    if (owner->number && owner->tag == tag) {
+        struct session_row *row = base_rows_write(sessions, session_index(sknn, owner->number));
+        if (row->number == owner->number)
+            return row->count < MODEL_SKNN_SESSION_ITEMS ? row : session_go_on(sknn, owner, row);
+    }
+    return session_new(sknn, owner, tag);
 }
 
 void model_sknn_click(struct model_sknn *sknn, uint32_t user, uint32_t tag, uint32_t item,
@@ -199,14 +236,8 @@ void model_sknn_click(struct model_sknn *sknn, uint32_t user, uint32_t tag, uint
     for (uint32_t i = 0; i < row->count; i++)
         posted = posted || row->items[i] == item;
     base_row_change(&row->version);
-    if (row->count == MODEL_SKNN_SESSION_ITEMS) {
-        for (uint32_t i = 0; i + 1 < row->count; i++)
-            FR_STORE(row->items[i], row->items[i + 1]);
-        FR_STORE(row->items[row->count - 1], item);
-    } else {
-        FR_STORE(row->items[row->count], item);
-        FR_STORE(row->count, row->count + 1);
-    }
+    FR_STORE(row->items[row->count], item);
+    FR_STORE(row->count, row->count + 1);
     FR_STORE(row->clock_s, clock_s);
     base_row_done(&row->version);
     if (!posted)
@@ -388,6 +419,8 @@ static uint32_t rows_read(struct asking *asking, uint32_t clock_s, struct sessio
     for (uint32_t n = 0; n < asking->count; n++) {
         struct neighbour *neighbour = &asking->neighbour[n];
         rows[n].count = session_copy(sknn, neighbour->number, &rows[n]);
+        if (rows[n].count && rows[n].root == asking->own_root)
+            rows[n].count = 0;
         float weight = sknn->norm[rows[n].count];
         if (sknn->options.age_half_s > 0.0f && clock_s > rows[n].clock_s)
             weight *= base_exp2f((float)(clock_s - rows[n].clock_s) / -sknn->options.age_half_s);
@@ -409,7 +442,9 @@ bool model_sknn_query(const struct model_sknn *sknn, const struct model_sknn_que
         return false;
     if (query->user && query->user < base_rows_count(sknn->tables[SKNN_USER])) {
         const struct user_row *owner = base_rows_at(sknn->tables[SKNN_USER], query->user);
+        struct session_row own;
         asking.own = FR_LOAD(owner->tag) == query->tag ? FR_LOAD(owner->number) : 0;
+        asking.own_root = asking.own && session_copy(sknn, asking.own, &own) ? own.root : 0;
     }
     for (uint32_t i = 0; i < FR_MIN(query->count, (uint32_t)MODEL_SKNN_QUERY_ITEMS); i++)
         collect(&asking, query->items[i], i);

@@ -10,14 +10,18 @@
  * (Garg SIGIR'19: all three decays, no idf) and VSTAN (Ludewig UMUAI'20: idf, and votes far from the
  * match count too). The index is VMIS-kNN's (Kersbergen SIGMOD'22).
  *
- * State: tables of base_rows. Sessions live in a ring (the oldest is overwritten), posting lists
+ * A session of more clicks than a row holds goes on in further rows, each beginning with the newest six
+ * of the row before: a neighbour is a row (MovieLens, where sessions hold a hundred: this expert alone
+ * HR@10 .105 -> .172 on the first 30 % of 100K, where before the newest 20 clicks were all that stayed).
+ *
+ * State: tables of base_rows. Rows live in a ring (the oldest is overwritten), posting lists
  * are rings too, so that memory is bounded whatever the stream. Cost: a click O(1), a query O(items
  * * postings + neighbours * session length).
  *
  * Thread: model_sknn_click(): the writer. model_sknn_query(): any.
  *
  * Invariants
- *   SK1: session number s lives in row 1 + (s - 1) mod session_max; a posting whose row holds another
+ *   SK1: the s-th row of clicks lives in row 1 + (s - 1) mod session_max; a posting whose row holds another
  *        number is dead and skipped.
  *   SK2: an item is posted at most once while the session's row holds it.
  */
@@ -28,7 +32,7 @@
 #include "base/base.h"
 #include "base/rows.h"
 
-#define MODEL_SKNN_SESSION_ITEMS 20    /* newest clicks kept of a session */
+#define MODEL_SKNN_SESSION_ITEMS 20    /* clicks of a row */
 #define MODEL_SKNN_QUERY_ITEMS 12      /* newest items of the running session that are looked up */
 #define MODEL_SKNN_NEIGHBOURS_MAX 2048 /* sessions that vote */
 #define MODEL_SKNN_TABLES 3

@@ -171,6 +171,28 @@ static void own_session_is_left_out(void **context)
     model_sknn_free(sknn);
 }
 
+/* A session of 50 clicks: what came early still votes, across the seam of two rows too, and none of its rows
+ * votes when it asks itself. */
+static void long_sessions_go_on(void **context)
+{
+    (void)context;
+    struct model_sknn_options options;
+    options_small(&options);
+    struct model_sknn *sknn = sknn_make(&options);
+    for (uint32_t i = 1; i <= 50; i++)
+        model_sknn_click(sknn, 1, 7, i, 0);
+    for (uint32_t i = 1; i < 50; i++) {
+        struct model_sknn_query query = {.items = &i, .count = 1, .user = 2, .tag = 7};
+        struct model_sknn_votes votes;
+        assert_true(ask(sknn, &query, &votes) >= 7);
+        assert_non_null(model_sknn_votes_find(&votes, i + 1));
+        query.user = 1;
+        ask(sknn, &query, &votes);
+        assert_int_equal(votes.count, 0);
+    }
+    model_sknn_free(sknn);
+}
+
 static void rings_are_bounded(void **context)
 {
     (void)context;
@@ -219,6 +241,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_reference),
         cmocka_unit_test(own_session_is_left_out),
+        cmocka_unit_test(long_sessions_go_on),
         cmocka_unit_test(rings_are_bounded),
         cmocka_unit_test(newest_sessions_vote),
     };
