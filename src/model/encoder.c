@@ -7,7 +7,8 @@
  *   layer float weights[w], sums[w]                        rows of W1 (hidden x (d + 1)) then W2'
  *   ring  u32 target, spare
  *   value float weights[d], sums[d]                        one a hashed value of a context
- * The last but one holds W1's rows with their bias at the end and W2's columns, both by hidden
+ *   age   float weights[d], sums[d]                        one a class of age
+ * The layer holds W1's rows with their bias at the end and W2's columns, both by hidden
  * unit. The writer changes a row in scratch and puts the words that readers see; sums are its own.
  */
 #include "model/encoder.h"
@@ -20,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ENC_IN, ENC_OUT, ENC_GATE, ENC_LAYER, ENC_RING, ENC_VALUE };
+enum { ENC_IN, ENC_OUT, ENC_GATE, ENC_LAYER, ENC_RING, ENC_VALUE, ENC_AGE };
 enum { META_STEPS, META_RING_NEXT, META_KNOWN }; /* of the out table */
 
 #define SUM_FIRST 0.1f /* AdaGrad's sums begin here */
@@ -39,15 +40,17 @@ struct model_encoder {
     struct base_rows *tables[MODEL_ENCODER_TABLES];
     uint32_t width; /* of an out row's weights: dimension + TILE */
     float scale[MODEL_ENCODER_HISTORY_MAX + 1];
-    float *row;      /* scratch: one row's weights and sums */
-    float *gradient; /* scratch: one row's gradient */
-    uint32_t *draws; /* items of a step; full softmax: all */
+    float *row;          /* scratch: one row's weights and sums */
+    float *gradient;     /* scratch: one row's gradient */
+    float *age_gradient; /* scratch: one a class; zero between two steps */
+    uint32_t *draws;     /* items of a step; full softmax: all */
     float *logits;
 };
 
 /* One forward pass, kept for the backward one. */
 struct pass {
     uint32_t items[MODEL_ENCODER_HISTORY_MAX], places[MODEL_ENCODER_HISTORY_MAX], count;
+    uint32_t ages[MODEL_ENCODER_HISTORY_MAX];               /* rows; 0: none */
     uint32_t values[MODEL_ENCODER_VALUES_MAX], value_count; /* rows */
     float x[MODEL_ENCODER_DIMENSION_MAX], u[MODEL_ENCODER_DIMENSION_MAX];
     float hidden[MODEL_ENCODER_HIDDEN_MAX];
@@ -92,6 +95,7 @@ static enum fr_status tables_new(struct model_encoder *encoder, struct fr_error 
         [ENC_LAYER] = {"encoder-layer", 16 * (d + TILE), o->hidden + 2},
         [ENC_RING] = {"encoder-ring", 8, o->ring + 1},
         [ENC_VALUE] = {"encoder-value", 8 * d, FR_MAX(o->value_rows, 1u) + 1},
+        [ENC_AGE] = {"encoder-age", 8 * d, MODEL_ENCODER_AGES + 1},
     };
     for (int t = 0; t < MODEL_ENCODER_TABLES; t++)
         FR_TRY(base_rows_new(&tables[t], error, &encoder->tables[t]));
@@ -110,12 +114,20 @@ static float inverse_root(float x)
     return base_exp2f(-0.5f * base_log2f(x));
 }
 
-/* Gates, values and the hidden layer, once. */
+/* Ages, gates, values and the hidden layer, once. */
 static void constant_rows(struct model_encoder *encoder)
 {
     const struct model_encoder_options *o = &encoder->options;
     uint32_t d = o->dimension, w = d + TILE;
     float recency = 1.0f;
+    for (uint32_t a = 1; a <= MODEL_ENCODER_AGES; a++) {
+        float *row =
+            base_rows_write(encoder->tables[ENC_AGE], base_rows_add(encoder->tables[ENC_AGE]));
+        for (uint32_t k = 0; k < d; k++) {
+            row[k] = 1.0f;
+            row[d + k] = SUM_FIRST;
+        }
+    }
     for (uint32_t i = 1; i <= o->history; i++, recency *= o->recency) {
         float *row =
             base_rows_write(encoder->tables[ENC_GATE], base_rows_add(encoder->tables[ENC_GATE]));
@@ -153,10 +165,12 @@ enum fr_status model_encoder_new(const struct model_encoder_options *options,
         options->negatives ? DRAWS_MAX : FR_MAX(options->item_max, (uint32_t)DRAWS_MAX);
     encoder->row = calloc(4u * encoder->width + 16, sizeof(float));
     encoder->gradient = calloc(2u * encoder->width, sizeof(float));
+    encoder->age_gradient = calloc((1ul + MODEL_ENCODER_AGES) * options->dimension, sizeof(float));
     encoder->draws = calloc(draws, sizeof(uint32_t));
     encoder->logits = calloc(draws, sizeof(float));
     enum fr_status status = FR_MEMORY;
-    if (encoder->row && encoder->gradient && encoder->draws && encoder->logits)
+    if (encoder->row && encoder->gradient && encoder->age_gradient && encoder->draws &&
+        encoder->logits)
         status = tables_new(encoder, error);
     if (status != FR_OK) {
         model_encoder_free(encoder);
@@ -180,6 +194,7 @@ void model_encoder_free(struct model_encoder *encoder)
         base_rows_free(encoder->tables[t]);
     free(encoder->row);
     free(encoder->gradient);
+    free(encoder->age_gradient);
     free(encoder->draws);
     free(encoder->logits);
     free(encoder);
@@ -259,6 +274,20 @@ static void add_values(const struct model_encoder *encoder, const struct model_e
     }
 }
 
+/* What an item at this place and of this age is multiplied by. */
+static void gate_of(const struct model_encoder *encoder, uint32_t place, uint32_t age,
+                    float gate[MODEL_ENCODER_DIMENSION_MAX])
+{
+    uint32_t d = encoder->options.dimension;
+    float by[MODEL_ENCODER_DIMENSION_MAX];
+    base_rows_copy(gate, base_rows_at(encoder->tables[ENC_GATE], place), 4 * d);
+    if (!age)
+        return;
+    base_rows_copy(by, base_rows_at(encoder->tables[ENC_AGE], age), 4 * d);
+    for (uint32_t k = 0; k < d; k++)
+        gate[k] *= by[k];
+}
+
 static void forward(const struct model_encoder *encoder, const struct model_encoder_user *user,
                     struct pass *pass)
 {
@@ -274,7 +303,8 @@ static void forward(const struct model_encoder *encoder, const struct model_enco
             continue;
         uint32_t place = pass->count + 1;
         base_rows_copy(item, base_rows_at(encoder->tables[ENC_IN], history[i]), 4 * d);
-        base_rows_copy(gate, base_rows_at(encoder->tables[ENC_GATE], place), 4 * d);
+        uint32_t age = pass->ages[pass->count] = user->age ? 1u + user->age[i] : 0;
+        gate_of(encoder, place, age, gate);
         for (uint32_t k = 0; k < d; k++)
             pass->x[k] += gate[k] * item[k];
         pass->items[pass->count] = history[i];
@@ -331,20 +361,42 @@ static void layer_back(struct model_encoder *encoder, const struct pass *pass, c
     }
 }
 
+/* Of one visit: its item's and its place's step, its share of its age's gradient. */
+static void visit_back(struct model_encoder *encoder, const struct pass *pass, uint32_t i,
+                       const float *dx)
+{
+    uint32_t d = encoder->options.dimension, age = pass->ages[i];
+    float *in = base_rows_write(encoder->tables[ENC_IN], pass->items[i]);
+    float *gate = base_rows_write(encoder->tables[ENC_GATE], pass->places[i]);
+    const float *by = age ? base_rows_at(encoder->tables[ENC_AGE], age) : NULL;
+    float *of_age = encoder->age_gradient + age * d, scale = encoder->scale[pass->count];
+    float item[MODEL_ENCODER_DIMENSION_MAX], along[MODEL_ENCODER_DIMENSION_MAX];
+    memcpy(item, in, d * sizeof(float));
+    for (uint32_t k = 0; k < d; k++) {
+        along[k] = scale * (by ? by[k] : 1.0f) * dx[k];
+        encoder->gradient[k] = gate[k] * along[k];
+    }
+    row_step(encoder, in, d, d);
+    for (uint32_t k = 0; age && k < d; k++)
+        of_age[k] += scale * gate[k] * item[k] * dx[k];
+    for (uint32_t k = 0; k < d; k++)
+        encoder->gradient[k] = item[k] * along[k];
+    row_step(encoder, gate, d, d);
+}
+
 static void history_back(struct model_encoder *encoder, const struct pass *pass, const float *dx)
 {
-    uint32_t d = encoder->options.dimension;
-    float scale = encoder->scale[pass->count], item[MODEL_ENCODER_DIMENSION_MAX];
+    uint32_t d = encoder->options.dimension, ages = 0;
     for (uint32_t i = 0; i < pass->count; i++) {
-        float *in = base_rows_write(encoder->tables[ENC_IN], pass->items[i]);
-        float *gate = base_rows_write(encoder->tables[ENC_GATE], pass->places[i]);
-        memcpy(item, in, d * sizeof(float));
-        for (uint32_t k = 0; k < d; k++)
-            encoder->gradient[k] = scale * gate[k] * dx[k];
-        row_step(encoder, in, d, d);
-        for (uint32_t k = 0; k < d; k++)
-            encoder->gradient[k] = scale * item[k] * dx[k];
-        row_step(encoder, gate, d, d);
+        visit_back(encoder, pass, i, dx);
+        ages |= pass->ages[i] ? 1u << (pass->ages[i] - 1) : 0;
+    }
+    for (; ages; ages &= ages - 1) {
+        uint32_t age = 1 + (uint32_t)__builtin_ctz(ages);
+        float *gradient = encoder->age_gradient + age * d;
+        memcpy(encoder->gradient, gradient, d * sizeof(float));
+        memset(gradient, 0, d * sizeof(float));
+        row_step(encoder, base_rows_write(encoder->tables[ENC_AGE], age), d, d);
     }
 }
 

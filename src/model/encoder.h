@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * encoder: two towers whose user side is the history. With the newest items h_1, h_2, ... h_n
- *     x   = s_n * sum_i gate_i (*) In[h_i]     gate_i: learnt per place, begins at recency^(i-1)
+ *     x   = s_n * sum_i gate_i (*) age_i (*) In[h_i]
+ *                                              gate_i: learnt per place, begins at recency^(i-1)
+ *                                              age_i: learnt per class of age, begins at 1
  *           + sum_v Value[v]                   of the context's values (hour, region, ...), begin at 0
  *     u   = x + W2 relu(W1 x + b1)              when hidden > 0, else u = x
  *     z_j = u . Out[j] + bias_j
@@ -34,7 +36,8 @@
 #define MODEL_ENCODER_HISTORY_MAX 64
 #define MODEL_ENCODER_HIDDEN_MAX 256
 #define MODEL_ENCODER_VALUES_MAX 16
-#define MODEL_ENCODER_TABLES 6
+#define MODEL_ENCODER_AGES 32 /* classes */
+#define MODEL_ENCODER_TABLES 7
 
 struct model_encoder;
 
@@ -64,6 +67,7 @@ void model_encoder_tables(struct model_encoder *encoder,
 /* Who is asked for. Without a known item in the history there is nothing to say or to learn. */
 struct model_encoder_user {
     const uint32_t *history; /* newest first */
+    const uint8_t *age;      /* class of each visit, < MODEL_ENCODER_AGES; NULL: there are none */
     uint32_t count;
     uint32_t value_count;   /* at most MODEL_ENCODER_VALUES_MAX */
     const uint32_t *values; /* of the context: any numbers that tell them apart */

@@ -23,13 +23,15 @@
 #define W (D + 16)
 #define HISTORY 4
 #define VALUES 2
+#define AGES 2
 
-/* Weights as doubles, laid out as the rows are: in, out (+ bias), gates, W1 | b1 | W2', values. */
+/* Weights as doubles, laid out as the rows are: in, out (+ bias), gates, W1 | b1 | W2', values,
+ * ages. Several visits share a class of age. */
 struct weights {
     double in[ITEMS + 1][D], out[ITEMS + 1][W], gate[HISTORY + 1][D], layer[H + 1][2 * W],
-        value[VALUES + 1][D];
+        value[VALUES + 1][D], age[AGES + 1][D];
 };
-enum { IN, OUT, GATE, LAYER, RING, VALUE };
+enum { IN, OUT, GATE, LAYER, RING, VALUE, AGE };
 
 static void options_small(struct model_encoder_options *options)
 {
@@ -46,7 +48,9 @@ static void options_small(struct model_encoder_options *options)
 static struct model_encoder_user user_of(const uint32_t *history, uint32_t count)
 {
     static const uint32_t values[VALUES] = {2, 1}; /* a row each */
+    static const uint8_t ages[HISTORY] = {[0] = 0, [HISTORY - 1] = 1};
     return (struct model_encoder_user){.history = history,
+                                       .age = ages,
                                        .count = count,
                                        .values = values,
                                        .value_count = VALUES};
@@ -97,6 +101,8 @@ static void weights_take(struct model_encoder *encoder, struct weights *weights,
         row_take(tables[GATE], i, D, weights->gate[i], sums->gate[i]);
     for (uint32_t v = 1; v <= VALUES; v++)
         row_take(tables[VALUE], v, D, weights->value[v], sums->value[v]);
+    for (uint32_t a = 1; a <= AGES; a++)
+        row_take(tables[AGE], a, D, weights->age[a], sums->age[a]);
     for (uint32_t h = 1; h <= H; h++)
         row_take(tables[LAYER], h, 2 * W, weights->layer[h], sums->layer[h]);
 }
@@ -109,7 +115,8 @@ static double loss_of(const struct weights *w, const uint32_t *history, uint32_t
         mass += pow(recency, 2.0 * i);
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t k = 0; k < D; k++)
-            x[k] += w->gate[i + 1][k] * w->in[history[i]][k] / sqrt(mass);
+            x[k] += w->gate[i + 1][k] * w->age[i == HISTORY - 1 ? 2 : 1][k] * w->in[history[i]][k] /
+                    sqrt(mass);
     for (uint32_t v = 1; v <= VALUES; v++) /* both values are hashed to the rows they are given */
         for (uint32_t k = 0; k < D; k++)
             x[k] += w->value[v][k];
