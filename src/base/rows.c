@@ -20,13 +20,10 @@ enum { LARGE_PAGES_FROM = 16 << 20 };
 enum mark { MARK_FREE = 0, MARK_PENDING, MARK_BUSY, MARK_COPIED, MARK_TAKEN };
 
 struct base_rows {
+    struct base_rows_place place; /* first: base_rows_at() looks for it here */
     struct base_rows_options options;
-    uint8_t *region;
     size_t region_bytes;
-    uint32_t rows_per_block;
-    uint64_t block_factor; /* 2^43 / rows_per_block + 1: see block_of() */
-    uint32_t count;        /* release by the writer, acquire by readers */
-    bool large_pages;      /* asked for */
+    bool large_pages; /* asked for */
     uint64_t meta[BASE_ROWS_META_WORDS];
 
     struct base_pool *pool; /* non-NULL while frozen */
@@ -139,13 +136,14 @@ enum fr_status base_rows_new(const struct base_rows_options *options, struct fr_
     if (!rows)
         return base_fail(error, FR_MEMORY, "base", "no memory for table %s", options->name);
     rows->options = *options;
-    rows->rows_per_block = (uint32_t)(BASE_ROWS_BLOCK_BYTES / options->row_bytes);
-    rows->block_factor = ((uint64_t)1 << 43) / rows->rows_per_block + 1;
-    size_t blocks = options->count_max / rows->rows_per_block + 1;
+    rows->place.row_bytes = options->row_bytes;
+    rows->place.rows_per_block = (uint32_t)(BASE_ROWS_BLOCK_BYTES / options->row_bytes);
+    rows->place.block_factor = ((uint64_t)1 << 43) / rows->place.rows_per_block + 1;
+    size_t blocks = options->count_max / rows->place.rows_per_block + 1;
     rows->region_bytes = blocks * BASE_ROWS_BLOCK_BYTES;
-    rows->region = mmap(NULL, rows->region_bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (rows->region == MAP_FAILED) {
+    rows->place.region = mmap(NULL, rows->region_bytes, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (rows->place.region == MAP_FAILED) {
         enum fr_status status =
             base_fail(error, FR_MEMORY, "base", "cannot reserve %zu MiB of addresses for table %s",
                       rows->region_bytes >> 20, options->name);
@@ -153,7 +151,7 @@ enum fr_status base_rows_new(const struct base_rows_options *options, struct fr_
         free(rows);
         return status;
     }
-    rows->count = 1;
+    rows->place.count = 1;
     *out_rows = rows;
     return FR_OK;
 }
@@ -163,7 +161,7 @@ void base_rows_free(struct base_rows *rows)
     if (!rows)
         return;
     FR_ASSERT(rows->pool == NULL);
-    munmap(rows->region, rows->region_bytes);
+    munmap(rows->place.region, rows->region_bytes);
     free(rows->marks);
     free(rows->copies);
     free(rows);
@@ -179,11 +177,6 @@ uint32_t base_rows_row_bytes(const struct base_rows *rows)
     return rows->options.row_bytes;
 }
 
-uint32_t base_rows_count(const struct base_rows *rows)
-{
-    return __atomic_load_n(&rows->count, __ATOMIC_ACQUIRE); /* pairs with base_rows_add() */
-}
-
 uint32_t base_rows_count_max(const struct base_rows *rows)
 {
     return rows->options.count_max;
@@ -191,7 +184,7 @@ uint32_t base_rows_count_max(const struct base_rows *rows)
 
 static uint32_t blocks_of(const struct base_rows *rows, uint32_t count)
 {
-    return (count + rows->rows_per_block - 1) / rows->rows_per_block;
+    return (count + rows->place.rows_per_block - 1) / rows->place.rows_per_block;
 }
 
 size_t base_rows_bytes(const struct base_rows *rows)
@@ -199,19 +192,14 @@ size_t base_rows_bytes(const struct base_rows *rows)
     return (size_t)blocks_of(rows, base_rows_count(rows)) * BASE_ROWS_BLOCK_BYTES;
 }
 
-/* i / rows_per_block by a multiplication: exact for all i < 2^32, since rows_per_block <= 2^11 and the
- * factor is too large by less than one in 2^43 / 2^11. */
 static uint32_t block_of(const struct base_rows *rows, uint32_t i)
 {
-    __extension__ unsigned __int128 wide = (unsigned __int128)rows->block_factor * i;
-    return (uint32_t)(wide >> 43);
+    return base_rows__block(&rows->place, i);
 }
 
 static uint8_t *row_place(const struct base_rows *rows, uint32_t i)
 {
-    uint32_t b = block_of(rows, i);
-    return rows->region + (size_t)b * BASE_ROWS_BLOCK_BYTES +
-           (size_t)(i - b * rows->rows_per_block) * rows->options.row_bytes;
+    return base_rows__place(&rows->place, i);
 }
 
 /* A wish: a kernel without large pages goes on with small ones. */
@@ -221,7 +209,7 @@ static void ask_for_large_pages(struct base_rows *rows, uint32_t count)
         (size_t)blocks_of(rows, count) * BASE_ROWS_BLOCK_BYTES < (size_t)LARGE_PAGES_FROM)
         return;
     rows->large_pages = true;
-    (void)madvise(rows->region, rows->region_bytes, MADV_HUGEPAGE);
+    (void)madvise(rows->place.region, rows->region_bytes, MADV_HUGEPAGE);
 }
 
 uint32_t base_rows_add(struct base_rows *rows)
@@ -233,14 +221,15 @@ uint32_t base_rows_add(struct base_rows *rows)
  * block stay zero and unused. */
 uint32_t base_rows_add_run(struct base_rows *rows, uint32_t count)
 {
-    FR_ASSERT(count >= 1 && count <= rows->rows_per_block);
-    uint32_t first = rows->count, left = rows->rows_per_block - first % rows->rows_per_block;
+    FR_ASSERT(count >= 1 && count <= rows->place.rows_per_block);
+    uint32_t first = rows->place.count,
+             left = rows->place.rows_per_block - first % rows->place.rows_per_block;
     if (left < count)
         first += left;
     if (first > rows->options.count_max - FR_MIN(count, rows->options.count_max))
         return 0;
     ask_for_large_pages(rows, first + count);
-    __atomic_store_n(&rows->count, first + count, __ATOMIC_RELEASE); /* pairs with _count() */
+    __atomic_store_n(&rows->place.count, first + count, __ATOMIC_RELEASE); /* pairs with _count() */
     return first;
 }
 
@@ -257,7 +246,8 @@ static void copy_aside(struct base_rows *rows, struct base_pool *pool, uint32_t 
     }
     copy->rows = rows;
     copy->b = b;
-    memcpy(copy->bytes, rows->region + (size_t)b * BASE_ROWS_BLOCK_BYTES, BASE_ROWS_BLOCK_BYTES);
+    memcpy(copy->bytes, rows->place.region + (size_t)b * BASE_ROWS_BLOCK_BYTES,
+           BASE_ROWS_BLOCK_BYTES);
     rows->copies[b] = copy;
     pool_announce(pool, copy); /* before COPIED: from then on it may be taken and freed */
     __atomic_store_n(&rows->marks[b], MARK_COPIED, __ATOMIC_RELEASE);
@@ -265,7 +255,7 @@ static void copy_aside(struct base_rows *rows, struct base_pool *pool, uint32_t 
 
 void *base_rows_write(struct base_rows *rows, uint32_t i)
 {
-    FR_ASSERT(i > 0 && i < rows->count);
+    FR_ASSERT(i > 0 && i < rows->place.count);
     struct base_pool *pool = __atomic_load_n(&rows->pool, __ATOMIC_ACQUIRE);
     uint32_t b = block_of(rows, i);
     if (__builtin_expect(pool != NULL, 0) && b < rows->frozen_blocks) {
@@ -278,23 +268,13 @@ void *base_rows_write(struct base_rows *rows, uint32_t i)
 
 void *base_rows_write_run(struct base_rows *rows, uint32_t i, uint32_t count)
 {
-    FR_ASSERT(i % rows->rows_per_block + count <= rows->rows_per_block);
+    FR_ASSERT(i % rows->place.rows_per_block + count <= rows->place.rows_per_block);
     return base_rows_write(rows, i);
 }
 
 uint64_t *base_rows_meta(struct base_rows *rows)
 {
     return rows->meta;
-}
-
-const void *base_rows_at(const struct base_rows *rows, uint32_t i)
-{
-    return row_place(rows, i);
-}
-
-void base_rows_prefetch(const struct base_rows *rows, uint32_t i)
-{
-    __builtin_prefetch(row_place(rows, i));
 }
 
 /* Sixteen bytes at any place that words have. A vector that the compiler may neither split into bytes nor
@@ -347,29 +327,14 @@ void base_row_done(uint32_t *version)
     FR_ASSERT(!(*version & 1));
 }
 
-uint32_t base_row_read_begin(const uint32_t *version)
-{
-    uint32_t began;
-    do {
-        began = __atomic_load_n(version, __ATOMIC_ACQUIRE); /* pairs with base_row_done() */
-    } while (began & 1);
-    return began;
-}
-
-bool base_row_read_ok(const uint32_t *version, uint32_t began)
-{
-    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* pairs with the fence in base_row_change() */
-    return FR_LOAD(*version) == began;
-}
-
 void base_rows_digest(const struct base_rows *rows, struct base_digest *digest)
 {
-    uint64_t head[2] = {rows->count, rows->options.row_bytes};
+    uint64_t head[2] = {rows->place.count, rows->options.row_bytes};
     base_digest_add(digest, rows->options.name, strlen(rows->options.name));
     base_digest_add(digest, head, sizeof(head));
     base_digest_add(digest, rows->meta, sizeof(rows->meta));
-    for (uint32_t i = 0; i < rows->count; i += rows->rows_per_block) {
-        uint32_t in_block = FR_MIN(rows->count - i, rows->rows_per_block);
+    for (uint32_t i = 0; i < rows->place.count; i += rows->place.rows_per_block) {
+        uint32_t in_block = FR_MIN(rows->place.count - i, rows->place.rows_per_block);
         base_digest_add(digest, row_place(rows, i), (size_t)in_block * rows->options.row_bytes);
     }
 }
@@ -377,8 +342,8 @@ void base_rows_digest(const struct base_rows *rows, struct base_digest *digest)
 void base_rows_freeze(struct base_rows *rows, struct base_pool *pool)
 {
     FR_ASSERT(rows->pool == NULL);
-    rows->frozen_count = rows->count;
-    rows->frozen_blocks = blocks_of(rows, rows->count);
+    rows->frozen_count = rows->place.count;
+    rows->frozen_blocks = blocks_of(rows, rows->place.count);
     memcpy(rows->frozen_meta, rows->meta, sizeof(rows->meta));
     free(rows->marks); /* kept until now: the writer may look at them while thaw() ends */
     free(rows->copies);
@@ -407,9 +372,9 @@ const uint64_t *base_rows_frozen_meta(const struct base_rows *rows)
 
 static size_t block_used_bytes(const struct base_rows *rows, uint32_t b, uint32_t count)
 {
-    uint32_t first = b * rows->rows_per_block;
+    uint32_t first = b * rows->place.rows_per_block;
     FR_ASSERT(first < count);
-    return (size_t)FR_MIN(count - first, rows->rows_per_block) * rows->options.row_bytes;
+    return (size_t)FR_MIN(count - first, rows->place.rows_per_block) * rows->options.row_bytes;
 }
 
 size_t base_rows_frozen_block(struct base_rows *rows, uint32_t b, void *to)
@@ -419,7 +384,7 @@ size_t base_rows_frozen_block(struct base_rows *rows, uint32_t b, void *to)
     uint8_t expected = MARK_PENDING;
     if (__atomic_compare_exchange_n(&rows->marks[b], &expected, MARK_BUSY, false, __ATOMIC_ACQUIRE,
                                     __ATOMIC_ACQUIRE)) {
-        memcpy(to, rows->region + (size_t)b * BASE_ROWS_BLOCK_BYTES, bytes);
+        memcpy(to, rows->place.region + (size_t)b * BASE_ROWS_BLOCK_BYTES, bytes);
         __atomic_store_n(&rows->marks[b], MARK_TAKEN, __ATOMIC_RELEASE);
         return bytes;
     }
@@ -452,16 +417,17 @@ enum fr_status base_rows_load_begin(struct base_rows *rows, uint32_t count,
         return FR_CORRUPT;
     memcpy(rows->meta, meta, sizeof(rows->meta));
     ask_for_large_pages(rows, count);
-    __atomic_store_n(&rows->count, count, __ATOMIC_RELEASE);
+    __atomic_store_n(&rows->place.count, count, __ATOMIC_RELEASE);
     return FR_OK;
 }
 
 enum fr_status base_rows_load_block(struct base_rows *rows, uint32_t b, const void *from,
                                     size_t bytes)
 {
-    if (b >= blocks_of(rows, rows->count) || bytes != block_used_bytes(rows, b, rows->count))
+    if (b >= blocks_of(rows, rows->place.count) ||
+        bytes != block_used_bytes(rows, b, rows->place.count))
         return FR_CORRUPT;
-    memcpy(rows->region + (size_t)b * BASE_ROWS_BLOCK_BYTES, from, bytes);
+    memcpy(rows->place.region + (size_t)b * BASE_ROWS_BLOCK_BYTES, from, bytes);
     return FR_OK;
 }
 
@@ -469,7 +435,7 @@ void base_rows_clear(struct base_rows *rows)
 {
     FR_ASSERT(rows->pool == NULL);
     /* hands the pages back; they read as zero again */
-    FR_ASSERT(madvise(rows->region, rows->region_bytes, MADV_DONTNEED) == 0);
+    FR_ASSERT(madvise(rows->place.region, rows->region_bytes, MADV_DONTNEED) == 0);
     memset(rows->meta, 0, sizeof(rows->meta));
-    __atomic_store_n(&rows->count, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&rows->place.count, 1, __ATOMIC_RELEASE);
 }

@@ -35,6 +35,29 @@
 
 struct base_rows;
 
+/* What finds a row: the beginning of every table, shown so that base_rows_at() takes no call. Not for
+ * others to touch. */
+struct base_rows_place {
+    uint8_t *region;
+    uint64_t block_factor; /* 2^43 / rows_per_block + 1 */
+    uint32_t rows_per_block, row_bytes;
+    uint32_t count; /* release by the writer, acquire by readers */
+};
+
+/* i / rows_per_block by a multiplication: exact for all i < 2^32, since rows_per_block <= 2^11 and the
+ * factor is too large by less than one in 2^43 / 2^11. */
+static inline uint32_t base_rows__block(const struct base_rows_place *place, uint32_t i)
+{
+    __extension__ unsigned __int128 wide = (unsigned __int128)place->block_factor * i;
+    return (uint32_t)(wide >> 43);
+}
+static inline uint8_t *base_rows__place(const struct base_rows_place *place, uint32_t i)
+{
+    uint32_t b = base_rows__block(place, i);
+    return place->region + (size_t)b * BASE_ROWS_BLOCK_BYTES +
+           (size_t)(i - b * place->rows_per_block) * place->row_bytes;
+}
+
 struct base_rows_options {
     const char *name;   /* static; unique among tables, stored in snapshots */
     uint32_t row_bytes; /* multiple of 8, at most BASE_ROWS_BLOCK_BYTES */
@@ -49,7 +72,12 @@ void base_rows_free(struct base_rows *rows);
 /* What it is and how full it is. Any thread. */
 const char *base_rows_name(const struct base_rows *rows);
 uint32_t base_rows_row_bytes(const struct base_rows *rows);
-uint32_t base_rows_count(const struct base_rows *rows); /* rows in use, row 0 included; acquire */
+static inline uint32_t base_rows_count(
+    const struct base_rows *rows) /* in use, 0 included; acquire */
+{
+    const struct base_rows_place *place = (const struct base_rows_place *)(const void *)rows;
+    return __atomic_load_n(&place->count, __ATOMIC_ACQUIRE); /* pairs with base_rows_add() */
+}
 uint32_t base_rows_count_max(const struct base_rows *rows);
 size_t base_rows_bytes(const struct base_rows *rows); /* touched memory, for the budget */
 
@@ -65,8 +93,14 @@ uint64_t *base_rows_meta(struct base_rows *rows);
 
 /* Any thread that knows i < count: the row in place. The writer may read it plainly; others use
  * FR_LOAD on its fields. */
-const void *base_rows_at(const struct base_rows *rows, uint32_t i);
-void base_rows_prefetch(const struct base_rows *rows, uint32_t i);
+static inline const void *base_rows_at(const struct base_rows *rows, uint32_t i)
+{
+    return base_rows__place((const struct base_rows_place *)(const void *)rows, i);
+}
+static inline void base_rows_prefetch(const struct base_rows *rows, uint32_t i)
+{
+    __builtin_prefetch(base_rows_at(rows, i));
+}
 /* Word-wise atomic copies; offset and bytes are multiples of 4. */
 void base_rows_copy(void *to, const void *from, size_t bytes);
 void base_rows_put(void *to, const void *from, size_t bytes);
@@ -74,8 +108,19 @@ void base_rows_put(void *to, const void *from, size_t bytes);
 /* R2. The version is the row's first u32. */
 void base_row_change(uint32_t *version); /* writer: odd; orders later stores after it */
 void base_row_done(uint32_t *version);   /* writer: even; orders earlier stores before it */
-uint32_t base_row_read_begin(const uint32_t *version);          /* spins while odd */
-bool base_row_read_ok(const uint32_t *version, uint32_t began); /* false: read again */
+static inline uint32_t base_row_read_begin(const uint32_t *version) /* spins while odd */
+{
+    uint32_t began;
+    do {
+        began = __atomic_load_n(version, __ATOMIC_ACQUIRE); /* pairs with base_row_done() */
+    } while (began & 1);
+    return began;
+}
+static inline bool base_row_read_ok(const uint32_t *version, uint32_t began) /* false: read again */
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* pairs with the fence in base_row_change() */
+    return FR_LOAD(*version) == began;
+}
 
 /* Digest of name, count, meta and every row in order. Writer, or any thread at rest. */
 void base_rows_digest(const struct base_rows *rows, struct base_digest *digest);
