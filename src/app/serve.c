@@ -93,6 +93,8 @@ static void collect_refused(void *context, struct obs_collect *to)
     obs_collect(to, OBS_MEMORY_REFUSED, "table", "values", (double)stats.refused_contexts);
     obs_collect(to, OBS_MEMORY_EXPIRED, "table", "users", (double)stats.expired_users);
     obs_collect(to, OBS_MEMORY_EXPIRED, "table", "items", (double)stats.expired_items);
+    obs_collect(to, OBS_MEMORY_EXPIRED, "table", "values", (double)stats.expired_contexts);
+    obs_collect(to, OBS_MEMORY_EXPIRED, "table", "tokens", (double)stats.expired_tokens);
 }
 
 static void collect_experts(void *context, struct obs_collect *to)

@@ -137,6 +137,12 @@ static void add(struct model_click_example *example, enum kind kind, uint64_t va
             (struct model_ctr_facet){.kind = kind, .value = value};
 }
 
+/* Who has an index after another is somebody else. */
+static uint64_t key_of(const struct model_clicks *clicks, enum state_kind kind, uint32_t index)
+{
+    return (uint64_t)state_lives(clicks->state, kind, index) << 32 | index;
+}
+
 /* 1 + the power of four that the item's age in hours lies under. */
 static uint32_t age_class(const struct state_item *item, uint32_t clock_s)
 {
@@ -147,20 +153,22 @@ static uint32_t age_class(const struct state_item *item, uint32_t clock_s)
     return class;
 }
 
-static void add_item(struct model_click_example *example, const struct state_item *item,
-                     uint32_t clock_s)
+static void add_item(const struct model_clicks *clicks, struct model_click_example *example,
+                     const struct state_item *item, uint32_t clock_s)
 {
     for (uint32_t i = 0; i < CATEGORIES; i++)
-        add(example, KIND_CATEGORY, item->categories[i]);
-    add(example, KIND_AUTHOR, item->author);
+        add(example, KIND_CATEGORY, key_of(clicks, STATE_KIND_TOKEN, item->categories[i]));
+    add(example, KIND_AUTHOR, key_of(clicks, STATE_KIND_TOKEN, item->author));
     add(example, KIND_AGE, age_class(item, clock_s));
 }
 
-static void add_context(struct model_click_example *example, const struct model_query *query)
+static void add_context(const struct model_clicks *clicks, struct model_click_example *example,
+                        const struct model_query *query)
 {
-    add(example, KIND_DEVICE, query->context[STATE_DEVICE]);
-    add(example, KIND_REGION, query->context[STATE_REGION]);
-    add(example, KIND_REFERRER, query->context[STATE_REFERRER]);
+    const uint32_t *context = query->context;
+    add(example, KIND_DEVICE, key_of(clicks, STATE_KIND_VALUE, context[STATE_DEVICE]));
+    add(example, KIND_REGION, key_of(clicks, STATE_KIND_VALUE, context[STATE_REGION]));
+    add(example, KIND_REFERRER, key_of(clicks, STATE_KIND_VALUE, context[STATE_REFERRER]));
     add(example, KIND_HOUR, 1 + query->clock_s / HOUR_S % 24);
     add(example, KIND_WEEKDAY, 1 + query->clock_s / DAY_S % 7);
     add(example, KIND_SESSION, 1 + FR_MIN(query->session_count, (uint32_t)SESSION_MAX));
@@ -176,7 +184,7 @@ static void add_position(const struct model_clicks *clicks, struct model_click_e
                                    ? state_context_text(clicks->state, event->context[f])
                                    : fr_slice_of(NULL, 0);
         if (text.bytes > name.bytes && memcmp(text.ptr, name.ptr, name.bytes) == 0)
-            add(example, KIND_POSITION, event->context[f]);
+            add(example, KIND_POSITION, key_of(clicks, STATE_KIND_VALUE, event->context[f]));
     }
 }
 
@@ -196,17 +204,6 @@ static void fill_ids(struct model_click_example *example)
     }
 }
 
-/* Who has an index after another is somebody else. */
-static uint64_t user_key(const struct state *state, uint32_t user)
-{
-    return (uint64_t)state_user_lives(state, user) << 32 | user;
-}
-
-static uint64_t item_key(const struct state *state, uint32_t item)
-{
-    return (uint64_t)state_item_lives(state, item) << 32 | item;
-}
-
 void model_clicks_build(struct model_clicks *clicks, const struct model_click_source *source,
                         bool writer, struct model_click_example *out_example)
 {
@@ -214,18 +211,18 @@ void model_clicks_build(struct model_clicks *clicks, const struct model_click_so
     struct model_click_example *example = out_example;
     struct state_item item = {0}, before = {0};
     uint32_t last = query->history_count ? query->history[0].item : 0;
-    example->row = (struct model_ctr_row){.user = user_key(clicks->state, query->user),
-                                          .item = item_key(clicks->state, source->item),
+    example->row = (struct model_ctr_row){.user = key_of(clicks, STATE_KIND_USER, query->user),
+                                          .item = key_of(clicks, STATE_KIND_ITEM, source->item),
                                           .facets = example->facet,
                                           .now_s = query->clock_s};
     example->rate = 1.0f;
     (void)state_item_get(clicks->state, source->item, &item);
     if (last)
         (void)state_item_get(clicks->state, last, &before);
-    add_item(example, &item, query->clock_s);
-    add(example, KIND_BEFORE, item_key(clicks->state, last));
-    add(example, KIND_TASTE, before.categories[0]);
-    add_context(example, query);
+    add_item(clicks, example, &item, query->clock_s);
+    add(example, KIND_BEFORE, key_of(clicks, STATE_KIND_ITEM, last));
+    add(example, KIND_TASTE, key_of(clicks, STATE_KIND_TOKEN, before.categories[0]));
+    add_context(clicks, example, query);
     add_position(clicks, example, source->event);
     model_features_build(clicks->features, &example->row, writer, &example->ctr);
     fill_ids(example);

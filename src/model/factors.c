@@ -268,8 +268,12 @@ static void factors_forget(void *self, enum state_kind kind, uint32_t index)
 {
     struct factors *factors = self;
     static const struct item_factors unknown;
+    static const struct value_factors none;
+    uint32_t value = FIXED_ROWS + index;
     if (kind == STATE_KIND_ITEM && index < base_rows_count(factors->items))
         base_rows_put(base_rows_write(factors->items, index), &unknown, sizeof(unknown));
+    if (kind == STATE_KIND_VALUE && value < base_rows_count(factors->values))
+        base_rows_put(base_rows_write(factors->values, value), &none, sizeof(none));
 }
 
 const struct model_expert model_factors = {

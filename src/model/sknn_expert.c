@@ -105,7 +105,8 @@ static void expert_propose(void *self, const struct state *state, const struct m
                                      .tag = query->session_tag};
     if (!n || !votes || !named || !model_sknn_query(expert->sknn, &asked, arena, votes))
         return;
-    *out_proposal = (struct model_proposal){most_voted(votes, named), named, votes};
+    *out_proposal =
+        (struct model_proposal){.count = most_voted(votes, named), .item = named, .memo = votes};
 }
 
 static void expert_score(void *self, const struct model_batch *batch, float *out)
@@ -141,7 +142,7 @@ static void expert_forget(void *self, enum state_kind kind, uint32_t index)
     struct expert *expert = self;
     if (kind == STATE_KIND_USER)
         model_sknn_forget_user(expert->sknn, index);
-    else
+    if (kind == STATE_KIND_ITEM)
         model_sknn_forget_item(expert->sknn, index);
 }
 

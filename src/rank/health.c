@@ -317,6 +317,8 @@ void rank__health_alone(struct rank *rank, uint32_t column, const float *score,
     };
 }
 
+#define NOBODY UINT32_MAX /* a place whose context value has expired; it stays so */
+
 /* The place of a context value among those watched, taken by the first that come; -1: not watched. */
 static int32_t place_of(uint32_t *values, uint32_t count, uint32_t value)
 {
@@ -327,6 +329,20 @@ static int32_t place_of(uint32_t *values, uint32_t count, uint32_t value)
             return (int32_t)i;
     }
     return -1;
+}
+
+static void place_forget(uint32_t *values, uint32_t count, uint32_t value)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (values[i] == value)
+            FR_STORE(values[i], NOBODY);
+}
+
+void rank__health_forget(struct rank *rank, uint32_t value)
+{
+    struct head_row *head = head_write(rank);
+    place_forget(head->device, DEVICES, value);
+    place_forget(head->region, REGIONS, value);
 }
 
 static uint32_t segments_of(struct rank *rank, const struct model_query *query, uint32_t out[4])

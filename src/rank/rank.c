@@ -391,6 +391,8 @@ void rank_expire(struct rank *rank, const struct state_expired *expired)
     for (uint32_t e = 0; e < rank->expert_count; e++)
         for (uint32_t i = 0; rank->expert[e]->forget && i < expired->count; i++)
             rank->expert[e]->forget(rank->self[e], expired->kind, expired->index[i]);
+    for (uint32_t i = 0; expired->kind == STATE_KIND_VALUE && i < expired->count; i++)
+        rank__health_forget(rank, expired->index[i]);
     if (expired->sweep)
         sweep_piece(rank, expired->sweep, expired->kind);
 }

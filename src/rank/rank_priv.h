@@ -168,6 +168,8 @@ void rank__health_alone(struct rank *rank, uint32_t column, const float *score,
                         const struct rank_scoring *scoring, int32_t target);
 void rank__health_add(struct rank *rank, const struct rank_scoring *scoring,
                       const struct state_event *event, const struct rank_outcome *outcome);
+/* A context value's index will be another's: its segment is watched no more. */
+void rank__health_forget(struct rank *rank, uint32_t value);
 /* What remedies do: Adagrad's sums to a quarter; the last layer to zero. */
 void rank__blend_quicken(struct rank *rank);
 void rank__network_forget(struct rank *rank);

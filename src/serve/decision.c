@@ -203,8 +203,9 @@ static void print_dropped(const struct serve_decision *decision, struct base_buf
 /* Empty: it expired since. */
 static struct fr_slice place_id(const struct serve_place *place, const struct state *state)
 {
-    return state_item_lives(state, place->item) == place->lives ? state_item_id(state, place->item)
-                                                                : fr_slice_of("", 0);
+    return state_lives(state, STATE_KIND_ITEM, place->item) == place->lives
+               ? state_item_id(state, place->item)
+               : fr_slice_of("", 0);
 }
 
 static void print_moves(const struct serve_decision *decision, const struct state *state,

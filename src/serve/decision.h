@@ -39,7 +39,7 @@ struct serve_timing {
 };
 
 struct serve_place {
-    uint32_t item, lives, result; /* lives: state_item_lives() then; another by now: it expired */
+    uint32_t item, lives, result; /* lives: state_lives() then; another by now: it expired */
     float score, propensity;
     uint16_t generators;
     uint8_t move; /* enum policy_move */

@@ -213,7 +213,7 @@ static void record_places(const struct serve_answering *answering, struct serve_
             answering->ranked ? answering->result.generators[place->result] : 1 << RETRIEVE_POPULAR;
         decision->place[i] =
             (struct serve_place){.item = place->item,
-                                 .lives = state_item_lives(state, place->item),
+                                 .lives = state_lives(state, STATE_KIND_ITEM, place->item),
                                  .result = place->result,
                                  .score = score_of(answering, place->result),
                                  .propensity = place->propensity,

@@ -256,6 +256,8 @@ static void print_memory(struct base_buf *out, const struct state_stats *state)
     serve__pair_u64(out, "refused_contexts", state->refused_contexts);
     serve__pair_u64(out, "expired_users", state->expired_users);
     serve__pair_u64(out, "expired_items", state->expired_items);
+    serve__pair_u64(out, "expired_contexts", state->expired_contexts);
+    serve__pair_u64(out, "expired_tokens", state->expired_tokens);
     base_buf_put_str(out, "}");
 }
 

@@ -139,6 +139,17 @@ static bool holds(const uint32_t *tokens, uint32_t count, uint32_t token)
     return false;
 }
 
+/* Tokens in the row itself; they are among those of its run, which keeps them from expiring. */
+static void facets_put(struct item_row *row, const uint32_t *categories, uint32_t count,
+                       uint32_t author)
+{
+    base_row_change(&row->version);
+    for (uint32_t i = 0; i < STATE_ITEM_CATEGORIES_MAX; i++)
+        FR_STORE(row->categories[i], i < count ? categories[i] : 0);
+    FR_STORE(row->author, author);
+    base_row_done(&row->version);
+}
+
 /* The item's run of tokens is made once at its largest and rewritten in place. */
 static void tokens_put(struct state *state, uint32_t item, const struct token_list *list)
 {
@@ -147,8 +158,11 @@ static void tokens_put(struct state *state, uint32_t item, const struct token_li
     const uint32_t units = STATE_ITEM_TOKENS_MAX * sizeof(uint32_t) / TEXT_UNIT;
     if (!row->tokens && list->count)
         FR_STORE(row->tokens, base_rows_add_run(state->text, units));
-    if (!row->tokens)
+    if (!row->tokens) {
+        state__expire_want(state, STATE_KIND_USER); /* whose text makes room */
+        facets_put(row, NULL, 0, 0);
         return;
+    }
     memcpy(old, base_rows_at(state->text, row->tokens), sizeof(old));
     for (uint32_t i = 0; i < old_count; i++)
         if (!holds(list->token, list->count, old[i]))
@@ -167,14 +181,9 @@ void state__content_set(struct state *state, uint32_t item, const struct schema_
     struct sb_stemmer *stemmer = stemmer_for(state->stemmers, document->language);
     for (uint32_t i = 0; i < document->category_count && i < STATE_ITEM_CATEGORIES_MAX; i++)
         list_add(state, &list, 'c', document->categories[i]);
-    struct item_row *row = base_rows_write(state->items, item);
-    base_row_change(&row->version);
-    for (uint32_t i = 0; i < STATE_ITEM_CATEGORIES_MAX; i++)
-        FR_STORE(row->categories[i], i < list.count ? list.token[i] : 0);
     uint32_t author =
         document->author.bytes ? state__token_intern(state, 'a', document->author) : 0;
-    FR_STORE(row->author, author);
-    base_row_done(&row->version);
+    facets_put(base_rows_write(state->items, item), list.token, list.count, author);
     list_add(state, &list, 'a', document->author);
     for (uint32_t i = 0; i < document->tag_count && i < 16; i++)
         list_add(state, &list, 't', document->tags[i]);
@@ -188,6 +197,7 @@ void state__content_set(struct state *state, uint32_t item, const struct schema_
 void state__content_clear(struct state *state, uint32_t item)
 {
     const struct token_list none = {.max = 0};
+    facets_put(base_rows_write(state->items, item), NULL, 0, 0);
     tokens_put(state, item, &none);
 }
 

@@ -4,9 +4,9 @@
  * A piece of the work is done after each record, by position alone, so that a replay expires alike; a table
  * with room to spare costs a branch. One batch of rows at a time goes through
  *
- *   choose     of DRAWN rows drawn by number the idlest expires: out of the id map, its history or
+ *   choose     of a few rows drawn by number the idlest expires: out of the id map, its history or
  *              neighbour row given back, its id unknown
- *   sweep      (items) everything that names items is passed once, and what names a row of the batch is
+ *   sweep      (items alone) everything that names items is passed once, and what names a row of the batch is
  *              dropped: here histories, what is seen beyond them, neighbour rows, their leaders, rings of
  *              new items; then, outside this room, what experts keep
  *   hand over  readers are told (EX3); then the rows are emptied and may be used again
@@ -32,11 +32,8 @@
 
 enum phase { IDLE, CHOOSE, SWEEP, OTHERS, HAND_OVER };
 enum {
-    DRAWN = 32,
-    VICTIMS = 4,             /* of a step */
+    DRAWN_MAX = 32,
     SEED = 20261124,
-    USERS_PART = 256,        /* a batch: one in so many rows */
-    ITEMS_PART = 32,         /* more, since a pass is long */
     SWEEP_BYTES = 16 * 1024, /* of a step */
     SWEPT_MAX = 16,
 };
@@ -70,10 +67,39 @@ static uint16_t *half_in(void *row, uint16_t at)
     return (uint16_t *)(void *)((uint8_t *)row + at);
 }
 
+/* ---- the four kinds ------------------------------------------------------------------------- */
+
+static uint64_t user_idleness(const struct state *state, uint32_t index, uint32_t now);
+static uint64_t item_idleness(const struct state *state, uint32_t index, uint32_t now);
+static uint64_t value_idleness(const struct state *state, uint32_t index, uint32_t now);
+static uint64_t token_idleness(const struct state *state, uint32_t index, uint32_t now);
+static void expire_user(struct state *state, uint32_t index);
+static void expire_item(struct state *state, uint32_t index);
+static void expire_value(struct state *state, uint32_t index);
+static void expire_token(struct state *state, uint32_t index);
+static void empty_user(struct state *state, uint32_t index);
+static void empty_item(struct state *state, uint32_t index);
+static void empty_value(struct state *state, uint32_t index);
+static void empty_token(struct state *state, uint32_t index);
+
+/* A batch is one in `part` of the table's rows. Items: more, since a sweep is long. A record brings one user, one
+ * item, a dozen context values, 48 tokens at most. */
+static const struct doing {
+    uint32_t part, victims; /* of a step */
+    uint32_t drawn;         /* for each victim */
+    uint64_t (*idleness)(const struct state *state, uint32_t index, uint32_t now);
+    void (*expire)(struct state *state, uint32_t index); /* gives back what the row holds */
+    void (*empty)(struct state *state, uint32_t index);  /* all but version and lives */
+} doing[STATE_KIND_COUNT] = {
+    [STATE_KIND_USER] = {256, 4, 32, user_idleness, expire_user, empty_user},
+    [STATE_KIND_ITEM] = {32, 4, 32, item_idleness, expire_item, empty_item},
+    [STATE_KIND_VALUE] = {64, 12, 32, value_idleness, expire_value, empty_value},
+    [STATE_KIND_TOKEN] = {32, STATE_EXPIRE_PIECE, 8, token_idleness, expire_token, empty_token},
+};
+
 static uint32_t batch_of(const struct state__kind *kind, enum state_kind which)
 {
-    uint32_t part = which == STATE_KIND_USER ? USERS_PART : ITEMS_PART;
-    return FR_MAX((base_rows_count_max(kind->rows) - 1) / part, 1u);
+    return FR_MAX((base_rows_count_max(kind->rows) - 1) / doing[which].part, 1u);
 }
 
 static void mark_gone(struct state *state, uint32_t item, bool gone)
@@ -156,12 +182,27 @@ static uint64_t item_idleness(const struct state *state, uint32_t index, uint32_
     return stays ? 0 : idleness(now, item->next, item->event_count);
 }
 
+static uint64_t value_idleness(const struct state *state, uint32_t index, uint32_t now)
+{
+    const struct value_row *value = base_rows_at(state->values, index);
+    bool stays = value->flags & STATE__EXPIRED || !value->text;
+    return stays ? 0 : idleness(now, value->next, value->event_count);
+}
+
+/* Those that items carry stay: the items name them. */
+static uint64_t token_idleness(const struct state *state, uint32_t index, uint32_t now)
+{
+    const struct token_row *token = base_rows_at(state->tokens, index);
+    bool stays = token->flags & STATE__EXPIRED || !token->text || token->item_count;
+    return stays ? 0 : idleness(now, token->next, 0);
+}
+
 /* The idlest of a few rows drawn; 0: none of them may go. */
 static uint32_t idlest(const struct state *state, enum state_kind kind, struct expiry_row *row,
                        uint32_t count)
 {
     uint64_t most = 0;
-    uint32_t drawn[DRAWN], found = 0, draws = FR_MIN((uint32_t)DRAWN, (count - 1) / 8 + 1);
+    uint32_t drawn[DRAWN_MAX], found = 0, draws = FR_MIN(doing[kind].drawn, (count - 1) / 8 + 1);
     uint32_t now = state__event_number(state);
     const struct base_rows *rows = state__kind_of(state, kind).rows;
     for (uint32_t d = 0; d < draws; d++) {
@@ -169,8 +210,7 @@ static uint32_t idlest(const struct state *state, enum state_kind kind, struct e
         base_rows_prefetch(rows, drawn[d]);
     }
     for (uint32_t d = 0; d < draws; d++) {
-        uint64_t here =
-            (kind == STATE_KIND_USER ? user_idleness : item_idleness)(state, drawn[d], now);
+        uint64_t here = doing[kind].idleness(state, drawn[d], now);
         if (here > most) {
             most = here;
             found = drawn[d];
@@ -201,6 +241,24 @@ static void expire_item(struct state *state, uint32_t index)
     mark_gone(state, index, true);
 }
 
+static void expire_value(struct state *state, uint32_t index)
+{
+    struct value_row *value = base_rows_write(state->values, index);
+    uint32_t pairs = value->pairs;
+    FR_STORE(value->flags, STATE__EXPIRED);
+    FR_STORE(value->pairs, 0);
+    state__pairs_give_back(&state->pairs, pairs);
+}
+
+static void expire_token(struct state *state, uint32_t index)
+{
+    struct token_row *token = base_rows_write(state->tokens, index);
+    uint32_t pairs = token->pairs;
+    FR_STORE(token->flags, STATE__EXPIRED);
+    FR_STORE(token->pairs, 0);
+    state__pairs_give_back(&state->pairs, pairs);
+}
+
 static void expire(struct state *state, enum state_kind which, struct expiry_row *row,
                    uint32_t index)
 {
@@ -208,8 +266,9 @@ static void expire(struct state *state, enum state_kind which, struct expiry_row
     void *at = base_rows_write(kind.rows, index);
     struct fr_slice id = fr_slice_of(state__text_at(state->text, *word_in(at, kind.text_at)),
                                      *half_in(at, kind.bytes_at));
-    state__map_remove(kind.map, state__kind_hash(&kind, id, 0), index);
-    (which == STATE_KIND_USER ? expire_user : expire_item)(state, index);
+    uint32_t of = kind.of_at ? *half_in(at, kind.of_at) : 0;
+    state__map_remove(kind.map, state__kind_hash(&kind, id, of), index);
+    doing[which].expire(state, index);
     FR_STORE(*word_in(at, kind.next_at), row->first);
     row->first = index;
     FR_STORE(row->count, row->count + 1);
@@ -233,7 +292,8 @@ static void choose(struct state *state, enum state_kind which, struct expiry_row
 {
     const struct state__kind kind = state__kind_of(state, which);
     uint32_t count = base_rows_count(kind.rows), batch = batch_of(&kind, which);
-    for (uint32_t v = 0; v < VICTIMS && row->count < batch && row->looked <= count; v++) {
+    for (uint32_t v = 0; v < doing[which].victims && row->count < batch && row->looked <= count;
+         v++) {
         uint32_t index = count > 1 ? idlest(state, which, row, count) : 0;
         if (index)
             expire(state, which, row, index);
@@ -246,7 +306,7 @@ static void choose(struct state *state, enum state_kind which, struct expiry_row
     row->at = 1;
     row->others = 0;
     row->phase = row->count ? SWEEP : IDLE;
-    if (row->count && which == STATE_KIND_USER) /* nothing names users */
+    if (row->count && which != STATE_KIND_ITEM) /* nothing names the others */
         hand_over_begin(state, row);
 }
 
@@ -381,6 +441,22 @@ static void empty_item(struct state *state, uint32_t index)
     mark_gone(state, index, false);
 }
 
+static void empty_value(struct state *state, uint32_t index)
+{
+    struct value_row *value = base_rows_write(state->values, index);
+    struct value_row empty = {.flags = STATE__EXPIRED, .lives = value->lives + 1};
+    state__text_free(state->text, value->text, value->id_bytes);
+    base_rows_put(value, &empty, sizeof(empty));
+}
+
+static void empty_token(struct state *state, uint32_t index)
+{
+    struct token_row *token = base_rows_write(state->tokens, index);
+    struct token_row empty = {.flags = STATE__EXPIRED, .lives = token->lives + 1};
+    state__text_free(state->text, token->text, token->id_bytes);
+    base_rows_put(token, &empty, sizeof(empty));
+}
+
 static void hand_over(struct state *state, enum state_kind which, struct expiry_row *row,
                       struct state_expired *out)
 {
@@ -390,7 +466,7 @@ static void hand_over(struct state *state, enum state_kind which, struct expiry_
         void *at = base_rows_write(kind.rows, index);
         row->first = *word_in(at, kind.next_at);
         FR_STORE(row->count, row->count - 1);
-        (which == STATE_KIND_USER ? empty_user : empty_item)(state, index);
+        doing[which].empty(state, index);
         state__row_give_back(state, which, index);
         out->index[out->count++] = index;
     }
@@ -458,14 +534,13 @@ bool state_user_expired(const struct state *state, uint32_t user)
     return FR_LOAD(state__user(state, user)->flags) & STATE__EXPIRED;
 }
 
-uint32_t state_user_lives(const struct state *state, uint32_t user)
+uint32_t state_lives(const struct state *state, enum state_kind which, uint32_t index)
 {
-    return user < base_rows_count(state->users) ? FR_LOAD(state__user(state, user)->lives) : 0;
-}
-
-uint32_t state_item_lives(const struct state *state, uint32_t item)
-{
-    return item < base_rows_count(state->items) ? FR_LOAD(state__item(state, item)->lives) : 0;
+    const struct state__kind kind = state__kind_of(state, which);
+    if (index >= base_rows_count(kind.rows))
+        return 0;
+    const uint8_t *row = base_rows_at(kind.rows, index);
+    return FR_LOAD(*(const uint32_t *)(const void *)(row + kind.lives_at));
 }
 
 uint64_t state_reading_begin(const struct state *state)

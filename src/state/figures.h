@@ -19,7 +19,7 @@ uint32_t state_memory(const struct state *state, struct state_memory out[STATE_T
 struct state_stats {
     uint64_t events, users, items, contexts, tokens;
     uint64_t refused_items, refused_users, refused_contexts, dedupe_ids;
-    uint64_t expired_users, expired_items; /* ever; their rows were used again */
+    uint64_t expired_users, expired_items, expired_contexts, expired_tokens; /* ever */
     uint64_t bytes, bytes_items, bytes_users, bytes_history, bytes_pairs, bytes_text, bytes_dedupe,
         bytes_index;
     int64_t clock_us;

@@ -9,35 +9,44 @@
 
 #include "state/state_priv.h"
 
-#define KIND(state, what, row, of_field, has_version)                                               \
+#define KIND(state, what, row, of_field)                                                           \
     {                                                                                              \
         (state)->what##s, (state)->what##_map, offsetof(struct row, text),                         \
             offsetof(struct row, id_bytes), of_field, offsetof(struct row, flags),                 \
-            offsetof(struct row, next), offsetof(struct row, lives), has_version                   \
+            offsetof(struct row, next), offsetof(struct row, lives)                                \
     }
 
 static inline struct state__kind items_of(const struct state *state)
 {
-    return (struct state__kind)KIND(state, item, item_row, 0, true);
+    return (struct state__kind)KIND(state, item, item_row, 0);
 }
 static inline struct state__kind users_of(const struct state *state)
 {
-    return (struct state__kind)KIND(state, user, user_row, 0, true);
+    return (struct state__kind)KIND(state, user, user_row, 0);
 }
 static inline struct state__kind values_of(const struct state *state)
 {
-    return (struct state__kind)KIND(state, value, value_row, offsetof(struct value_row, field),
-                                    false);
+    return (struct state__kind)KIND(state, value, value_row, offsetof(struct value_row, field));
 }
 static inline struct state__kind tokens_of(const struct state *state)
 {
-    return (struct state__kind)KIND(state, token, token_row, offsetof(struct token_row, kind),
-                                    false);
+    return (struct state__kind)KIND(state, token, token_row, offsetof(struct token_row, kind));
 }
 
 struct state__kind state__kind_of(const struct state *state, enum state_kind kind)
 {
-    return kind == STATE_KIND_USER ? users_of(state) : items_of(state);
+    switch (kind) {
+    case STATE_KIND_USER:
+        return users_of(state);
+    case STATE_KIND_ITEM:
+        return items_of(state);
+    case STATE_KIND_VALUE:
+        return values_of(state);
+    case STATE_KIND_TOKEN:
+    case STATE_KIND_COUNT:
+        break;
+    }
+    return tokens_of(state);
 }
 
 uint64_t state__kind_hash(const struct state__kind *kind, struct fr_slice text, uint32_t of)
@@ -113,6 +122,8 @@ uint32_t state__token_find(const struct state *state, uint32_t kind, struct fr_s
     return find_text(state, &tokens, text, kind);
 }
 
+enum { TEXT_BYTES_MAX = 1024 };
+
 /* Names a row that is not anybody's yet. False: no room for the text, or in the map. */
 static bool name_row(struct state *state, const struct state__kind *kind, uint32_t index,
                      struct fr_slice text, uint32_t of)
@@ -128,11 +139,11 @@ static bool name_row(struct state *state, const struct state__kind *kind, uint32
     return state__map_add(kind->map, state__kind_hash(kind, text, of), index);
 }
 
-static uint32_t intern(struct state *state, enum state_kind which, struct fr_slice id)
+static uint32_t intern(struct state *state, enum state_kind which, struct fr_slice id, uint32_t of)
 {
     const struct state__kind kind = state__kind_of(state, which);
-    uint32_t index = id.bytes <= SCHEMA_ID_BYTES_MAX ? state__row_take(state, which) : 0;
-    if (index && !name_row(state, &kind, index, id, 0)) {
+    uint32_t index = id.bytes <= TEXT_BYTES_MAX ? state__row_take(state, which) : 0;
+    if (index && !name_row(state, &kind, index, id, of)) {
         state__row_give_back(state, which, index);
         state__expire_want(state, which);
         index = 0;
@@ -143,13 +154,17 @@ static uint32_t intern(struct state *state, enum state_kind which, struct fr_sli
 uint32_t state__item_intern(struct state *state, struct fr_slice id)
 {
     uint32_t item = state_item_find(state, id);
-    return item ? item : intern(state, STATE_KIND_ITEM, id);
+    if (item || id.bytes > SCHEMA_ID_BYTES_MAX)
+        return item;
+    return intern(state, STATE_KIND_ITEM, id, 0);
 }
 
 uint32_t state__user_intern(struct state *state, struct fr_slice id)
 {
     uint32_t user = state_user_find(state, id);
-    return user ? user : intern(state, STATE_KIND_USER, id);
+    if (user || id.bytes > SCHEMA_ID_BYTES_MAX)
+        return user;
+    return intern(state, STATE_KIND_USER, id, 0);
 }
 
 bool state__item_admit(struct state *state, struct fr_slice id)
@@ -171,18 +186,14 @@ uint32_t state__value_intern(struct state *state, uint32_t field, struct fr_slic
     uint32_t value = text.bytes ? find(state, &values, hash, text, field) : 0;
     if (value || !text.bytes || !state__newcomer_admit(state, state->values, hash))
         return value;
-    value = text.bytes <= 1024 ? base_rows_add(state->values) : 0;
-    return value && name_row(state, &values, value, text, field) ? value : 0;
+    return intern(state, STATE_KIND_VALUE, text, field);
 }
 
 uint32_t state__token_intern(struct state *state, uint32_t kind, struct fr_slice text)
 {
     const struct state__kind tokens = tokens_of(state);
     uint32_t token = text.bytes ? find_text(state, &tokens, text, kind) : 0;
-    if (token || text.bytes == 0 || text.bytes > 1024)
-        return token;
-    token = base_rows_add(state->tokens);
-    return token && name_row(state, &tokens, token, text, kind) ? token : 0;
+    return token || text.bytes == 0 ? token : intern(state, STATE_KIND_TOKEN, text, kind);
 }
 
 /* A free pair is interned as "key=value". */

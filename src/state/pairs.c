@@ -592,8 +592,7 @@ void state__pairs_drop(struct pairs *pairs, uint32_t ref, const struct state *st
     uint32_t slots = class_slots[class_of(ref)];
     for (uint32_t s = 0; seen->used && s < slots; s++) {
         while (ids_of(seen)[s] && state__item_is_gone(state, ids_of(seen)[s])) {
-            struct pair_head *head =
-                base_rows_write(pairs->tables[class_of(ref)], index_of(ref));
+            struct pair_head *head = base_rows_write(pairs->tables[class_of(ref)], index_of(ref));
             base_row_change(&head->version);
             entry_drop(head, slots, s);
             base_row_done(&head->version);
@@ -680,8 +679,10 @@ uint32_t state__pairs_top(const struct pairs *pairs, uint32_t ref, const struct 
         uint32_t count =
             FR_MIN(FR_MIN(FR_LOAD(top->count[counter]), count_max), (uint32_t)TOP_ITEMS);
         base_rows_copy(out_items, top->items[counter], count * sizeof(uint32_t));
-        if (base_row_read_ok(&top->version, began))
-            return count;
+        if (!base_row_read_ok(&top->version, began))
+            continue;
+        bool ours = FR_LOAD(head->owner) == owner_word(owner) && FR_LOAD(head->top) == index;
+        return ours ? count : 0; /* else the row expired, and its leaders are another's */
     }
     return 0;
 }

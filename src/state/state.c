@@ -311,7 +311,13 @@ static void count_contexts(struct state *state, const struct state_event *event,
         struct value_row *row = base_rows_write(state->values, value);
         owner.key = value;
         FR_STORE(row->pairs, state__pairs_add(&state->pairs, row->pairs, &owner, &add, 1));
+    }
+    for (uint32_t f = 0; f < STATE_CONTEXT_COUNT; f++) {
+        if (!event->context[f])
+            continue;
+        struct value_row *row = base_rows_write(state->values, event->context[f]);
         FR_STORE(row->event_count, row->event_count + 1);
+        FR_STORE(row->next, (uint32_t)total->event_count);
     }
     owner.kind = STATE_ROW_CATEGORY;
     const struct item_row *item = state__item(state, event->item);
@@ -538,13 +544,16 @@ void state_stats_get(const struct state *state, struct state_stats *out)
         .events = __atomic_load_n(&total->event_count, __ATOMIC_RELAXED),
         .users = base_rows_count(state->users) - 1 - state__expire_idle(state, STATE_KIND_USER),
         .items = base_rows_count(state->items) - 1 - state__expire_idle(state, STATE_KIND_ITEM),
-        .contexts = base_rows_count(state->values) - 1,
-        .tokens = base_rows_count(state->tokens) - 1,
+        .contexts =
+            base_rows_count(state->values) - 1 - state__expire_idle(state, STATE_KIND_VALUE),
+        .tokens = base_rows_count(state->tokens) - 1 - state__expire_idle(state, STATE_KIND_TOKEN),
         .refused_items = __atomic_load_n(&total->refused_items, __ATOMIC_RELAXED),
         .refused_users = __atomic_load_n(&total->refused_users, __ATOMIC_RELAXED),
         .refused_contexts = __atomic_load_n(&total->refused_contexts, __ATOMIC_RELAXED),
         .expired_users = expired(state, STATE_KIND_USER),
         .expired_items = expired(state, STATE_KIND_ITEM),
+        .expired_contexts = expired(state, STATE_KIND_VALUE),
+        .expired_tokens = expired(state, STATE_KIND_TOKEN),
         .dedupe_ids = __atomic_load_n(&base_rows_meta(state->dedupe)[2], __ATOMIC_RELAXED),
         .bytes_items = base_rows_bytes(state->items) + base_rows_bytes(state->tokens),
         .bytes_users = base_rows_bytes(state->users),
@@ -584,7 +593,7 @@ uint32_t state_memory(const struct state *s, struct state_memory out[STATE_TABLE
                  {s->users, s->user_map},
                  {s->values, s->value_map},
                  {s->tokens, s->token_map}};
-    const struct base_rows *plain[] = {s->text,  s->chunks,    s->older,     s->sources,
+    const struct base_rows *plain[] = {s->text,  s->chunks,    s->older,      s->sources,
                                        s->total, s->newcomers, s->pairs.tops, s->expiry};
     uint32_t n = 0;
     for (uint32_t i = 0; i < FR_COUNT_OF(named); i++)

@@ -134,17 +134,25 @@ void state_age_counts(struct state *state);
 /* ---- expiring ------------------------------------------------------------------------------- */
 
 /* What has rows that expire when there is no room for another id. */
-enum state_kind { STATE_KIND_USER, STATE_KIND_ITEM, STATE_KIND_COUNT };
+enum state_kind {
+    STATE_KIND_USER,
+    STATE_KIND_ITEM,
+    STATE_KIND_VALUE, /* of a context */
+    STATE_KIND_TOKEN, /* of content; those that no item carries any more */
+    STATE_KIND_COUNT
+};
 
 /* W. After every record, when something is under way: a bounded piece of making room (expire.c). An expired id is
  * unknown from there on; its index is used again only after everything that names it was swept. */
 bool state_expire_due(const struct state *state);
-enum { STATE_EXPIRE_PIECE = 16 };
+enum { STATE_EXPIRE_PIECE = 48 };
 struct state_expired {
     enum state_kind kind;
-    uint32_t index[STATE_EXPIRE_PIECE]; /* free from here on: whoever keeps rows of them empties them */
+    uint32_t
+        index[STATE_EXPIRE_PIECE]; /* free from here on: whoever keeps rows of them empties them */
     uint32_t count;
-    uint64_t *sweep; /* not NULL: whoever keeps indexes of others drops a piece of the gone ones, from
+    uint64_t
+        *sweep; /* not NULL: whoever keeps indexes of others drops a piece of the gone ones, from
                         here on; until done, by state_expire_swept() */
 };
 void state_expire_step(struct state *state, enum state_kind kind, struct state_expired *out);
@@ -153,8 +161,7 @@ void state_expire_swept(struct state *state, enum state_kind kind);
 bool state_item_gone(const struct state *state, uint32_t item);
 bool state_user_expired(const struct state *state, uint32_t user); /* R. Nobody has this index */
 /* How often an index belonged to another id before: with it, a key for whoever hashes indexes. R. */
-uint32_t state_user_lives(const struct state *state, uint32_t user);
-uint32_t state_item_lives(const struct state *state, uint32_t item);
+uint32_t state_lives(const struct state *state, enum state_kind kind, uint32_t index);
 
 /* R. Indexes and borrowed texts hold from begin to ok. False: some may be another id's by now, and
  * what was made of them is to be made anew. Moves when a batch of rows comes free, so seldom. */

@@ -42,7 +42,7 @@ void state__map_free(struct map *map);
 void state__map_clear(struct map *map);
 /* Next candidate for a hash; cursor 0 at first; 0 = no more. The caller compares the text. */
 uint32_t state__map_next(const struct map *map, uint64_t hash, uint32_t *cursor);
-bool state__map_add(struct map *map, uint64_t hash, uint32_t index); /* false: no memory */
+bool state__map_add(struct map *map, uint64_t hash, uint32_t index);    /* false: no memory */
 void state__map_remove(struct map *map, uint64_t hash, uint32_t index); /* it is there */
 /* R. Who did not find an id looks again when this version (base_row_read_begin()) has changed meanwhile:
  * entries move when another is removed. */
@@ -111,11 +111,12 @@ struct value_row { /* a context value: 32 bytes */
     uint16_t id_bytes;
     uint16_t field;
     uint32_t pairs; /* popularity in this context */
-    uint32_t last_s;
     uint16_t flags; /* STATE__EXPIRED */
     uint16_t spare;
     uint32_t event_count;
-    uint32_t next, lives; /* expire.c */
+    uint32_t next; /* expired: in its list; else the number of its last event */
+    uint32_t lives;
+    uint32_t spare2;
 };
 
 enum { TOKEN_RING = 24 };
@@ -127,8 +128,9 @@ struct token_row { /* 128 bytes */
     uint32_t pairs;      /* popularity in this category */
     uint32_t ring_at;    /* next place in the ring of the newest items */
     uint32_t ring[TOKEN_RING];
-    uint32_t next, lives; /* expire.c */
-    uint16_t flags;       /* STATE__EXPIRED */
+    uint32_t next; /* expired: in its list; else when it was new, in events */
+    uint32_t lives;
+    uint16_t flags; /* STATE__EXPIRED */
     uint16_t spare;
 };
 
@@ -265,7 +267,6 @@ struct state__kind {
     struct base_rows *rows;
     struct map *map;
     uint16_t text_at, bytes_at, of_at, flags_at, next_at, lives_at;
-    bool versioned;
 };
 struct state__kind state__kind_of(const struct state *state, enum state_kind kind);
 uint64_t state__kind_hash(const struct state__kind *kind, struct fr_slice text, uint32_t of);
@@ -308,10 +309,10 @@ struct state {
     struct dedupe_index *dedupe_index; /* derived */
     uint64_t reused;                   /* atomic; batches of rows that came free, since the start */
     bool expiring;                     /* derived: a row of `expiry` has something to do */
-    uint64_t *gone;                    /* derived: a bit an item that expired, not free yet; atomic */
-    uint32_t gone_count;               /* derived: of those; atomic */
-    struct stemmers *stemmers;         /* fold thread only */
-    struct base_buf patched;           /* fold thread only */
+    uint64_t *gone;            /* derived: a bit an item that expired, not free yet; atomic */
+    uint32_t gone_count;       /* derived: of those; atomic */
+    struct stemmers *stemmers; /* fold thread only */
+    struct base_buf patched;   /* fold thread only */
 };
 
 static inline const struct item_row *state__item(const struct state *state, uint32_t item)

@@ -129,6 +129,18 @@ static void assert_stranger(const struct bed *bed, uint32_t user)
     assert_empty(table_of(tables, count, "sknn-user"), user, 0);
 }
 
+static void assert_forgotten(const struct bed *bed, enum state_kind kind, uint32_t index)
+{
+    uint32_t count = 0;
+    struct base_rows *const *tables = bed->rank ? rank_tables(bed->rank, &count) : NULL;
+    if (kind == STATE_KIND_USER)
+        assert_stranger(bed, index);
+    if (kind == STATE_KIND_ITEM)
+        assert_nowhere(bed, index);
+    if (kind == STATE_KIND_VALUE)
+        assert_empty(table_of(tables, count, "factors-values"), 64 + index, 0);
+}
+
 /* ---- a record, as the fold applies it -------------------------------------------------------- */
 
 static void expire(struct bed *bed)
@@ -142,18 +154,20 @@ static void expire(struct bed *bed)
             state_expire_swept(bed->state, expired.kind);
         bed->freed[k] += expired.count;
         for (uint32_t i = 0; i < expired.count; i++)
-            (k == STATE_KIND_USER ? assert_stranger : assert_nowhere)(bed, expired.index[i]);
+            assert_forgotten(bed, (enum state_kind)k, expired.index[i]);
     }
 }
 
-static bool act(struct bed *bed, const char *user, const char *item)
+static bool act_in(struct bed *bed, const char *user, const char *item, const char *region)
 {
     struct schema_event event = {
         .user = fr_slice_str(user),
         .item = fr_slice_str(item),
         .time_us = (int64_t)(START_S + bed->position * 20) * 1000000,
         .type = SCHEMA_CLICK,
-        .context.region = fr_slice_str("here"),
+        .context.region = fr_slice_str(region),
+        .context.extra = {{FR_SLICE("campaign"), fr_slice_str(region)}},
+        .context.extra_count = 1,
     };
     struct state_event out;
     enum fr_status status =
@@ -167,6 +181,11 @@ static bool act(struct bed *bed, const char *user, const char *item)
     }
     expire(bed);
     return status == FR_OK;
+}
+
+static bool act(struct bed *bed, const char *user, const char *item)
+{
+    return act_in(bed, user, item, "here");
 }
 
 static uint32_t draw(const struct bed *bed, uint32_t what, uint32_t count)
@@ -284,7 +303,7 @@ static void readers_are_told(void **unused)
         act_by(&bed, "visitor", n / 2, "item", 1);
     }
     assert_false(state_reading_ok(bed.state, began)); /* these are a stranger's visits */
-    assert_true(state_user_lives(bed.state, first) > 0);
+    assert_true(state_lives(bed.state, STATE_KIND_USER, first) > 0);
     bed_free(&bed);
 }
 
@@ -307,7 +326,8 @@ static void assert_histories(const struct bed *bed)
     struct state_visit visits[64];
     uint32_t older[512];
     for (uint32_t p = 0; p < PEOPLE; p++) {
-        uint32_t user = user_of(bed, "person", p), count = state_history(bed->state, user, visits, 64);
+        uint32_t user = user_of(bed, "person", p),
+                 count = state_history(bed->state, user, visits, 64);
         for (uint32_t v = 0; v < count; v++)
             assert_true(had[p][number_in(state_item_id(bed->state, visits[v].item))]);
         count = state_seen_older(bed->state, user, older, 512);
@@ -401,6 +421,78 @@ static void nor_where_ridge_learns(void **unused)
     items_turn_over("popularity,cooc,ridge,sessions");
 }
 
+/* ---- contexts and tokens --------------------------------------------------------------------- */
+
+/* A region is where one item is read: its leaders are that one, whoever had its rows before. */
+static void a_new_region_has_its_own_leaders(void **unused)
+{
+    (void)unused;
+    struct bed bed;
+    bed_init(&bed, "all");
+    for (uint32_t n = 0; n < 1500; n++) {
+        char region[NAME], item[NAME];
+        snprintf(region, sizeof(region), "region-%u", n);
+        snprintf(item, sizeof(item), "item-%u", n % 97);
+        for (uint32_t i = 0; i < 12; i++)
+            act_in(&bed, "one", item, region);
+        act_in(&bed, "two", "item-here", "here");
+        uint32_t value = state_context_find(bed.state, STATE_REGION, fr_slice_str(region)), tops[8];
+        uint32_t count =
+            state_row_top(bed.state, STATE_ROW_CONTEXT, value, STATE_POP_SLOW, tops, 8);
+        assert_true(value != 0);
+        assert_int_equal(count, 1);
+        assert_int_equal(tops[0], state_item_find(bed.state, fr_slice_str(item)));
+    }
+    assert_true(bed.freed[STATE_KIND_VALUE] > 2000);
+    assert_true(state_context_find(bed.state, STATE_REGION, FR_SLICE("here")) != 0);
+    assert_int_equal(state_context_find(bed.state, STATE_REGION, FR_SLICE("region-3")), 0);
+    bed_free(&bed);
+}
+
+static void put_titled(struct bed *bed, const char *id, const char *title, uint32_t n)
+{
+    struct base_buf bytes;
+    char category[NAME];
+    snprintf(category, sizeof(category), "section %u", n);
+    const struct schema_item item = {.id = fr_slice_str(id),
+                                     .title = fr_slice_str(title),
+                                     .categories = {fr_slice_str(category)},
+                                     .category_count = 1,
+                                     .present = SCHEMA_TITLE | SCHEMA_CATEGORIES};
+    base_buf_init(&bytes, 0);
+    schema_item_encode(&item, &bytes);
+    assert_int_equal(state_apply_item(bed->state, base_buf_slice(&bytes), 1), FR_OK);
+    base_buf_release(&bytes);
+    expire(bed);
+}
+
+/* Words that no item has any more make room; an item keeps its own, and finds by them. */
+static void unused_tokens_make_room(void **unused)
+{
+    (void)unused;
+    struct bed bed;
+    bed_init(&bed, NULL);
+    put_titled(&bed, "stays", "perennial willow", 0);
+    for (uint32_t n = 1; n < 3000; n++) { /* the same item, told anew each time */
+        char title[64];
+        snprintf(title, sizeof(title), "word%ux other%ux", n, n);
+        put_titled(&bed, "changes", title, n);
+        char category[NAME];
+        snprintf(category, sizeof(category), "section %u", n);
+        uint32_t items[4], token = state_category_find(bed.state, fr_slice_str(category));
+        assert_true(token != 0);
+        assert_int_equal(state_token_items(bed.state, token, items, 4), 1);
+        assert_int_equal(items[0], state_item_find(bed.state, FR_SLICE("changes")));
+    }
+    struct state_item stays;
+    assert_true(bed.freed[STATE_KIND_TOKEN] > 8000);
+    uint32_t section = state_category_find(bed.state, FR_SLICE("section 0"));
+    assert_true(state_item_get(bed.state, state_item_find(bed.state, FR_SLICE("stays")), &stays));
+    assert_true(section != 0 && stays.categories[0] == section);
+    assert_int_equal(state_category_find(bed.state, FR_SLICE("section 5")), 0);
+    bed_free(&bed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -409,6 +501,8 @@ int main(void)
         cmocka_unit_test(readers_are_told),
         cmocka_unit_test(nothing_names_an_item_that_comes_free),
         cmocka_unit_test(nor_where_ridge_learns),
+        cmocka_unit_test(a_new_region_has_its_own_leaders),
+        cmocka_unit_test(unused_tokens_make_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
