@@ -168,7 +168,10 @@ static void measure(const struct set *set, const struct model_ann *ann, const ui
         for (uint32_t q = 0; q < set->query_count; q++) {
             const float *vector = set->queries + (size_t)q * set->dimension;
             const void *pair[2] = {set, vector};
-            struct model_ann_query query = {vector, BEST, 0, exact, pair};
+            struct model_ann_query query = {.vector = vector,
+                                            .best = BEST,
+                                            .exact = exact,
+                                            .context = pair};
             uint32_t n = model_ann_search(ann, &query, items, scores);
             for (uint32_t i = 0; i < n; i++)
                 for (uint32_t k = 0; k < BEST; k++)

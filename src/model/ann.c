@@ -225,9 +225,15 @@ void model_ann_remove(struct model_ann *ann, uint32_t item)
 
 enum fr_status model_ann_put(struct model_ann *ann, uint32_t item, const float *vector)
 {
+    return model_ann_put_in(ann, item, vector, nearest(ann, vector));
+}
+
+enum fr_status model_ann_put_in(struct model_ann *ann, uint32_t item, const float *vector,
+                                uint32_t list)
+{
+    FR_ASSERT(list < ann->list_count);
     if (item >= ann->options.item_max)
         return FR_FULL;
-    uint32_t list = nearest(ann, vector);
     if (ann->place[item] && ann->list_of[item] == list) {
         row_write(ann, ann->place[item] - 1, vector);
         return FR_OK;
@@ -364,6 +370,10 @@ static void query_bytes(const struct model_ann *ann, const float *vector, int8_t
 static void scan_lists(const struct model_ann *ann, const struct model_ann_query *query,
                        const int8_t *q, struct best *best)
 {
+    for (uint32_t i = 0; query->lists && i < query->list_count; i++)
+        list_scan(ann, query->lists[i], q, best);
+    if (query->lists)
+        return;
     if (ann->list_count == 1) {
         list_scan(ann, 0, q, best);
         return;
@@ -387,7 +397,7 @@ uint32_t model_ann_search(const struct model_ann *ann, const struct model_ann_qu
     int8_t q[MODEL_ANN_DIMENSION_MAX] = {0};
     struct best best;
     best.count = 0;
-    best.max = ann->options.rescored;
+    best.max = query->exact ? ann->options.rescored : query->best;
     query_bytes(ann, query->vector, q);
     scan_lists(ann, query, q, &best);
     if (query->exact)

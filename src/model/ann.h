@@ -52,6 +52,9 @@ FR_MUST_USE enum fr_status model_ann_train(struct model_ann *ann, const float *v
                                            uint32_t count, struct fr_error *error);
 /* Writer. FR_FULL: an id beyond item_max. */
 FR_MUST_USE enum fr_status model_ann_put(struct model_ann *ann, uint32_t item, const float *vector);
+/* The same into a list that the caller chose (an owner that keeps centroids of its own). */
+FR_MUST_USE enum fr_status model_ann_put_in(struct model_ann *ann, uint32_t item,
+                                            const float *vector, uint32_t list);
 void model_ann_remove(struct model_ann *ann, uint32_t item);
 uint32_t model_ann_count(const struct model_ann *ann);
 size_t model_ann_bytes(const struct model_ann *ann);
@@ -60,6 +63,9 @@ struct model_ann_query {
     const float *vector;
     uint32_t best;   /* how many to give, <= rescored */
     uint32_t probes; /* 0 = the option */
+    /* [list_count] the lists to scan, in any order; NULL: those of the nearest centroids */
+    const uint32_t *lists;
+    uint32_t list_count;
     /* exact scores for proposals; NULL: the int8 ones stand */
     void (*exact)(void *context, const uint32_t *items, uint32_t count, float *out_scores);
     void *context;

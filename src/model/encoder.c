@@ -40,10 +40,12 @@ struct model_encoder {
     struct base_rows *tables[MODEL_ENCODER_TABLES];
     uint32_t width; /* of an out row's weights: dimension + TILE */
     float scale[MODEL_ENCODER_HISTORY_MAX + 1];
-    float *row;          /* scratch: one row's weights and sums */
-    float *gradient;     /* scratch: one row's gradient */
-    float *age_gradient; /* scratch: one a class; zero between two steps */
-    uint32_t *draws;     /* items of a step; full softmax: all */
+    float *row;              /* scratch: one row's weights and sums */
+    float *gradient;         /* scratch: one row's gradient */
+    float *age_gradient;     /* scratch: one a class; zero between two steps */
+    uint32_t *draws;         /* items of a step; full softmax: all */
+    const uint32_t *changed; /* [changed_count] of the last step */
+    uint32_t changed_count;
     float *logits;
 };
 
@@ -326,6 +328,26 @@ static void forward(const struct model_encoder *encoder, const struct model_enco
     }
 }
 
+/* The sums of a table's rows: `count` of them, `at` floats into each. */
+static void quicken(struct base_rows *table, uint32_t at, uint32_t count)
+{
+    for (uint32_t r = 1; r < base_rows_count(table); r++) {
+        float *sums = (float *)base_rows_write(table, r) + at;
+        for (uint32_t k = 0; k < count; k++)
+            sums[k] = sums[k] > SUM_FIRST ? FR_MAX(sums[k] * 0.01f, SUM_FIRST) : sums[k];
+    }
+}
+
+void model_encoder_quicken(struct model_encoder *encoder)
+{
+    uint32_t d = encoder->options.dimension;
+    for (int t = 0; t < MODEL_ENCODER_TABLES; t++)
+        if (t == ENC_OUT)
+            quicken(encoder->tables[t], encoder->width, d + 1);
+        else if (t != ENC_LAYER && t != ENC_RING)
+            quicken(encoder->tables[t], d, d);
+}
+
 /* AdaGrad on n weights of a row that readers see, its sums `width` on: in scratch, then put. */
 static void row_step(struct model_encoder *encoder, float *row, uint32_t width, uint32_t n)
 {
@@ -422,6 +444,16 @@ static void step(struct model_encoder *encoder, const struct pass *pass,
     memcpy(encoder->gradient, dx, d * sizeof(float));
     for (uint32_t v = 0; v < pass->value_count; v++)
         row_step(encoder, base_rows_write(encoder->tables[ENC_VALUE], pass->values[v]), d, d);
+    encoder->changed = part->items;
+    encoder->changed_count = part->count;
+}
+
+uint32_t model_encoder_changed(struct model_encoder *encoder, const uint32_t **out_items)
+{
+    uint32_t count = encoder->changed_count;
+    *out_items = encoder->changed;
+    encoder->changed_count = 0;
+    return count;
 }
 
 /* The target enters the ring, the one it overwrites leaves (EN1). */

@@ -104,6 +104,14 @@ void model_encoder_forget(struct model_encoder *encoder, uint32_t item);
 struct state;
 bool model_encoder_sweep(struct model_encoder *encoder, const struct state *state, uint32_t *at);
 
+/* Writer. The items whose Out vectors the last step changed, once: none when asked again. Valid until
+ * the next step. */
+uint32_t model_encoder_changed(struct model_encoder *encoder, const uint32_t **out_items);
+
+/* Writer. After a change of the world: what AdaGrad has summed counts for a hundredth, so that steps are
+ * nearly as long as at first. One pass over all rows. */
+void model_encoder_quicken(struct model_encoder *encoder);
+
 /* u: `dimension` floats; false (zeros) when none of its items is known. Any thread.
  */
 bool model_encoder_vector(const struct model_encoder *encoder,

@@ -9,16 +9,29 @@
  */
 #include "base/fmath.h"
 #include "model/deep_lookup.h"
-#include "model/encoder.h"
+#include "model/encoder_index.h"
 
 #include <stdlib.h>
 
 #define HISTORY 40
 #define VALUE_ROWS 2048
 
+enum {
+    EXTRA = 16,         /* candidates more than there would be */
+    EXTRA_HISTORY = 16, /* the longest history for which counts alone name too little */
+    NAMED = 64          /* what the user has seen is among them */
+};
+
 struct expert {
     struct model_encoder *encoder;
-    struct base_rows *tables[MODEL_ENCODER_TABLES];
+    struct model_encoder_index *index;
+    struct base_rows *tables[MODEL_ENCODER_TABLES + MODEL_ENCODER_INDEX_TABLES];
+};
+
+/* What propose() leaves for score(). */
+struct proposed {
+    bool known;
+    float vector[MODEL_ENCODER_DIMENSION_MAX];
 };
 
 static const struct model_feature features[] = {
@@ -30,6 +43,7 @@ static void expert_close(void *self)
     struct expert *expert = self;
     if (!expert)
         return;
+    model_encoder_index_free(expert->index);
     model_encoder_free(expert->encoder);
     free(expert);
 }
@@ -50,11 +64,17 @@ static enum fr_status expert_open(struct state *state, uint64_t seed, struct fr_
     if (!expert)
         return base_fail(error, FR_MEMORY, "model", "no memory for the encoder expert");
     enum fr_status status = model_encoder_new(&options, error, &expert->encoder);
+    const struct model_encoder_index_options index = {.encoder = expert->encoder,
+                                                      .item_max = options.item_max,
+                                                      .dimension = options.dimension};
+    if (status == FR_OK)
+        status = model_encoder_index_new(&index, error, &expert->index);
     if (status != FR_OK) {
         expert_close(expert);
         return status;
     }
     model_encoder_tables(expert->encoder, expert->tables);
+    model_encoder_index_tables(expert->index, expert->tables + MODEL_ENCODER_TABLES);
     *out_self = expert;
     return FR_OK;
 }
@@ -62,8 +82,14 @@ static enum fr_status expert_open(struct state *state, uint64_t seed, struct fr_
 static struct base_rows *const *expert_tables(void *self, uint32_t *out_count)
 {
     struct expert *expert = self;
-    *out_count = MODEL_ENCODER_TABLES;
+    *out_count = MODEL_ENCODER_TABLES + MODEL_ENCODER_INDEX_TABLES;
     return expert->tables;
+}
+
+static enum fr_status expert_rebuild(void *self, struct fr_error *error)
+{
+    struct expert *expert = self;
+    return model_encoder_index_rebuild(expert->index, error);
 }
 
 struct asked {
@@ -103,13 +129,37 @@ static const struct model_encoder_user *ask(const struct model_query *query, str
     return user;
 }
 
+/* The items whose vectors are nearest to the query's, beside what counts and contexts name. Measured
+ * on the first clicks of Globo: HR@20 .772 -> .780, HR@10 .6801 -> .6815. Films, whose long histories
+ * name more than is worth ranking, gain nothing (.1961 -> .1963), so that those ask for none. */
+static void expert_propose(void *self, const struct state *state, const struct model_query *query,
+                           struct base_arena *arena, struct model_proposal *out_proposal)
+{
+    const struct expert *expert = self;
+    struct asked asked;
+    struct proposed *proposed = base_arena_alloc(arena, sizeof(*proposed));
+    uint32_t *named = base_arena_alloc(arena, NAMED * sizeof(*named));
+    (void)state;
+    if (!proposed || !named)
+        return;
+    proposed->known = model_encoder_vector(expert->encoder, ask(query, &asked), proposed->vector);
+    *out_proposal = (struct model_proposal){.item = named, .memo = proposed};
+    if (!proposed->known || query->history_count > EXTRA_HISTORY)
+        return;
+    out_proposal->extra = EXTRA;
+    out_proposal->count =
+        model_encoder_index_search(expert->index, proposed->vector,
+                                   FR_MIN(EXTRA + query->seen_count, (uint32_t)NAMED), named);
+}
+
 static void expert_score(void *self, const struct model_batch *batch, float *out)
 {
     struct expert *expert = self;
-    struct asked asked;
-    float vector[MODEL_ENCODER_DIMENSION_MAX], largest = -1e30f;
-    if (!batch->count || !model_encoder_vector(expert->encoder, ask(batch->query, &asked), vector))
+    const struct proposed *proposed = batch->memo;
+    float largest = -1e30f;
+    if (!batch->count || !proposed || !proposed->known)
         return;
+    const float *vector = proposed->vector;
     if (batch->in_place)
         model_encoder_scores_in_place(expert->encoder, vector, batch->item, batch->count, out);
     else
@@ -134,13 +184,22 @@ static void expert_learn(void *self, const struct model_batch *batch,
                                   batch->count, (uint32_t)target);
     else
         model_encoder_learn(expert->encoder, ask(batch->query, &asked), event->item);
+    model_encoder_index_take(expert->index);
 }
 
 static void expert_forget(void *self, enum state_kind kind, uint32_t index)
 {
     struct expert *expert = self;
-    if (kind == STATE_KIND_ITEM)
-        model_encoder_forget(expert->encoder, index);
+    if (kind != STATE_KIND_ITEM)
+        return;
+    model_encoder_forget(expert->encoder, index);
+    model_encoder_index_forget(expert->index, index);
+}
+
+static void expert_quicken(void *self)
+{
+    struct expert *expert = self;
+    model_encoder_quicken(expert->encoder);
 }
 
 static bool expert_sweep(void *self, const struct state *state, uint32_t *at)
@@ -156,8 +215,11 @@ const struct model_expert model_encoder_expert = {
     .open = expert_open,
     .close = expert_close,
     .tables = expert_tables,
+    .rebuild = expert_rebuild,
+    .propose = expert_propose,
     .score = expert_score,
     .learn = expert_learn,
     .forget = expert_forget,
     .sweep = expert_sweep,
+    .quicken = expert_quicken,
 };

@@ -118,6 +118,9 @@ struct model_proposal {
     uint32_t count;
     const uint32_t *item;
     const void *memo;
+    uint32_t
+        extra; /* 0: ahead of all others but the session's own items, in their place. Else: after
+                       all others, so many candidates more than there would be */
 };
 
 /* ---- the batch ------------------------------------------------------------------------------ */
@@ -191,6 +194,9 @@ struct model_expert {
     /* W. Drops what names a gone item (state_item_gone()) from a bounded piece, from *at on, which begins at 0;
      * true: that was the last. NULL: nothing of other items is kept under an index. */
     bool (*sweep)(void *self, const struct state *state, uint32_t *at);
+    /* W. The world has changed: what was learnt long ago no longer shortens the steps. NULL: it never
+     * does, or the blend's remedies see to it. */
+    void (*quicken)(void *self);
 };
 /* The table of experts, fixed order. */
 const struct model_expert *const *model_experts(uint32_t *out_count);

@@ -2,7 +2,8 @@
  *
  * Candidates: see the door. The gather has a slot for everything that the history's rows name; the
  * generators mark slots (adding those that only a context or the catalogue names). Then the marked
- * ones that pass the filters are taken in the order of marking, up to candidates_max.
+ * ones that pass the filters are taken in the order of marking, up to candidates_max; what learnt
+ * vectors name comes beside them.
  *
  * R1: a generator never takes more than its quota of fresh items.
  * R2: seen items have a slot marked so and are never taken.
@@ -22,9 +23,10 @@ struct run {
     const struct retrieve_options *options;
     struct base_arena *arena;
     struct model_gather *gather;
-    uint32_t *item;       /* [candidates_max] */
+    uint32_t *item;       /* [count] taken; room for candidates_max and what experts add */
     uint16_t *generators; /* the same */
-    uint32_t *marked;     /* slots in order of marking */
+    uint32_t count;
+    uint32_t *marked; /* slots in order of marking */
     uint32_t marked_count, candidates_max;
 };
 
@@ -37,8 +39,8 @@ static uint32_t quota_of(const struct run *run, uint32_t quota)
 const char *retrieve_generator_name(enum retrieve_generator generator)
 {
     static const char *const names[RETRIEVE_GENERATOR_COUNT] = {
-        "expert",  "repeat",  "popular", "trending", "context",  "next",
-        "history", "earlier", "content", "fresh",    "category", "friends",
+        "expert",  "repeat",  "popular", "trending", "context", "next",    "history",
+        "earlier", "content", "fresh",   "category", "friends", "vectors",
     };
     return generator < RETRIEVE_GENERATOR_COUNT ? names[generator] : "unknown";
 }
@@ -238,8 +240,21 @@ static void from_experts(struct run *run)
 {
     const struct retrieve_options *options = run->options;
     for (uint32_t p = 0; p < options->proposal_count; p++)
-        mark_items(run, options->proposal[p].item,
-                   FR_MIN(options->proposal[p].count, quota_of(run, 48)), RETRIEVE_EXPERT);
+        if (!options->proposal[p].extra)
+            mark_items(run, options->proposal[p].item,
+                       FR_MIN(options->proposal[p].count, quota_of(run, 48)), RETRIEVE_EXPERT);
+}
+
+/* What experts want ranked beside all others: as many new ones as they have room for. */
+static void from_experts_extra(struct run *run)
+{
+    const struct retrieve_options *options = run->options;
+    for (uint32_t p = 0; p < options->proposal_count; p++) {
+        const struct model_proposal *proposal = &options->proposal[p];
+        for (uint32_t i = 0, fresh = 0; i < proposal->count && fresh < proposal->extra; i++)
+            fresh +=
+                mark_slot(run, model_gather_slot(run->gather, proposal->item[i]), RETRIEVE_VECTORS);
+    }
 }
 
 static void from_session(struct run *run)
@@ -256,6 +271,14 @@ static uint32_t default_max(const struct model_query *query)
     return 128 + 8 * (FR_MIN(FR_MAX(query->history_count, 8u), 32u) - 8);
 }
 
+static uint32_t extra_of(const struct retrieve_options *options)
+{
+    uint32_t extra = 0;
+    for (uint32_t p = 0; p < options->proposal_count; p++)
+        extra += options->proposal[p].extra;
+    return extra;
+}
+
 /* ---- filters and quotas --------------------------------------------------------------------- */
 
 static bool accepted(const struct run *run, uint32_t index)
@@ -269,6 +292,23 @@ static bool accepted(const struct run *run, uint32_t index)
     return !options->accept || options->accept(options->accept_context, &item);
 }
 
+/* Takes accepted ones of the marked from `from` on until there are `max`; for the rest there was no
+ * room: unmarks them. */
+static void take(struct run *run, uint32_t from, uint32_t max)
+{
+    uint32_t m = from;
+    for (; m < run->marked_count && run->count < max; m++) {
+        uint32_t slot = run->marked[m];
+        if (!accepted(run, run->gather->item[slot]))
+            continue;
+        run->item[run->count] = run->gather->item[slot];
+        run->generators[run->count++] = run->gather->generators[slot];
+    }
+    for (uint32_t rest = m; rest < run->marked_count; rest++)
+        run->gather->generators[run->marked[rest]] = 0;
+    run->marked_count = m;
+}
+
 enum fr_status retrieve_run(const struct state *state, const struct model_query *query,
                             const struct retrieve_options *options, struct base_arena *arena,
                             struct model_gather **out_gather,
@@ -276,6 +316,7 @@ enum fr_status retrieve_run(const struct state *state, const struct model_query 
 {
     uint32_t max = options->candidates_max ? options->candidates_max : default_max(query);
     max = FR_MIN(max, (uint32_t)MODEL_BATCH_MAX);
+    uint32_t with_extra = FR_MIN(max + extra_of(options), (uint32_t)MODEL_BATCH_MAX);
     struct run run = {
         .state = state,
         .query = query,
@@ -283,8 +324,8 @@ enum fr_status retrieve_run(const struct state *state, const struct model_query 
         .arena = arena,
         .candidates_max = max,
         .gather = model_gather_run(state, query, arena, options->in_place),
-        .item = base_arena_alloc(arena, max * sizeof(uint32_t)),
-        .generators = base_arena_alloc(arena, max * sizeof(uint16_t)),
+        .item = base_arena_alloc(arena, with_extra * sizeof(uint32_t)),
+        .generators = base_arena_alloc(arena, with_extra * sizeof(uint16_t)),
         .marked = base_arena_alloc(arena, MARKED_MAX * sizeof(uint32_t)),
     };
     if (!run.gather || base_arena_overflowed(arena))
@@ -297,16 +338,13 @@ enum fr_status retrieve_run(const struct state *state, const struct model_query 
     from_content(&run);
     from_authors(&run);
     from_fresh(&run);
-    uint32_t count = 0;
-    for (uint32_t m = 0; m < run.marked_count && count < max; m++) {
-        uint32_t slot = run.marked[m];
-        if (!accepted(&run, run.gather->item[slot]))
-            continue;
-        run.item[count] = run.gather->item[slot];
-        run.generators[count++] = run.gather->generators[slot];
-    }
+    uint32_t considered = run.marked_count;
+    take(&run, 0, max);
+    uint32_t looked_at = run.marked_count;
+    from_experts_extra(&run);
+    take(&run, looked_at, with_extra);
+    considered += run.marked_count - looked_at;
     *out_gather = run.gather;
-    *out_candidates =
-        (struct retrieve_candidates){count, run.item, run.generators, run.marked_count};
+    *out_candidates = (struct retrieve_candidates){run.count, run.item, run.generators, considered};
     return FR_OK;
 }

@@ -26,6 +26,7 @@ enum retrieve_generator {
     RETRIEVE_FRESH,    /* newest of the catalogue */
     RETRIEVE_CATEGORY, /* leaders of the categories asked for */
     RETRIEVE_FRIENDS,  /* what followed people chose, and followed authors made */
+    RETRIEVE_VECTORS,  /* nearest by learnt vectors, beside all of these (model_proposal.extra) */
     RETRIEVE_GENERATOR_COUNT
 };
 const char *retrieve_generator_name(enum retrieve_generator generator);

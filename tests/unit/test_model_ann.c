@@ -63,7 +63,10 @@ static double recall(const struct model_ann *ann, const bool *live)
     uint32_t hits = 0, items[BEST];
     float scores[BEST];
     for (uint32_t q = 0; q < 50; q++) {
-        struct model_ann_query query = {vectors[q * 7], BEST, 0, exact, vectors[q * 7]};
+        struct model_ann_query query = {.vector = vectors[q * 7],
+                                        .best = BEST,
+                                        .exact = exact,
+                                        .context = vectors[q * 7]};
         uint32_t n = model_ann_search(ann, &query, items, scores);
         assert_int_equal(n, BEST);
         for (uint32_t i = 0; i < n; i++) {
@@ -132,7 +135,10 @@ static void *searches(void *context)
     uint32_t items[BEST];
     float scores[BEST];
     for (uint32_t q = 0; !__atomic_load_n(&shared->stop, __ATOMIC_ACQUIRE); q = (q + 1) % 100) {
-        struct model_ann_query query = {vectors[q], BEST, 0, exact, vectors[q]};
+        struct model_ann_query query = {.vector = vectors[q],
+                                        .best = BEST,
+                                        .exact = exact,
+                                        .context = vectors[q]};
         uint32_t n = model_ann_search(shared->ann, &query, items, scores);
         for (uint32_t i = 0; i < n; i++)
             shared->wrong += items[i] >= ITEMS;
