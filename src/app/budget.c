@@ -20,8 +20,9 @@
 #include "serve/slates.h"
 
 #define MIB ((uint64_t)1 << 20)
-#define PROCESS_BYTES (31 * MIB + MIB / 2) /* code, stacks, slates, what is learnt of no single row */
-#define BODIES_BYTES (16 * MIB)  /* one body of the default maximum must fit */
+#define PROCESS_BYTES                                                                              \
+    (31 * MIB + MIB / 2)        /* code, stacks, slates, what is learnt of no single row */
+#define BODIES_BYTES (16 * MIB) /* one body of the default maximum must fit */
 #define WAITING_BYTES_MAX (64 * MIB)
 
 enum {
@@ -37,7 +38,7 @@ enum {
     SHARES = 64,
 
     /* bytes a row, index and experts included */
-    ITEM_BYTES = 1600,
+    ITEM_BYTES = 1704,
     USER_BYTES = 160,
     EVENT_BYTES =
         37, /* chunks of seven at 128 bytes, half of a user's last empty; 14 older at 64 */

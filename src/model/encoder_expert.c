@@ -19,7 +19,8 @@
 enum {
     EXTRA = 16,         /* candidates more than there would be */
     EXTRA_HISTORY = 16, /* the longest history for which counts alone name too little */
-    NAMED = 64          /* what the user has seen is among them */
+    AHEAD = 48,         /* searched for, as most of the nearest are candidates already */
+    NAMED = 128         /* at most: what the user has seen is among them too */
 };
 
 struct expert {
@@ -149,7 +150,7 @@ static void expert_propose(void *self, const struct state *state, const struct m
     out_proposal->extra = EXTRA;
     out_proposal->count =
         model_encoder_index_search(expert->index, proposed->vector,
-                                   FR_MIN(EXTRA + query->seen_count, (uint32_t)NAMED), named);
+                                   FR_MIN(AHEAD + query->seen_count, (uint32_t)NAMED), named);
 }
 
 static void expert_score(void *self, const struct model_batch *batch, float *out)
