@@ -482,6 +482,7 @@ static const struct serve_route table[] = {
      .pattern = "/v1/health/models",
      .scope = SERVE_READ,
      .handle = serve__handle_health_models,
+     .reads = true,
      .operation = "getModelHealth",
      .tag = "operation",
      .summary = "How good blend and experts are now",

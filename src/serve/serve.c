@@ -313,7 +313,7 @@ static struct address address_of(const struct http_request *http)
     return address;
 }
 
-static void handle(struct serve_call *call)
+void serve__answer(struct serve_call *call)
 {
     const struct state *state = call->serve->options.state;
     size_t mark = base_arena_mark(call->arena);
@@ -325,7 +325,8 @@ static void handle(struct serve_call *call)
         call->arena->overflowed = false;
         call->http->answer_header_count = headers;
         call->route->handle(call);
-        whole = !call->route->reads || state_reading_ok(state, began);
+        bool later = call->http->job != NULL; /* suspended: another thread answers */
+        whole = !call->route->reads || later || state_reading_ok(state, began);
     } while (!whole && ++tries < SERVE__READINGS_MAX);
     if (!whole)
         serve__problem_reused(call);
@@ -347,7 +348,7 @@ static void dispatch(struct serve_call *call)
     }
     if (admit(call) && read_path_values(call, address.raw) && body_is_expected(call) &&
         read_args(call, address.query))
-        handle(call);
+        serve__answer(call);
 }
 
 static void number_call(struct serve_call *call)

@@ -123,7 +123,8 @@ struct serve_route {
     const char *pattern; /* "/v1/items/{id}/similar" */
     uint32_t scope;      /* 0: open to everybody */
     void (*handle)(struct serve_call *call);
-    bool reads; /* answers from indexes and changes nothing: made anew when some may be another id's by
+    bool
+        reads; /* answers from indexes and changes nothing: made anew when some may be another id's by
                    then (state_reading_begin()) */
     const char *operation; /* operationId */
     const char *tag;
@@ -147,6 +148,8 @@ const struct serve_route *serve__route_find(enum http_method method, struct fr_s
 /* The pattern nearest to a path that is none of ours; NULL: none is near. */
 const char *serve__route_nearest(struct fr_slice path);
 
+/* Runs the route's handler, of one that reads until no row was used again meanwhile. */
+void serve__answer(struct serve_call *call);
 /* How often an answer is made anew for that before it is given up, and the answer then. */
 enum { SERVE__READINGS_MAX = 16 };
 void serve__problem_reused(struct serve_call *call);
