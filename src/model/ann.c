@@ -5,6 +5,7 @@
 #include "model/ann.h"
 
 #include "base/hash.h"
+#include "model/vec.h"
 #include "simd/simd.h"
 
 #include <stdlib.h>
@@ -184,19 +185,46 @@ static int8_t *row_at(const struct model_ann *ann, uint32_t block, uint32_t slot
     return ann->rows + ((size_t)block * BLOCK_ROWS + slot) * ann->width;
 }
 
+typedef int8_t bvec4 __attribute__((vector_size(4)));
+
+static int8_t byte_of(float x)
+{
+    return (int8_t)(x + (x < 0 ? -0.5f : 0.5f));
+}
+
+/* The vector in 127ths of its largest element; gives one of those. Four at a time: a step of the
+ * learner writes some sixty rows. */
+static float bytes_of(const float *vector, uint32_t n, int8_t *out)
+{
+    const ivec4 sign = {INT32_MIN, INT32_MIN, INT32_MIN, INT32_MIN};
+    ivec4 most = {0}; /* bits of floats >= 0 are ordered as the floats are */
+    uint32_t whole = n & ~3u, k = 0;
+    for (; k < whole; k += 4) {
+        ivec4 bits = (ivec4)vec4_load(vector + k) & ~sign, more = bits > most;
+        most = (bits & more) | (most & ~more);
+    }
+    float lane[4], largest = 1e-20f;
+    vec4_store(lane, (vec4)most);
+    for (uint32_t l = 0; l < 4; l++)
+        largest = FR_MAX(largest, lane[l]);
+    for (; k < n; k++)
+        largest = FR_MAX(largest, vector[k] < 0 ? -vector[k] : vector[k]);
+    float to = 127.0f / largest;
+    for (k = 0; k < whole; k += 4) {
+        vec4 x = vec4_load(vector + k) * to;
+        x += (vec4)(((ivec4)x & sign) | (ivec4)vec4_set(0.5f));
+        bvec4 bytes = __builtin_convertvector(__builtin_convertvector(x, ivec4), bvec4);
+        memcpy(out + k, &bytes, sizeof(bytes));
+    }
+    for (; k < n; k++)
+        out[k] = byte_of(vector[k] * to);
+    return largest / 127.0f;
+}
+
 static void row_write(struct model_ann *ann, uint32_t place, const float *vector)
 {
-    uint32_t block = place / BLOCK_ROWS, slot = place % BLOCK_ROWS, d = ann->options.dimension;
-    float largest = 1e-20f;
-    for (uint32_t k = 0; k < d; k++)
-        largest = FR_MAX(largest, vector[k] < 0 ? -vector[k] : vector[k]);
-    int8_t *row = row_at(ann, block, slot);
-    float to = 127.0f / largest;
-    for (uint32_t k = 0; k < d; k++) {
-        float x = vector[k] * to;
-        row[k] = (int8_t)(x + (x < 0 ? -0.5f : 0.5f));
-    }
-    float scale = largest / 127.0f;
+    uint32_t block = place / BLOCK_ROWS, slot = place % BLOCK_ROWS;
+    float scale = bytes_of(vector, ann->options.dimension, row_at(ann, block, slot));
     __atomic_store(&ann->blocks[block].scales[slot], &scale, __ATOMIC_RELAXED);
 }
 
@@ -356,17 +384,6 @@ static void list_scan(const struct model_ann *ann, uint32_t list, const int8_t *
     }
 }
 
-static void query_bytes(const struct model_ann *ann, const float *vector, int8_t *out)
-{
-    float largest = 1e-20f;
-    for (uint32_t k = 0; k < ann->options.dimension; k++)
-        largest = FR_MAX(largest, vector[k] < 0 ? -vector[k] : vector[k]);
-    for (uint32_t k = 0; k < ann->options.dimension; k++) {
-        float x = vector[k] * (127.0f / largest);
-        out[k] = (int8_t)(x + (x < 0 ? -0.5f : 0.5f));
-    }
-}
-
 static void scan_lists(const struct model_ann *ann, const struct model_ann_query *query,
                        const int8_t *q, struct best *best)
 {
@@ -398,7 +415,7 @@ uint32_t model_ann_search(const struct model_ann *ann, const struct model_ann_qu
     struct best best;
     best.count = 0;
     best.max = query->exact ? ann->options.rescored : query->best;
-    query_bytes(ann, query->vector, q);
+    bytes_of(query->vector, ann->options.dimension, q);
     scan_lists(ann, query, q, &best);
     if (query->exact)
         query->exact(query->context, best.items, best.count, best.scores);
