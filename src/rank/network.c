@@ -5,6 +5,8 @@
  *     context (CONTEXT) --\
  *     x / 4 (features) ----+--> 64 ReLU --> 32 ReLU --> 1
  *
+ * It sees the BEST best candidates by the linear score; the others keep that (news with 320 candidates,
+ * first 150,000 clicks: HR@10 .6882 with 192 and with all of them, .6844 with 128).
  * The context enters the first layer only, once a query: it becomes that layer's bias. Loss: -ln
  * softmax of the whole score, with the rank-weighted step of blend.c; Adam 3e-4 (Kingma & Ba 2015)
  * after every BATCH queries. Gradients of candidates with p < .002 are kept with probability p/.002
@@ -24,7 +26,7 @@
 #include "rank/rank_priv.h"
 #include "simd/simd.h"
 
-enum { H1 = 64, H2 = 32, CONTEXT = 36, BATCH = 4, PUBLISH = 64 };
+enum { H1 = 64, H2 = 32, CONTEXT = 36, BATCH = 4, PUBLISH = 64, BEST = 192 };
 enum { PART_WEIGHTS, PART_MEAN, PART_SQUARE, PART_GRADIENT, PART_COUNT };
 enum { ROW_FLOATS = BASE_ROWS_BLOCK_BYTES / sizeof(float) };
 
@@ -173,54 +175,103 @@ static const float *weights_for(const struct rank *rank, const struct layout *l,
     return NULL;
 }
 
-/* Features by candidate become candidates by feature, scaled: four by four where they fit. */
+/* A key whose signed order is that of finite scores; -0 is 0. */
+static int32_t key_of(float score)
+{
+    int32_t bits;
+    score += 0.0f;
+    memcpy(&bits, &score, sizeof(bits));
+    return bits ^ (int32_t)((uint32_t)(bits >> 31) >> 1);
+}
+
+/* The key of the BEST-th of the keys, found bit by bit, the highest first: no branch hangs on a score. */
+static int32_t key_of_last(const int32_t *key, uint32_t stride)
+{
+    uint32_t least = 0; /* with the sign turned over, so that it is an unsigned order */
+    for (uint32_t bit = 1u << 31; bit; bit >>= 1) {
+        int32_t tried = (int32_t)((least | bit) ^ 1u << 31);
+        ivec4 enough = {0};
+        for (uint32_t i = 0; i < stride; i += 4) {
+            ivec4 four;
+            memcpy(&four, key + i, sizeof(four));
+            enough -= four >= tried;
+        }
+        if (enough[0] + enough[1] + enough[2] + enough[3] >= BEST)
+            least |= bit;
+    }
+    return (int32_t)(least ^ 1u << 31);
+}
+
+/* The BEST best by the linear score, in the candidates' order; of equal ones the first. */
+static uint32_t best_find(const struct rank_scoring *scoring, uint32_t *index)
+{
+    uint32_t count = scoring->batch.count, stride = scoring->batch.stride, kept = 0, above = 0;
+    int32_t key[MODEL_BATCH_MAX], last = INT32_MIN;
+    for (uint32_t i = 0; i < stride; i++)
+        key[i] = i < count ? key_of(scoring->score[i]) : INT32_MIN;
+    if (count > BEST)
+        last = key_of_last(key, stride);
+    for (uint32_t i = 0; i < count; i++)
+        above += key[i] > last;
+    uint32_t equal = FR_MIN(count, (uint32_t)BEST) - above;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t ties = key[i] == last && equal > 0;
+        index[kept] = i; /* one place more than BEST: written, then perhaps kept */
+        equal -= ties;
+        kept += ties | (key[i] > last);
+    }
+    return kept;
+}
+
+/* Features by candidate become rows of features, scaled, for the candidates that the network sees. */
 static void inputs_fill(const struct rank_scoring *scoring, uint32_t in, float *to)
 {
-    uint32_t count = scoring->batch.count, stride = scoring->batch.stride, f = 0;
+    const struct rank_activations *a = &scoring->activations;
+    uint32_t stride = scoring->batch.stride, f = 0;
     for (; f + 4 <= in; f += 4) {
         const float *x = scoring->x + f * stride;
-        for (uint32_t i = 0; i < count; i += 4) { /* the stride is a multiple of four */
-            vec4 a = vec4_load(x + i) * input_scale, b = vec4_load(x + stride + i) * input_scale;
-            vec4 c = vec4_load(x + 2 * stride + i) * input_scale;
-            vec4 d = vec4_load(x + 3 * stride + i) * input_scale;
-            for (uint32_t k = 0; k < FR_MIN(count - i, 4u); k++)
-                vec4_store(to + (i + k) * in + f, (vec4){a[k], b[k], c[k], d[k]});
+        for (uint32_t r = 0; r < a->count; r++) {
+            const float *at = x + a->index[r];
+            vec4 four = {at[0], at[stride], at[2 * stride], at[3 * stride]};
+            vec4_store(to + r * in + f, four * input_scale);
         }
     }
     for (; f < in; f++)
-        for (uint32_t i = 0; i < count; i++)
-            to[i * in + f] = scoring->x[f * stride + i] * input_scale;
+        for (uint32_t r = 0; r < a->count; r++)
+            to[r * in + f] = scoring->x[f * stride + a->index[r]] * input_scale;
 }
 
-/* Leaves the activations for learning; adds the centred output to the scores. */
+/* Leaves the activations for learning; adds the centred output to the scores of the best. */
 void rank__network_score(const struct rank *rank, struct rank_scoring *scoring)
 {
     const struct layout l = layout_of(rank);
     struct base_arena *arena = scoring->batch.arena;
-    uint32_t count = scoring->batch.count, stride = scoring->batch.stride;
     const struct simd_ops *ops = simd_ops();
     const float *w = weights_for(rank, &l, arena, scoring->batch.in_place);
     struct rank_activations *a = &scoring->activations;
     a->context = base_arena_alloc(arena, CONTEXT * sizeof(float));
-    a->x = base_arena_alloc(arena, (size_t)count * l.in * sizeof(float) + 64);
-    a->h1 = base_arena_alloc(arena, (size_t)count * H1 * sizeof(float) + 64);
-    a->h2 = base_arena_alloc(arena, (size_t)count * H2 * sizeof(float) + 64);
-    a->out = base_arena_zalloc(arena, stride * sizeof(float));
-    if (!w || base_arena_overflowed(arena) || count == 0)
+    a->index = base_arena_alloc(arena, (BEST + 1) * sizeof(uint32_t));
+    a->x = base_arena_alloc(arena, (size_t)BEST * l.in * sizeof(float) + 64);
+    a->h1 = base_arena_alloc(arena, (size_t)BEST * H1 * sizeof(float) + 64);
+    a->h2 = base_arena_alloc(arena, (size_t)BEST * H2 * sizeof(float) + 64);
+    a->out = base_arena_zalloc(arena, scoring->batch.stride * sizeof(float));
+    if (!w || base_arena_overflowed(arena) || scoring->batch.count == 0)
         return;
-    float bias1[H1], mean = 0.0f;
+    float bias1[H1], out[BEST], mean = 0.0f;
+    a->count = best_find(scoring, a->index);
     context_fill(scoring, a->context);
     inputs_fill(scoring, l.in, a->x);
     ops->dense(&(struct simd_dense){a->context, w, w + l.bias1, bias1, 1, CONTEXT, H1, false});
-    ops->dense(&(struct simd_dense){a->x, w + l.w1, bias1, a->h1, count, l.in, H1, true});
-    ops->dense(&(struct simd_dense){a->h1, w + l.w2, w + l.bias2, a->h2, count, H1, H2, true});
-    for (uint32_t i = 0; i < count; i++) {
-        a->out[i] = ops->dot(a->h2 + i * H2, w + l.w3, H2);
-        mean += a->out[i];
+    ops->dense(&(struct simd_dense){a->x, w + l.w1, bias1, a->h1, a->count, l.in, H1, true});
+    ops->dense(&(struct simd_dense){a->h1, w + l.w2, w + l.bias2, a->h2, a->count, H1, H2, true});
+    for (uint32_t r = 0; r < a->count; r++) {
+        out[r] = ops->dot(a->h2 + r * H2, w + l.w3, H2);
+        mean += out[r];
     }
-    mean /= (float)(int32_t)count;
-    for (uint32_t i = 0; i < count; i++) {
-        a->out[i] -= mean;
+    mean /= (float)(int32_t)a->count;
+    for (uint32_t r = 0; r < a->count; r++) {
+        uint32_t i = a->index[r];
+        a->out[i] = out[r] - mean;
         scoring->score[i] += a->out[i];
     }
     a->ready = true;
@@ -228,24 +279,25 @@ void rank__network_score(const struct rank *rank, struct rank_scoring *scoring)
 
 /* ---- learning ------------------------------------------------------------------------------- */
 
-/* The candidates whose gradient is followed back, with their gradient. */
+/* The rows whose gradient is followed back, with their gradient. */
 struct chosen {
-    uint32_t *index;
+    uint32_t *row;
     float *dy;
     uint32_t count;
 };
 
-static void choose(const struct rank *rank, const float *gradient, uint32_t count,
-                   uint64_t position, struct chosen *chosen)
+static void choose(const struct rank *rank, const struct rank_activations *a,
+                   const float *gradient, uint64_t position, struct chosen *chosen)
 {
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t r = 0; r < a->count; r++) {
+        uint32_t i = a->index[r];
         float g = gradient[i];
         if (g >= 0.0f && g < rare) {
             if ((float)base_random_unit(rank->options.seed, position, i) * rare >= g)
                 continue;
             g = rare;
         }
-        chosen->index[chosen->count] = i;
+        chosen->row[chosen->count] = r;
         chosen->dy[chosen->count++] = g;
     }
 }
@@ -253,7 +305,7 @@ static void choose(const struct rank *rank, const float *gradient, uint32_t coun
 static void take_rows(float *to, const float *from, const struct chosen *chosen, uint32_t width)
 {
     for (uint32_t k = 0; k < chosen->count; k++)
-        memcpy(to + k * width, from + chosen->index[k] * width, width * sizeof(float));
+        memcpy(to + k * width, from + chosen->row[k] * width, width * sizeof(float));
 }
 
 static void through_relu(float *d, const float *h, uint32_t count)
@@ -305,12 +357,12 @@ void rank__network_learn(struct rank *rank, const struct rank_scoring *scoring,
     const struct layout l = layout_of(rank);
     struct base_arena *arena = scoring->batch.arena;
     struct chosen chosen = {
-        .index = base_arena_alloc(arena, scoring->batch.count * sizeof(uint32_t) + 16),
-        .dy = base_arena_alloc(arena, scoring->batch.count * sizeof(float) + 16),
+        .row = base_arena_alloc(arena, BEST * sizeof(uint32_t)),
+        .dy = base_arena_alloc(arena, BEST * sizeof(float)),
     };
-    if (!chosen.index || !chosen.dy || !scoring->activations.ready)
+    if (!chosen.row || !chosen.dy || !scoring->activations.ready)
         return;
-    choose(rank, gradient, scoring->batch.count, position, &chosen);
+    choose(rank, &scoring->activations, gradient, position, &chosen);
     float *g = part_write(rank, &l, PART_GRADIENT);
     backward(scoring, &l, &chosen, part_read(rank, &l, PART_WEIGHTS), g);
     struct network_head *head = head_write(rank);

@@ -91,9 +91,10 @@ struct rank {
     struct rank_refit *refit;                   /* notes what is learnt (refit.h); NULL: nobody */
 };
 
-/* What the network computed on its way, row by candidate. */
+/* What the network computed on its way: a row for each candidate that it saw. */
 struct rank_activations {
     bool ready;
+    uint32_t *index, count; /* the candidate of each row */
     float *context, *x, *h1, *h2;
     float *out; /* [stride] its part of the score */
 };
