@@ -3,7 +3,8 @@
  * bench_ann: recall and cost of the index, on learnt vectors (the encoder after two passes over the
  * Beauty sequences, when FRESHET_DATA has them) and on drawn ones. CPU time of one thread.
  *
- *   bench_ann [learnt|drawn] [items=100000] [lists=0] [probes=1] [rescored=200] [dump=1]
+ *   bench_ann [learnt|drawn] [items=100000] [lists=0] [probes=1] [rescored=200] [scan=4096] [dump=1]
+ * scan: items that the index of the engine looks at (encoder_index.h), measured beside it.
  * dump=1 writes vectors.f32, queries.f32 (u32 count, u32 dimension, floats) and truth.u32 (100 a
  * query) to the working directory, for bench/run-ann to give the same to peers.
  */
@@ -11,7 +12,7 @@
 #include "bench/lib/data.h"
 #include "bench/lib/offline.h"
 #include "model/ann.h"
-#include "model/encoder.h"
+#include "model/encoder_index.h"
 #include "simd/simd.h"
 
 #include <stdio.h>
@@ -24,6 +25,9 @@
 struct set {
     float *vectors, *queries;
     uint32_t count, dimension, query_count;
+    uint32_t *items; /* learnt: the encoder's names of the vectors */
+    struct model_encoder *encoder;
+    struct model_encoder_index *index; /* what serves, updated at each step of the encoder */
 };
 
 static float argument(int argc, char **argv, const char *key, float fallback)
@@ -62,11 +66,12 @@ static void set_draw(struct set *set, uint32_t count)
     }
 }
 
-static bool set_learn(struct set *set)
+static bool set_learn(struct set *set, uint32_t scan)
 {
     struct data_sequences data;
     struct model_encoder_options options;
     struct model_encoder *encoder;
+    struct model_encoder_index_options index = {0};
     struct fr_error error;
     uint32_t history[MODEL_ENCODER_HISTORY_MAX];
     if (data_sequences_load("beauty", 0, &data) != FR_OK)
@@ -75,6 +80,13 @@ static bool set_learn(struct set *set)
     options.item_max = data.item_max;
     if (model_encoder_new(&options, &error, &encoder) != FR_OK)
         return false;
+    index.encoder = set->encoder = encoder;
+    index.item_max = options.item_max;
+    index.dimension = options.dimension;
+    index.scan = scan;
+    if (model_encoder_index_new(&index, &error, &set->index) != FR_OK)
+        return false;
+    set->items = calloc(data.item_max, sizeof(*set->items));
     set->dimension = options.dimension + 1; /* with the bias */
     set->vectors = calloc((size_t)data.item_max * set->dimension, sizeof(float));
     set->queries = calloc((size_t)QUERIES * set->dimension, sizeof(float));
@@ -90,6 +102,7 @@ static bool set_learn(struct set *set)
                                         &(struct model_encoder_user){.history = history,
                                                                      .count = n},
                                         data.items[i]);
+                    model_encoder_index_take(set->index);
                 } else if (pass == 2 && i == data.start[user + 1] && user % every == 0 &&
                            set->query_count < QUERIES) {
                     float *q = set->queries + (size_t)set->query_count++ * set->dimension;
@@ -102,8 +115,7 @@ static bool set_learn(struct set *set)
             }
     for (uint32_t j = 1; j < data.item_max; j++)
         if (model_encoder_item(encoder, j, set->vectors + (size_t)set->count * set->dimension))
-            set->count++;
-    model_encoder_free(encoder);
+            set->items[set->count++] = j;
     data_sequences_free(&data);
     return true;
 }
@@ -184,11 +196,31 @@ static void measure(const struct set *set, const struct model_ann *ann, const ui
            (double)model_ann_bytes(ann) / 1e6);
 }
 
+/* The index as it serves: what it became while the encoder learnt. */
+static void measure_served(const struct set *set, const uint32_t *truth, uint32_t scan)
+{
+    uint32_t items[BEST], hits = 0;
+    double began = offline_cpu();
+    for (uint32_t q = 0; q < set->query_count; q++) {
+        uint32_t n =
+            model_encoder_index_search(set->index, set->queries + (size_t)q * set->dimension, BEST,
+                                       items);
+        for (uint32_t i = 0; i < n; i++)
+            for (uint32_t k = 0; k < BEST; k++)
+                hits += set->items[truth[q * BEST + k]] == items[i];
+    }
+    printf("the index that serves, updated in place, about %u of %u scanned: %.1f us a query, "
+           "recall@%u %.4f\n",
+           scan, set->count, (offline_cpu() - began) * 1e6 / set->query_count, BEST,
+           (double)hits / (BEST * (double)set->query_count));
+}
+
 int main(int argc, char **argv)
 {
     static struct set set;
+    uint32_t scan = (uint32_t)argument(argc, argv, "scan", (float)ENCODER_INDEX_SCAN);
     if (argc > 1 && !strcmp(argv[1], "learnt")) {
-        if (!set_learn(&set))
+        if (!set_learn(&set, scan))
             return 0;
     } else {
         set_draw(&set, (uint32_t)argument(argc, argv, "items", 100000));
@@ -220,6 +252,8 @@ int main(int argc, char **argv)
            set.count, set.dimension, options.lists, options.probes, options.rescored,
            trained - began, (offline_cpu() - trained) * 1e6 / set.count);
     measure(&set, ann, truth);
+    if (set.index)
+        measure_served(&set, truth, scan);
     if (argument(argc, argv, "dump", 0) != 0) {
         dump("vectors.f32", set.vectors, set.count, set.dimension);
         dump("queries.f32", set.queries, set.query_count, set.dimension);
@@ -228,5 +262,7 @@ int main(int argc, char **argv)
         fclose(file);
     }
     model_ann_free(ann);
+    model_encoder_index_free(set.index);
+    model_encoder_free(set.encoder);
     return 0;
 }

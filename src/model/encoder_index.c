@@ -208,11 +208,10 @@ void model_encoder_index_take(struct model_encoder_index *index)
     if (!index->listed)
         return;
     uint64_t *meta = base_rows_meta(index->tables[PLACE]);
-    uint64_t end = FR_MIN(meta[META_CURSOR] + LISTED_A_STEP,
-                          (uint64_t)base_rows_count(index->tables[PLACE]));
+    uint64_t end =
+        FR_MIN(meta[META_CURSOR] + LISTED_A_STEP, (uint64_t)base_rows_count(index->tables[PLACE]));
     for (; meta[META_CURSOR] < end; meta[META_CURSOR]++) {
-        const struct place *place =
-            base_rows_at(index->tables[PLACE], (uint32_t)meta[META_CURSOR]);
+        const struct place *place = base_rows_at(index->tables[PLACE], (uint32_t)meta[META_CURSOR]);
         if (place->list == 1)
             item_put(index, (uint32_t)meta[META_CURSOR]);
     }
@@ -286,7 +285,9 @@ uint32_t model_encoder_index_search(const struct model_encoder_index *index, con
     query[index->options.dimension] = 1.0f; /* the bias's */
     if (FR_LOAD(index->listed))
         count = lists_of(index, query, lists);
-    const struct model_ann_query asked = {
-        .vector = query, .best = best, .lists = lists, .list_count = count};
+    const struct model_ann_query asked = {.vector = query,
+                                          .best = best,
+                                          .lists = lists,
+                                          .list_count = count};
     return model_ann_search(index->ann, &asked, out_items, scores);
 }

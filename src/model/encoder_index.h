@@ -28,20 +28,20 @@ enum {
     MODEL_ENCODER_INDEX_FOUND_MAX = 256,
     ENCODER_INDEX_EXACT = 4096, /* items */
     ENCODER_INDEX_LISTS = 256,
-    ENCODER_INDEX_SCAN = 2048, /* items */
+    ENCODER_INDEX_SCAN = 4096, /* items */
 };
 
 struct model_encoder_index;
 struct model_encoder_index_options {
     struct model_encoder *encoder; /* borrowed, outlives the index */
     uint32_t item_max;
-    uint32_t dimension;        /* the encoder's */
-    uint32_t exact, scan;      /* 0: ENCODER_INDEX_EXACT, ENCODER_INDEX_SCAN */
+    uint32_t dimension;   /* the encoder's */
+    uint32_t exact, scan; /* 0: ENCODER_INDEX_EXACT, ENCODER_INDEX_SCAN */
 };
 
-FR_MUST_USE enum fr_status
-model_encoder_index_new(const struct model_encoder_index_options *options, struct fr_error *error,
-                        struct model_encoder_index **out_index);
+FR_MUST_USE enum fr_status model_encoder_index_new(
+    const struct model_encoder_index_options *options, struct fr_error *error,
+    struct model_encoder_index **out_index);
 void model_encoder_index_free(struct model_encoder_index *index);
 void model_encoder_index_tables(struct model_encoder_index *index,
                                 struct base_rows *out[MODEL_ENCODER_INDEX_TABLES]);

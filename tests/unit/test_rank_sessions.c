@@ -114,6 +114,18 @@ static void test_neighbours_name_candidates(void **unused)
     assert_true(named >= 6); /* of the eight other items of the shelf */
 }
 
+/* What neither counts nor neighbours name comes by its learnt vector, and beside them: no more than
+ * there is room for. */
+static void test_vectors_name_candidates(void **unused)
+{
+    (void)unused;
+    uint32_t recent[2], named = 0;
+    ask(false, recent);
+    for (uint32_t r = 0; r < result.count; r++)
+        named += result.generators[r] == 1u << RETRIEVE_VECTORS;
+    assert_true(named > 0 && named <= 16);
+}
+
 static void test_repeats(void **unused)
 {
     (void)unused;
@@ -137,6 +149,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_neighbours_name_candidates),
+        cmocka_unit_test(test_vectors_name_candidates),
         cmocka_unit_test(test_repeats),
     };
     return cmocka_run_group_tests(tests, bed_make, bed_end);
