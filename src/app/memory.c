@@ -96,6 +96,7 @@ const struct app_command app_command_memory = {
         "the named parts of the memory ceiling (--memory-max; by default half of the machine or "
         "of\n"
         "the control group): what each takes now and what it may take at most. A part at its most\n"
-        "admits no id that comes once only; what is refused is counted (freshet_refused_ids).",
+        "admits no id that comes once only, and its least useful rows expire; both are counted\n"
+        "(freshet_refused_ids_total, freshet_expired_rows_total).",
     .run = app_memory,
 };
