@@ -43,6 +43,7 @@ FR_MUST_USE enum fr_status model_encoder_index_new(
     const struct model_encoder_index_options *options, struct fr_error *error,
     struct model_encoder_index **out_index);
 void model_encoder_index_free(struct model_encoder_index *index);
+/* Its tables, in the order in which they are saved and hashed. */
 void model_encoder_index_tables(struct model_encoder_index *index,
                                 struct base_rows *out[MODEL_ENCODER_INDEX_TABLES]);
 
