@@ -19,15 +19,23 @@
 enum { COLD_BUCKETS = 4 };
 static const float global_rate = 0.2f, bucket_rate = 0.1f, squares_first = 1.0f;
 
-enum fr_status rank__blend_new(struct rank *rank, struct fr_error *error)
+static enum fr_status table_new(struct rank *rank, const char *name, struct fr_error *error,
+                                struct base_rows **out_rows)
 {
-    struct base_rows_options options = {.name = "blend",
+    struct base_rows_options options = {.name = name,
                                         .row_bytes = sizeof(struct blend_row),
                                         .count_max = BLEND_FIRST_BUCKET + MODEL_BUCKETS};
-    FR_TRY(base_rows_new(&options, error, &rank->blend));
-    rank->tables[rank->table_count++] = rank->blend;
+    FR_TRY(base_rows_new(&options, error, out_rows));
+    rank->tables[rank->table_count++] = *out_rows;
     for (uint32_t i = BLEND_GLOBAL; i < BLEND_FIRST_BUCKET + MODEL_BUCKETS; i++)
-        FR_ASSERT(base_rows_add(rank->blend) == i);
+        FR_ASSERT(base_rows_add(*out_rows) == i);
+    return FR_OK;
+}
+
+enum fr_status rank__blend_new(struct rank *rank, struct fr_error *error)
+{
+    FR_TRY(table_new(rank, "blend", error, &rank->blend));
+    FR_TRY(table_new(rank, "blend-twin", error, &rank->twin));
     struct blend_row *global = base_rows_write(rank->blend, BLEND_GLOBAL);
     for (uint32_t f = 0; f < rank->feature_count; f++)
         global->weight[f] = rank->model_feature[f]->initial;
@@ -44,22 +52,28 @@ static bool is_cold(uint32_t bucket)
     return bucket < COLD_BUCKETS;
 }
 
-void rank__blend_weights(const struct rank *rank, uint32_t bucket, float *out)
+static void weights_of(const struct rank *rank, const struct base_rows *rows, uint32_t bucket,
+                       float *out)
 {
-    const struct blend_row *global = base_rows_at(rank->blend, BLEND_GLOBAL);
+    const struct blend_row *global = base_rows_at(rows, BLEND_GLOBAL);
     base_rows_copy(out, global->weight, rank->feature_count * sizeof(float));
     if (bucket >= MODEL_BUCKETS)
         return;
     if (is_cold(bucket)) {
-        const struct blend_row *cold = base_rows_at(rank->blend, BLEND_FIRST_BUCKET + bucket);
+        const struct blend_row *cold = base_rows_at(rows, BLEND_FIRST_BUCKET + bucket);
         base_rows_copy(out, cold->weight, rank->feature_count * sizeof(float));
         return;
     }
     float own[MODEL_FEATURES_MAX];
-    const struct blend_row *row = base_rows_at(rank->blend, BLEND_FIRST_BUCKET + bucket);
+    const struct blend_row *row = base_rows_at(rows, BLEND_FIRST_BUCKET + bucket);
     base_rows_copy(own, row->weight, rank->feature_count * sizeof(float));
     for (uint32_t f = 0; f < rank->feature_count; f++)
         out[f] += own[f];
+}
+
+void rank__blend_weights(const struct rank *rank, uint32_t bucket, float *out)
+{
+    weights_of(rank, rank->blend, bucket, out);
 }
 
 void rank__loss_gradient(const struct model_batch *batch, const float *score, uint32_t target,
@@ -92,11 +106,12 @@ static void step_row(struct blend_row *row, uint32_t f, float g, float rate)
     __atomic_store_n((uint32_t *)(void *)&row->weight[f], bits[1], __ATOMIC_RELAXED);
 }
 
-void rank__blend_learn(struct rank *rank, const struct rank_scoring *scoring, const float *gradient)
+static void learn(const struct rank *rank, struct base_rows *rows,
+                  const struct rank_scoring *scoring, const float *gradient)
 {
     const struct model_batch *batch = &scoring->batch;
-    struct blend_row *global = base_rows_write(rank->blend, BLEND_GLOBAL);
-    struct blend_row *own = base_rows_write(rank->blend, BLEND_FIRST_BUCKET + batch->query->bucket);
+    struct blend_row *global = base_rows_write(rows, BLEND_GLOBAL);
+    struct blend_row *own = base_rows_write(rows, BLEND_FIRST_BUCKET + batch->query->bucket);
     bool cold = is_cold(batch->query->bucket);
     for (uint32_t f = 0; f < rank->feature_count; f++) {
         const float *x = scoring->x + f * batch->stride;
@@ -112,11 +127,68 @@ void rank__blend_learn(struct rank *rank, const struct rank_scoring *scoring, co
     }
 }
 
-void rank__blend_quicken(struct rank *rank)
+void rank__blend_learn(struct rank *rank, const struct rank_scoring *scoring, const float *gradient)
+{
+    learn(rank, rank->blend, scoring, gradient);
+}
+
+/* ---- the twin ------------------------------------------------------------------------------- */
+
+void rank__twin_begin(struct rank *rank)
 {
     for (uint32_t i = BLEND_GLOBAL; i < BLEND_FIRST_BUCKET + MODEL_BUCKETS; i++) {
+        const struct blend_row *row = base_rows_at(rank->blend, i);
+        struct blend_row *twin = base_rows_write(rank->twin, i);
+        for (uint32_t f = 0; f < rank->feature_count; f++) {
+            twin->weight[f] = row->weight[f];
+            twin->squares[f] = row->squares[f] * (1.0f / 16.0f);
+        }
+    }
+}
+
+/* The blend keeps its own sums: its steps are as long as before. */
+void rank__twin_take(struct rank *rank)
+{
+    for (uint32_t i = BLEND_GLOBAL; i < BLEND_FIRST_BUCKET + MODEL_BUCKETS; i++) {
+        const struct blend_row *twin = base_rows_at(rank->twin, i);
         struct blend_row *row = base_rows_write(rank->blend, i);
         for (uint32_t f = 0; f < rank->feature_count; f++)
-            model_word_store(&row->squares[f], row->squares[f] * 0.25f);
+            model_word_store(&row->weight[f], twin->weight[f]);
     }
+}
+
+/* ln of the softmax's denominator, less the target's score. */
+static float loss_of(const float *score, uint32_t count, uint32_t target)
+{
+    float most = score[0], sum = 0.0f;
+    for (uint32_t i = 1; i < count; i++)
+        most = FR_MAX(most, score[i]);
+    for (uint32_t i = 0; i < count; i++)
+        sum += base_expf(score[i] - most);
+    return base_logf(sum) + most - score[target];
+}
+
+float rank__twin_learn(struct rank *rank, const struct rank_scoring *scoring, uint32_t target,
+                       float weight)
+{
+    const struct model_batch *batch = &scoring->batch;
+    size_t bytes = batch->stride * sizeof(float);
+    float *score = base_arena_zalloc(batch->arena, bytes);
+    float *gradient = base_arena_zalloc(batch->arena, bytes);
+    float own[MODEL_FEATURES_MAX];
+    if (!score || !gradient)
+        return 0.0f;
+    weights_of(rank, rank->twin, batch->query->bucket, own);
+    for (uint32_t f = 0; f < rank->feature_count; f++)
+        for (uint32_t i = 0; i < batch->stride; i += 4)
+            vec4_store(score + i,
+                       vec4_load(score + i) +
+                           vec4_set(own[f]) * vec4_load(scoring->x + f * batch->stride + i));
+    float ahead =
+        loss_of(scoring->linear, batch->count, target) - loss_of(score, batch->count, target);
+    rank__loss_gradient(batch, score, target, gradient);
+    for (uint32_t i = 0; i < batch->count; i++)
+        gradient[i] *= weight;
+    learn(rank, rank->twin, scoring, gradient);
+    return ahead;
 }

@@ -31,11 +31,15 @@ enum {
     ESTABLISHED_RANK = 50, /* by long-term popularity among the candidates */
     ESTABLISHED = COLUMNS, /* a detector of its own: the blend's hits on popular items */
     NETWORK,               /* and one: the hits that the network brings, (1 + with - without) / 2 */
+    TWIN,                  /* no detector: the name of an alarm that a trial ends with */
+    TRIAL_LEAST = 256,     /* events of a trial before it is looked at, and at most */
+    TRIAL_MOST = 2000,
 };
 enum { INPUT_TOP = MODEL_FEATURES_MAX, INPUT_HISTORY, INPUT_CANDIDATES };
 
 static const float loss_max = 12.0f, psi_max = 0.25f;
-static const double worse_min = 0.2, fallen = 0.6, no_gain = 0.5;
+static const double fallen = 0.6, no_gain = 0.5;
+static const float ahead_max = 0.25f; /* nats of one event that count */
 /* One false alarm in so many looks at any of the detectors: Bonferroni over them. */
 static const double detector_delta = 0.002 / (2.0 * COLUMNS), interval_alpha = 0.05;
 
@@ -62,6 +66,8 @@ struct head_row {
     uint64_t rest_until[RANK_ACTION_COUNT];    /* of `judged` */
     struct rank_remedy wanted;                 /* actions 0: none */
     struct model_fading established;           /* hits on what is popular */
+    uint64_t trial;                            /* a twin of the blend learns beside it: 1 */
+    struct model_window ahead;                 /* by how much its loss is lower, scaled to [0, 1] */
     uint32_t device[DEVICES], region[REGIONS]; /* context values, in order of appearance */
 };
 
@@ -83,6 +89,7 @@ const char *rank_action_name(enum rank_action action)
     return action == RANK_ACTION_RATE      ? "rate"
            : action == RANK_ACTION_NETWORK ? "network"
            : action == RANK_ACTION_AGE     ? "age"
+           : action == RANK_ACTION_SWITCH  ? "switch"
                                            : "unknown";
 }
 
@@ -181,12 +188,11 @@ struct watched {
 static uint32_t remedy_for(struct watched what, double from, double to,
                            const struct model_fading *established)
 {
-    double worse = (to > from ? to - from : from - to) / FR_MAX(from, to);
     if (what.column == NETWORK)
         return to < no_gain ? RANK_ACTION_NETWORK : 0;
     if (what.column == ESTABLISHED && model_fading_mean(established) <= fallen * from)
         return RANK_ACTION_AGE;
-    return what.column == ESTABLISHED && worse >= worse_min ? RANK_ACTION_RATE : 0;
+    return what.column == ESTABLISHED || what.column == 0 ? RANK_ACTION_RATE : 0;
 }
 
 static void want_remedy(struct rank *rank, struct watched what, const struct model_change *change)
@@ -224,6 +230,45 @@ static void watch(struct rank *rank, const struct state_event *event, struct wat
                                     .after = (float)(change.after * what.scale),
                                     .excess = (float)change.excess});
     want_remedy(rank, what, &change);
+}
+
+/* ---- the trial of a twin -------------------------------------------------------------------- */
+
+bool rank__health_on_trial(const struct rank *rank)
+{
+    return head_read(rank)->trial != 0;
+}
+
+/* The twin is ahead for certain: its weights are wanted in the blend's place. */
+static void want_switch(struct rank *rank, const struct state_event *event, double ahead)
+{
+    struct head_row *head = head_write(rank);
+    double nats = (2.0 * ahead - 1.0) * (double)ahead_max;
+    alarm_raise(rank, event,
+                &(struct alarm_row){.signal = RANK_SIGNAL_LOSS,
+                                    .index = TWIN,
+                                    .before = (float)nats,
+                                    .after = 0.0f,
+                                    .excess = 1.0f});
+    head->wanted = (struct rank_remedy){.alarm = (uint32_t)head->alarms,
+                                        .actions = head->wanted.actions | RANK_ACTION_SWITCH,
+                                        .signal = RANK_SIGNAL_LOSS,
+                                        .before = nats};
+}
+
+void rank__health_trial_add(struct rank *rank, const struct state_event *event, float ahead)
+{
+    struct head_row *head = head_write(rank);
+    struct model_interval interval;
+    float clipped = ahead > ahead_max ? ahead_max : ahead < -ahead_max ? -ahead_max : ahead;
+    model_window_add(&head->ahead, 0.5 + 0.5 * (double)(clipped / ahead_max), 0);
+    model_window_interval(&head->ahead, interval_alpha, &interval);
+    if (interval.count < TRIAL_LEAST || head->wanted.actions & RANK_ACTION_SWITCH)
+        return;
+    if (interval.low > 0.5)
+        want_switch(rank, event, interval.mean);
+    else if (interval.high < 0.5 || interval.count >= TRIAL_MOST)
+        head->trial = 0;
 }
 
 /* Beside the detector, whose cut may lie before the change, the mean of the last few dozen. */
@@ -447,12 +492,22 @@ void rank_remedy_apply(struct rank *rank, const struct rank_remedy *remedy, uint
         return;
     head->wanted = (struct rank_remedy){0};
     FR_STORE(head->remedies, head->remedies + 1);
-    if (remedy->actions & RANK_ACTION_RATE)
-        rank__blend_quicken(rank);
+    if (remedy->actions & RANK_ACTION_SWITCH) {
+        rank__twin_take(rank);
+        head->trial = 0;
+    }
+    if (remedy->actions & RANK_ACTION_RATE) {
+        rank__twin_begin(rank);
+        head->trial = 1;
+        head->ahead = (struct model_window){0};
+    }
     if (remedy->actions & RANK_ACTION_NETWORK && rank->network)
         rank__network_forget(rank);
     if (remedy->actions & RANK_ACTION_AGE)
         state_age_counts(rank->state);
+    for (uint32_t e = 0; e < rank->expert_count; e++)
+        if (rank->expert[e]->quicken && remedy->actions & (RANK_ACTION_AGE | RANK_ACTION_SWITCH))
+            rank->expert[e]->quicken(rank->self[e]);
     struct alarm_row *row =
         base_rows_write(rank->health.alarms, 1 + remedy->alarm % RANK_ALARMS_KEPT);
     if (row->number != remedy->alarm)
@@ -499,6 +554,7 @@ static const char *column_name(const struct rank *rank, uint32_t column)
            : column == 1           ? "popular"
            : column == ESTABLISHED ? "established"
            : column == NETWORK     ? "network"
+           : column == TWIN        ? "twin"
                                    : rank->expert[column - 2]->name;
 }
 

@@ -147,6 +147,7 @@ void rank_free(struct rank *rank)
         if (rank->expert[e]->close)
             rank->expert[e]->close(rank->self[e]);
     base_rows_free(rank->blend);
+    base_rows_free(rank->twin);
     base_rows_free(rank->figures);
     rank__health_free(rank);
     base_rows_free(rank->network);
@@ -282,6 +283,8 @@ static void learn_from(struct rank *rank, const struct rank_scoring *scoring,
         uint32_t target = (uint32_t)outcome->candidate;
         float weight = event->has_request ? caused_weight(rank) : 1.0f;
         gradient_of(batch, scoring->linear, target, weight, linear);
+        if (rank__health_on_trial(rank))
+            rank__health_trial_add(rank, event, rank__twin_learn(rank, scoring, target, weight));
         rank__blend_learn(rank, scoring, linear);
         gradient_of(batch, scoring->score, target, weight, gradient);
         if (rank->network)

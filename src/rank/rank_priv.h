@@ -73,7 +73,7 @@ struct rank {
     uint32_t expert_count, feature_count;                /* features of the linear blend */
     struct rank_feature feature[MODEL_FEATURES_MAX + 2]; /* and the network's, and the clicks' */
     const struct model_feature *model_feature[MODEL_FEATURES_MAX];
-    struct base_rows *blend, *figures, *network, *network_view;
+    struct base_rows *blend, *twin, *figures, *network, *network_view;
     struct base_rows *tables[STATE_TABLES_MAX];
     uint32_t table_count;
     struct base_arena arena; /* of rank_learn() */
@@ -167,12 +167,21 @@ void rank__health_free(struct rank *rank);
 void rank__health_begin(struct rank *rank, bool learn, uint64_t position);
 void rank__health_alone(struct rank *rank, uint32_t column, const float *score,
                         const struct rank_scoring *scoring, int32_t target);
+/* Is a twin on trial; and what one event said of it. */
+bool rank__health_on_trial(const struct rank *rank);
+void rank__health_trial_add(struct rank *rank, const struct state_event *event, float ahead);
 void rank__health_add(struct rank *rank, const struct rank_scoring *scoring,
                       const struct state_event *event, const struct rank_outcome *outcome);
 /* A context value's index will be another's: its segment is watched no more. */
 void rank__health_forget(struct rank *rank, uint32_t value);
-/* What remedies do: Adagrad's sums to a quarter; the last layer to zero. */
-void rank__blend_quicken(struct rank *rank);
+/* What remedies do: a twin of the blend begins, with sums of Adagrad of a sixteenth, so that its steps
+ * are four times as long; it takes the blend's place; the network's last layer goes to zero. */
+void rank__twin_begin(struct rank *rank);
+void rank__twin_take(struct rank *rank);
+/* One step of the twin's. Gives by how much the blend's loss of this event is above the twin's (before
+ * either learnt it), each among the candidates; 0: no room. */
+float rank__twin_learn(struct rank *rank, const struct rank_scoring *scoring, uint32_t target,
+                       float weight);
 void rank__network_forget(struct rank *rank);
 
 /* 0-based rank of `target` among count scores, ties half. */

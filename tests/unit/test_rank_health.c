@@ -34,19 +34,21 @@ struct names {
     char user[16], item[16];
 };
 
-static uint32_t item_of(uint64_t n, bool changed)
+static uint32_t item_of(uint64_t n, uint32_t changes)
 {
     uint64_t draw = base_random_u64(11, n / STEPS, 0);
     uint32_t chain = (uint32_t)(draw % CHAINS);
     uint32_t at = (uint32_t)(draw >> 32) % (CHAIN - STEPS + 1) + (uint32_t)(n % STEPS);
     uint32_t item = chain * CHAIN + at;
-    return changed ? item * 23 % (CHAINS * CHAIN) : item; /* 23 and 60 have no common factor */
+    for (; changes > 0; changes--)
+        item = item * 23 % (CHAINS * CHAIN); /* 23 and 60 have no common factor */
+    return item;
 }
 
-static struct schema_event event_of(uint64_t n, bool changed, struct names *names)
+static struct schema_event event_of(uint64_t n, uint32_t changes, struct names *names)
 {
     snprintf(names->user, sizeof(names->user), "u%u", (uint32_t)(n / STEPS));
-    snprintf(names->item, sizeof(names->item), "i%u", item_of(n, changed));
+    snprintf(names->item, sizeof(names->item), "i%u", item_of(n, changes));
     return (struct schema_event){.key = {n + 1, 1},
                                  .user = fr_slice_str(names->user),
                                  .item = fr_slice_str(names->item),
@@ -62,6 +64,8 @@ struct world {
     struct rank *rank;
     uint64_t hits_after, scored_after, remedies;
     uint64_t remedy_at[16];
+    uint64_t every; /* after CHANGE, there is another change every so many events; 0: none */
+    uint64_t last_at[RANK_ACTION_COUNT]; /* of each kind; 0: never */
     uint32_t actions;
 };
 
@@ -88,6 +92,21 @@ static void world_free(struct world *world)
     state_free(world->state);
 }
 
+/* Hysteresis: each kind rests, and a switch has a trial of some length before it. An event in eight is not
+ * judged (the first of a user's). */
+static void check_rests(struct world *world, uint32_t actions, uint64_t n)
+{
+    for (uint32_t bit = 0; bit < RANK_ACTION_COUNT; bit++) {
+        if (!(actions & 1u << bit))
+            continue;
+        if (1u << bit == RANK_ACTION_SWITCH)
+            assert_true(world->last_at[0] && n - world->last_at[0] >= 256);
+        else
+            assert_true(!world->last_at[bit] || n - world->last_at[bit] >= 2000);
+        world->last_at[bit] = n;
+    }
+}
+
 static void live(struct world *world, uint64_t from, uint64_t to, bool act)
 {
     for (uint64_t n = from; n < to; n++) {
@@ -95,7 +114,9 @@ static void live(struct world *world, uint64_t from, uint64_t to, bool act)
         struct state_event resolved;
         struct rank_outcome outcome;
         struct rank_remedy remedy;
-        struct schema_event event = event_of(n, n >= CHANGE, &names);
+        uint64_t after = n < CHANGE ? 0 : n - CHANGE;
+        uint32_t changes = (uint32_t)((n >= CHANGE) + (world->every ? after / world->every : 0));
+        struct schema_event event = event_of(n, changes, &names);
         assert_int_equal(state_resolve(world->state, &event, &world->types, n + 1, INT64_MAX / 2,
                                        &resolved),
                          FR_OK);
@@ -105,6 +126,7 @@ static void live(struct world *world, uint64_t from, uint64_t to, bool act)
         if (act && rank_remedy_wanted(world->rank, &remedy)) {
             rank_remedy_apply(world->rank, &remedy, n + 1);
             world->actions |= remedy.actions;
+            check_rests(world, remedy.actions, n);
             if (world->remedies < FR_COUNT_OF(world->remedy_at))
                 world->remedy_at[world->remedies++] = n;
         }
@@ -179,6 +201,7 @@ static void a_change_is_seen_and_its_remedy_helps(void **unused)
     assert_true(alarms >= 1 && remedies == with.remedies && remedies >= 1);
     assert_true(with.remedy_at[0] >= CHANGE && with.remedy_at[0] < CHANGE + 500);
     assert_true(with.actions & RANK_ACTION_AGE);
+    assert_true(with.actions & RANK_ACTION_SWITCH);
     double helped = (double)with.hits_after / (double)with.scored_after;
     double alone = (double)without.hits_after / (double)without.scored_after;
     print_message("first place after the change: %.3f, without the remedy %.3f\n", helped, alone);
@@ -203,6 +226,18 @@ static void a_remedy_rests_and_is_told(void **unused)
         told += alarm[a].actions != 0 && alarm[a].acted >= alarm[a].position;
     }
     assert_int_equal(told, world.remedies);
+    world_free(&world);
+}
+
+static void however_often_it_changes_remedies_rest(void **unused)
+{
+    (void)unused;
+    struct world world = world_new();
+    uint64_t alarms, remedies;
+    world.every = 700;
+    live(&world, 0, EVENTS, true);
+    rank_alarm_counts(world.rank, &alarms, &remedies);
+    assert_true(remedies >= 2 && alarms > remedies);
     world_free(&world);
 }
 
@@ -307,6 +342,7 @@ int main(void)
         cmocka_unit_test(figures_say_how_good_each_is),
         cmocka_unit_test(a_change_is_seen_and_its_remedy_helps),
         cmocka_unit_test(a_remedy_rests_and_is_told),
+        cmocka_unit_test(however_often_it_changes_remedies_rest),
         cmocka_unit_test(equal_events_give_equal_health),
         cmocka_unit_test(remedies_are_told_from_rubbish),
         cmocka_unit_test(the_journal_tells_and_a_replay_repeats),
