@@ -197,8 +197,7 @@ static void put_users(struct exporting *work, const struct state *state, struct 
     for (uint32_t u = 1; u < state_user_count(state); u++) {
         struct fr_slice id = state_user_id(state, u);
         base_arena_clear(arena);
-        if (state_user_expired(state, u) ||
-            (work->user.bytes && !fr_slice_equal(work->user, id)))
+        if (state_user_expired(state, u) || (work->user.bytes && !fr_slice_equal(work->user, id)))
             continue;
         if (state_user_document(state, u, arena, user) != FR_OK)
             *user = (struct schema_user){.id = id};

@@ -16,7 +16,7 @@
 #include "base/fmath.h"
 #include "base/hash.h"
 #include "simd/simd.h"
-#include "state/state.h"
+#include "state/expire.h"
 
 #include <stdlib.h>
 #include <string.h>

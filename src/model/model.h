@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/base.h"
 #include "base/rows.h"
+#include "state/expire.h"
 #include "state/state.h"
 
 enum {

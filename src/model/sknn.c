@@ -9,13 +9,13 @@
 #include "model/sknn.h"
 
 #include "base/fmath.h"
-#include "state/state.h"
+#include "state/expire.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { SKNN_SESSION, SKNN_POSTING, SKNN_USER };
-enum { META_NEXT }; /* of the session table: the newest session's number */
+enum { META_NEXT };   /* of the session table: the newest session's number */
 enum { OVERLAP = 6 }; /* newest clicks of a full row that the next one begins with */
 enum { POSTINGS_MAX = 1022, SWEEP_ROWS = 128 };
 enum { KINDS = MODEL_SKNN_KINDS };
@@ -55,7 +55,7 @@ struct asking {
     const struct model_sknn *sknn;
     struct neighbour *neighbour;
     uint32_t count, mask;
-    uint16_t *place; /* [mask + 1] neighbour + 1 by its number, open addressing */
+    uint16_t *place;        /* [mask + 1] neighbour + 1 by its number, open addressing */
     uint32_t own, own_root; /* the asking session's row and the one it began in, or 0 */
 };
 

@@ -4,8 +4,7 @@
  * (co-counts, transitions, popularity per context), the dedupe window, source offsets. All of it in
  * row tables (base/rows.h), so that snapshot, hash and memory accounting exist once.
  *
- * Ids become u32 indexes once ("interned"); 0 means none. Text behind an index never moves. An index
- * belongs to another id only after its own has expired, and that is told (state_reading_begin()).
+ * Ids become u32 indexes once ("interned"); 0 means none. Text behind an index never moves (expire.h).
  *
  * Thread: W is for the fold thread; R for any at any time, sees a recent whole value; A at rest (no writer,
  * no reader). Nothing allocates after state_new() but pages of the tables.
@@ -44,7 +43,7 @@ enum state_context_field {
 };
 
 /* 0 = the default. From 7/8 of items, users and contexts on, ids that events name are taken when they
- * come again; at the maximum, refused. Both are counted. */
+ * come again; at the maximum, the least useful expire. Both are counted. */
 struct state_options {
     uint32_t item_count_max;     /* 0 = 1 M */
     uint32_t user_count_max;     /* 0 = 4 M */
@@ -131,43 +130,6 @@ void state_apply_tick(struct state *state, int64_t received_us);
  * they have become wrong (rank/health.h). Rows touched in this very second before may keep theirs. */
 void state_age_counts(struct state *state);
 
-/* ---- expiring ------------------------------------------------------------------------------- */
-
-/* What has rows that expire when there is no room for another id. */
-enum state_kind {
-    STATE_KIND_USER,
-    STATE_KIND_ITEM,
-    STATE_KIND_VALUE, /* of a context */
-    STATE_KIND_TOKEN, /* of content; those that no item carries any more */
-    STATE_KIND_COUNT
-};
-
-/* W. After every record, when something is under way: a bounded piece of making room (expire.c). An expired id is
- * unknown from there on; its index is used again only after everything that names it was swept. */
-bool state_expire_due(const struct state *state);
-enum { STATE_EXPIRE_PIECE = 48 };
-struct state_expired {
-    enum state_kind kind;
-    uint32_t
-        index[STATE_EXPIRE_PIECE]; /* free from here on: whoever keeps rows of them empties them */
-    uint32_t count;
-    uint64_t
-        *sweep; /* not NULL: whoever keeps indexes of others drops a piece of the gone ones, from
-                        here on; until done, by state_expire_swept() */
-};
-void state_expire_step(struct state *state, enum state_kind kind, struct state_expired *out);
-void state_expire_swept(struct state *state, enum state_kind kind);
-/* Is the item to be dropped wherever it is named? Any thread. */
-bool state_item_gone(const struct state *state, uint32_t item);
-bool state_user_expired(const struct state *state, uint32_t user); /* R. Nobody has this index */
-/* How often an index belonged to another id before: with it, a key for whoever hashes indexes. R. */
-uint32_t state_lives(const struct state *state, enum state_kind kind, uint32_t index);
-
-/* R. Indexes and borrowed texts hold from begin to ok. False: some may be another id's by now, and
- * what was made of them is to be made anew. Moves when a batch of rows comes free, so seldom. */
-uint64_t state_reading_begin(const struct state *state);
-bool state_reading_ok(const struct state *state, uint64_t began);
-
 /* ---- reading -------------------------------------------------------------------------------- */
 
 /* R. 0 when unknown. */
@@ -191,12 +153,11 @@ int64_t state_clock_us(const struct state *state);       /* the fold clock; R */
 uint32_t state_session_gap_s(const struct state *state); /* as configured; any thread */
 bool state_source_offset(const struct state *state, struct fr_slice name, int32_t partition,
                          int64_t *out_next); /* R */
-
 enum state_item_flag {
     STATE_ITEM_CATALOGUED = 1, /* a PUT was seen (otherwise only events named it) */
     STATE_ITEM_HIDDEN = 2,
     STATE_ITEM_DELETED = 4,
-    STATE_ITEM_EXPIRED = 8, /* the least useful of a full table; always with DELETED */
+    STATE_ITEM_EXPIRED = 8, /* with DELETED: it made room (expire.h) */
 };
 
 /* One item as scoring and policy see it. */

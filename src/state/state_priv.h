@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "state/decay.h"
+#include "state/expire.h"
 #include "state/figures.h"
 #include "state/state.h"
 

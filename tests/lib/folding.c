@@ -116,8 +116,7 @@ enum fr_status folding_open_bare(struct folding *folding, struct os_sim *sim,
 enum fr_status folding_open_tight(struct folding *folding, struct os_sim *sim,
                                   uint64_t snapshot_records, struct fr_error *error)
 {
-    *folding =
-        (struct folding){.sim = sim, .snapshot_records = snapshot_records, .tight = true};
+    *folding = (struct folding){.sim = sim, .snapshot_records = snapshot_records, .tight = true};
     return open_whole(folding, error);
 }
 

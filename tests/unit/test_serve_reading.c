@@ -18,7 +18,8 @@ static struct state *state;
 static struct schema_types types;
 static uint64_t position;
 static void *job; /* what the handler leaves to another thread */
-static uint32_t runs, disturbed; /* of the handler; in how many of its first runs rows are used again */
+static uint32_t runs,
+    disturbed; /* of the handler; in how many of its first runs rows are used again */
 
 static void act(uint32_t visitor)
 {
@@ -66,8 +67,11 @@ static const char *ask(bool reads, uint32_t disturb)
     assert_int_equal(base_arena_init(&arena, 4096), FR_OK);
     serve.options.state = state;
     base_buf_clear(&http.out);
-    struct serve_call call = {
-        .serve = &serve, .http = &http, .route = &route, .arena = &arena, .out = &http.out};
+    struct serve_call call = {.serve = &serve,
+                              .http = &http,
+                              .route = &route,
+                              .arena = &arena,
+                              .out = &http.out};
     runs = 0;
     disturbed = disturb;
     serve__answer(&call);

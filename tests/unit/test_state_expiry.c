@@ -318,7 +318,7 @@ static uint32_t number_in(struct fr_slice id)
 {
     char text[NAME] = {0};
     memcpy(text, id.ptr, FR_MIN(id.bytes, sizeof(text) - 1));
-    return (uint32_t)atoi(strchr(text, '-') + 1);
+    return (uint32_t)strtoul(strchr(text, '-') + 1, NULL, 10);
 }
 
 static void assert_histories(const struct bed *bed)

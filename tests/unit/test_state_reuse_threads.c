@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "state/expire.h"
 #include "state/figures.h"
 #include "state/state.h"
 
