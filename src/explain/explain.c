@@ -2,8 +2,8 @@
  *
  * explain: reasons from a ranked result. See the door for the rules.
  *
- * Cost: one pass over the neighbour rows of the history for all items together, then one over the
- * features of each. Features below share_min of the whole end in "other" undivided.
+ * Cost: a look-up of each item in the neighbour row of each visit, then one pass over the features of
+ * each item. Features below share_min of the whole end in "other" undivided.
  */
 #include "explain/explain.h"
 

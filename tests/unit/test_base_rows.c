@@ -331,6 +331,28 @@ static void test_loading_refuses_what_does_not_fit(void **state)
     base_rows_free(rows);
 }
 
+/* All lengths at all places that words have: what is asked for, and nothing beside it. */
+static void test_words_are_copied_whatever_their_number(void **state)
+{
+    (void)state;
+    enum { WORDS = 64 };
+    uint32_t from[WORDS], to[WORDS];
+    for (uint32_t w = 0; w < WORDS; w++)
+        from[w] = w + 1;
+    for (uint32_t first = 0; first < 8; first++) {
+        for (uint32_t count = 0; count + 9 <= WORDS; count++) {
+            for (int put = 0; put < 2; put++) {
+                memset(to, 0, sizeof(to));
+                (put ? base_rows_put : base_rows_copy)(to + 7 - first, from + first, count * 4ul);
+                for (uint32_t w = 0; w < WORDS; w++) {
+                    bool inside = w >= 7 - first && w < 7 - first + count;
+                    assert_int_equal(to[w], inside ? from[w - (7 - first) + first] : 0);
+                }
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +363,7 @@ int main(void)
         cmocka_unit_test(test_a_snapshot_given_up_leaves_nothing),
         cmocka_unit_test(test_a_writer_a_reader_and_a_snapshot_at_once),
         cmocka_unit_test(test_loading_refuses_what_does_not_fit),
+        cmocka_unit_test(test_words_are_copied_whatever_their_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -131,6 +131,41 @@ static void test_parts_sum(void **unused)
     bed_release(&bed);
 }
 
+/* Of many candidates the network sees the 192 best by all other parts; the others get nothing of it. */
+static void test_network_sees_the_best(void **unused)
+{
+    (void)unused;
+    enum { SEEN = 192 };
+    struct bed bed;
+    bed_init(&bed, NULL);
+    char user[16], item[16];
+    for (uint32_t i = 0; i < 6000; i++) {
+        uint64_t draw = base_random_u64(9, i, 0);
+        snprintf(user, sizeof(user), "u%u", (uint32_t)(draw % 100));
+        snprintf(item, sizeof(item), "i%u", (uint32_t)(draw >> 32) % 500);
+        act(&bed, user, item, i * 5, SCHEMA_CLICK);
+    }
+    struct model_request request = {.user = state_user_find(bed.state, FR_SLICE("u3"))};
+    const struct rank_query_options options = {.retrieve = {.candidates_max = 512}};
+    struct model_query query;
+    struct rank_result result;
+    ask(&bed, &request, &options, &query, &result);
+    assert_true(result.count > SEEN + 20 && result.feature_count <= MODEL_FEATURES_MAX);
+    float least = 1e9f, most = -1e9f; /* of those that it saw; of the others */
+    uint32_t seen = 0;
+    for (uint32_t r = 0; r < result.count; r++) {
+        float part[MODEL_FEATURES_MAX];
+        rank_contributions(&result, r, part);
+        float network = part[result.feature_count - 1], linear = result.score[r] - network;
+        seen += network != 0.0f;
+        least = network != 0.0f ? fminf(least, linear) : least;
+        most = network != 0.0f ? most : fmaxf(most, linear);
+    }
+    assert_int_equal(seen, SEEN);
+    assert_true(least > most - 1e-4f);
+    bed_release(&bed);
+}
+
 static void test_seen_and_filters(void **unused)
 {
     (void)unused;
@@ -409,6 +444,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parts_sum),
+        cmocka_unit_test(test_network_sees_the_best),
         cmocka_unit_test(test_seen_and_filters),
         cmocka_unit_test(test_accept),
         cmocka_unit_test(test_a_click_shows_at_once),
