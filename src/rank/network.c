@@ -286,8 +286,8 @@ struct chosen {
     uint32_t count;
 };
 
-static void choose(const struct rank *rank, const struct rank_activations *a,
-                   const float *gradient, uint64_t position, struct chosen *chosen)
+static void choose(const struct rank *rank, const struct rank_activations *a, const float *gradient,
+                   uint64_t position, struct chosen *chosen)
 {
     for (uint32_t r = 0; r < a->count; r++) {
         uint32_t i = a->index[r];
