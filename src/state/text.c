@@ -115,11 +115,18 @@ bool state__text_is(const struct base_rows *text, uint32_t ref, struct fr_slice 
     if (!ref || ref + units_of(bytes.bytes) > base_rows_count(text))
         return false;
     const uint32_t *from = base_rows_at(text, ref);
-    for (size_t at = 0; at < bytes.bytes; at += sizeof(*from), from++) {
-        uint32_t word = FR_LOAD(*from);
-        if (memcmp(&word, bytes.ptr + at, FR_MIN(bytes.bytes - at, sizeof(word))) != 0)
+    size_t at = 0;
+    for (; at + sizeof(*from) <= bytes.bytes; at += sizeof(*from), from++) {
+        uint32_t wanted;
+        memcpy(&wanted, bytes.ptr + at, sizeof(wanted));
+        if (FR_LOAD(*from) != wanted)
             return false;
     }
+    uint32_t last = at < bytes.bytes ? FR_LOAD(*from) : 0;
+    const char *rest = (const char *)&last;
+    for (size_t i = 0; at + i < bytes.bytes; i++)
+        if (rest[i] != bytes.ptr[at + i])
+            return false;
     return true;
 }
 
