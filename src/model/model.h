@@ -119,9 +119,9 @@ struct model_proposal {
     uint32_t count;
     const uint32_t *item;
     const void *memo;
-    uint32_t
-        extra; /* 0: ahead of all others but the session's own items, in their place. Else: after
-                       all others, so many candidates more than there would be */
+    /* 0: ahead of all others but the session's own items, in their place. Else: after all others, so
+     * many candidates more than there would be. */
+    uint32_t extra;
 };
 
 /* ---- the batch ------------------------------------------------------------------------------ */

@@ -239,10 +239,8 @@ static void newest_sessions_vote(void **context)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(equals_reference),
-        cmocka_unit_test(own_session_is_left_out),
-        cmocka_unit_test(long_sessions_go_on),
-        cmocka_unit_test(rings_are_bounded),
+        cmocka_unit_test(equals_reference),     cmocka_unit_test(own_session_is_left_out),
+        cmocka_unit_test(long_sessions_go_on),  cmocka_unit_test(rings_are_bounded),
         cmocka_unit_test(newest_sessions_vote),
     };
     return cmocka_run_group_tests(tests, arena_make, arena_end);
