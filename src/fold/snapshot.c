@@ -25,7 +25,7 @@
 #include "fold/fold_priv.h"
 
 enum {
-    FORMAT_VERSION = 3,
+    FORMAT_VERSION = 4,
     HEADER_BYTES = 32,
     FRAME_BYTES = 16,
     WRITE_BYTES = 1 << 20,

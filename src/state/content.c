@@ -14,8 +14,13 @@
 #include <string.h>
 
 #include "state/state_priv.h"
+#include "state/words.h"
 
 enum { STEMMERS_MAX = 24, WORD_BYTES_MAX = 40, TITLE_WORDS_MAX = 16 };
+
+/* A place in an item's run: the token, and above it how often the word was met; 0: no word. */
+enum { TOKEN_BITS = 28, TIMES_MAX = 15 };
+#define TOKEN_MASK ((1u << TOKEN_BITS) - 1u)
 
 struct stemmers {
     uint32_t count;
@@ -59,7 +64,7 @@ static struct sb_stemmer *stemmer_for(struct stemmers *stemmers, struct fr_slice
 }
 
 struct token_list {
-    uint32_t token[STATE_ITEM_TOKENS_MAX];
+    uint32_t token[STATE_ITEM_TOKENS_MAX], times[STATE_ITEM_TOKENS_MAX]; /* times: of words */
     uint32_t count, max;
 };
 
@@ -69,11 +74,17 @@ static void list_add(struct state *state, struct token_list *list, uint32_t kind
     if (list->count >= list->max || text.bytes == 0)
         return;
     uint32_t token = state__token_intern(state, kind, text);
-    for (uint32_t i = 0; i < list->count; i++)
-        if (list->token[i] == token)
-            return;
-    if (token)
-        list->token[list->count++] = token;
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (list->token[i] != token)
+            continue;
+        if (kind == 'w' && list->times[i] < TIMES_MAX)
+            list->times[i]++;
+        return;
+    }
+    if (token == 0 || token > TOKEN_MASK)
+        return;
+    list->times[list->count] = kind == 'w';
+    list->token[list->count++] = token;
 }
 
 static bool is_word_byte(unsigned char c)
@@ -155,6 +166,7 @@ static void tokens_put(struct state *state, uint32_t item, const struct token_li
 {
     struct item_row *row = base_rows_write(state->items, item);
     uint32_t old[STATE_ITEM_TOKENS_MAX], old_count = row->token_count;
+    uint32_t put[STATE_ITEM_TOKENS_MAX] = {0};
     const uint32_t units = STATE_ITEM_TOKENS_MAX * sizeof(uint32_t) / TEXT_UNIT;
     if (!row->tokens && list->count)
         FR_STORE(row->tokens, base_rows_add_run(state->text, units));
@@ -165,13 +177,16 @@ static void tokens_put(struct state *state, uint32_t item, const struct token_li
     }
     memcpy(old, base_rows_at(state->text, row->tokens), sizeof(old));
     for (uint32_t i = 0; i < old_count; i++)
+        old[i] &= TOKEN_MASK;
+    for (uint32_t i = 0; i < list->count; i++)
+        put[i] = list->token[i] | list->times[i] << TOKEN_BITS;
+    for (uint32_t i = 0; i < old_count; i++)
         if (!holds(list->token, list->count, old[i]))
             token_count(state, old[i], item, false);
     for (uint32_t i = 0; i < list->count; i++)
         if (!holds(old, old_count, list->token[i]))
             token_count(state, list->token[i], item, true);
-    base_rows_put(base_rows_write_run(state->text, row->tokens, units), list->token,
-                  sizeof(list->token));
+    base_rows_put(base_rows_write_run(state->text, row->tokens, units), put, sizeof(put));
     FR_STORE(row->token_count, list->count);
 }
 
@@ -201,8 +216,8 @@ void state__content_clear(struct state *state, uint32_t item)
     tokens_put(state, item, &none);
 }
 
-uint32_t state_item_tokens(const struct state *state, uint32_t item,
-                           uint32_t out[STATE_ITEM_TOKENS_MAX])
+static uint32_t run_read(const struct state *state, uint32_t item,
+                         uint32_t out[STATE_ITEM_TOKENS_MAX])
 {
     if (item == 0 || item >= base_rows_count(state->items))
         return 0;
@@ -213,6 +228,26 @@ uint32_t state_item_tokens(const struct state *state, uint32_t item,
         return 0;
     base_rows_copy(out, base_rows_at(state->text, ref), count * sizeof(uint32_t));
     return count;
+}
+
+uint32_t state_item_tokens(const struct state *state, uint32_t item,
+                           uint32_t out[STATE_ITEM_TOKENS_MAX])
+{
+    uint32_t count = run_read(state, item, out);
+    for (uint32_t i = 0; i < count; i++)
+        out[i] &= TOKEN_MASK;
+    return count;
+}
+
+uint32_t state_item_words(const struct state *state, uint32_t item,
+                          struct state_word out[STATE_ITEM_TOKENS_MAX])
+{
+    uint32_t run[STATE_ITEM_TOKENS_MAX], words = 0;
+    uint32_t count = run_read(state, item, run);
+    for (uint32_t i = 0; i < count; i++)
+        if (run[i] >> TOKEN_BITS)
+            out[words++] = (struct state_word){run[i] & TOKEN_MASK, run[i] >> TOKEN_BITS};
+    return words;
 }
 
 uint32_t state_token_frequency(const struct state *state, uint32_t token)

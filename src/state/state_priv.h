@@ -69,7 +69,7 @@ struct item_row { /* 128 bytes */
     uint32_t popularity[STATE_HALF_COUNT];
     uint32_t pairs; /* neighbour row */
     uint32_t author;
-    uint32_t tokens; /* run in the text heap: u32 each */
+    uint32_t tokens; /* run in the text heap: u32 each, a word's times in the upper 4 bits */
     uint32_t token_count;
     uint32_t categories[STATE_ITEM_CATEGORIES_MAX];
     uint32_t next; /* expired: in its list; else the number of its last event */
