@@ -6,6 +6,8 @@
 #include "model/clicks.h"
 
 #include "base/fmath.h"
+#include "base/hash.h"
+#include "state/words.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +15,11 @@
 enum kind {
     KIND_CATEGORY,
     KIND_AUTHOR,
+    KIND_WORD,
     KIND_AGE,
     KIND_BEFORE,
     KIND_TASTE,
+    KIND_ATTRIBUTE,
     KIND_DEVICE,
     KIND_REGION,
     KIND_REFERRER,
@@ -28,9 +32,11 @@ enum kind {
 static const struct model_ctr_kind kinds[KIND_COUNT] = {
     [KIND_CATEGORY] = {"category", MODEL_CTR_ITEM, true, false},
     [KIND_AUTHOR] = {"author", MODEL_CTR_ITEM, true, false},
+    [KIND_WORD] = {"word", MODEL_CTR_ITEM, true, false},
     [KIND_AGE] = {"age", MODEL_CTR_ITEM, false, false},
     [KIND_BEFORE] = {"before", MODEL_CTR_USER, true, false}, /* the item acted on last */
     [KIND_TASTE] = {"taste", MODEL_CTR_USER, true, false},   /* its first category */
+    [KIND_ATTRIBUTE] = {"attribute", MODEL_CTR_USER, true, false},
     [KIND_DEVICE] = {"device", MODEL_CTR_CONTEXT, true, false},
     [KIND_REGION] = {"region", MODEL_CTR_CONTEXT, true, false},
     [KIND_REFERRER] = {"referrer", MODEL_CTR_CONTEXT, true, false},
@@ -40,7 +46,14 @@ static const struct model_ctr_kind kinds[KIND_COUNT] = {
     [KIND_POSITION] = {"position", MODEL_CTR_CONTEXT, false, false},
 };
 
-enum { CATEGORIES = 3, SESSION_MAX = 8, DAY_S = 86400, HOUR_S = 3600 };
+enum {
+    CATEGORIES = 3,
+    WORDS = 8,
+    WORD_BUCKETS = 1024,
+    SESSION_MAX = 8,
+    DAY_S = 86400,
+    HOUR_S = 3600
+};
 
 struct model_clicks {
     const struct state *state;
@@ -130,11 +143,15 @@ const char *model_clicks_input_name(const struct model_clicks *clicks, uint32_t 
 
 /* ---- building ------------------------------------------------------------------------------ */
 
+static void put(struct model_click_example *example, struct model_ctr_facet facet)
+{
+    if (facet.value && example->row.facet_count < MODEL_CLICK_FACETS_MAX)
+        example->facet[example->row.facet_count++] = facet;
+}
+
 static void add(struct model_click_example *example, enum kind kind, uint64_t value)
 {
-    if (value && example->row.facet_count < MODEL_CLICK_FACETS_MAX)
-        example->facet[example->row.facet_count++] =
-            (struct model_ctr_facet){.kind = kind, .value = value};
+    put(example, (struct model_ctr_facet){.kind = kind, .value = value});
 }
 
 /* Who has an index after another is somebody else. */
@@ -160,6 +177,56 @@ static void add_item(const struct model_clicks *clicks, struct model_click_examp
         add(example, KIND_CATEGORY, key_of(clicks, STATE_KIND_TOKEN, item->categories[i]));
     add(example, KIND_AUTHOR, key_of(clicks, STATE_KIND_TOKEN, item->author));
     add(example, KIND_AGE, age_class(item, clock_s));
+}
+
+/* The bucket of a word, as a facet weighted by TF-IDF: (1 + ln times) * idf. */
+static struct model_ctr_facet facet_of_word(const struct model_clicks *clicks,
+                                            struct state_word word)
+{
+    uint64_t key = key_of(clicks, STATE_KIND_TOKEN, word.token);
+    return (struct model_ctr_facet){
+        .kind = KIND_WORD,
+        .value = 1 + base_mix64(key) % WORD_BUCKETS,
+        .number = (1.0f + base_logf((float)(int32_t)word.times)) *
+                  model_token_idf(clicks->state, word.token),
+    };
+}
+
+/* The item's words by bucket, heaviest first. Gives how many. */
+static uint32_t sort_words(const struct model_clicks *clicks, uint32_t item,
+                           struct model_ctr_facet out[STATE_ITEM_TOKENS_MAX])
+{
+    struct state_word word[STATE_ITEM_TOKENS_MAX];
+    uint32_t count = state_item_words(clicks->state, item, word), kept = 0;
+    for (uint32_t w = 0; w < count; w++) {
+        struct model_ctr_facet facet = facet_of_word(clicks, word[w]);
+        uint32_t same = 0;
+        while (same < kept && out[same].value != facet.value)
+            same++;
+        if (same < kept)
+            facet.number += out[same].number;
+        else
+            kept++;
+        for (; same > 0 && out[same - 1].number < facet.number; same--)
+            out[same] = out[same - 1];
+        out[same] = facet;
+    }
+    return kept;
+}
+
+/* The heaviest ones, their weights scaled to length 1. */
+static void add_words(const struct model_clicks *clicks, struct model_click_example *example,
+                      uint32_t item)
+{
+    struct model_ctr_facet word[STATE_ITEM_TOKENS_MAX];
+    uint32_t count = FR_MIN(sort_words(clicks, item, word), (uint32_t)WORDS);
+    float squares = 0.0f;
+    for (uint32_t w = 0; w < count; w++)
+        squares += word[w].number * word[w].number;
+    for (uint32_t w = 0; w < count; w++) {
+        word[w].number /= __builtin_sqrtf(squares);
+        put(example, word[w]);
+    }
 }
 
 static void add_context(const struct model_clicks *clicks, struct model_click_example *example,
@@ -204,6 +271,24 @@ static void fill_ids(struct model_click_example *example)
     }
 }
 
+void model_clicks_ask(const struct model_clicks *clicks, const struct model_query *query,
+                      struct base_arena *arena, struct model_click_source *out_source)
+{
+    struct model_click_source source = {.query = query};
+    size_t mark = base_arena_mark(arena);
+    struct schema_user *document = base_arena_alloc(arena, sizeof(*document));
+    if (document && state_user_document(clicks->state, query->user, arena, document) == FR_OK) {
+        source.attribute_count =
+            FR_MIN(document->attribute_count, (uint32_t)MODEL_CLICK_ATTRIBUTES);
+        for (uint32_t a = 0; a < source.attribute_count; a++)
+            source.attribute[a] =
+                base_hash64_slice(document->attributes[a].value,
+                                  base_hash64_slice(document->attributes[a].key, 1));
+    }
+    base_arena_rewind(arena, mark);
+    *out_source = source;
+}
+
 void model_clicks_build(struct model_clicks *clicks, const struct model_click_source *source,
                         bool writer, struct model_click_example *out_example)
 {
@@ -220,8 +305,11 @@ void model_clicks_build(struct model_clicks *clicks, const struct model_click_so
     if (last)
         (void)state_item_get(clicks->state, last, &before);
     add_item(clicks, example, &item, query->clock_s);
+    add_words(clicks, example, source->item);
     add(example, KIND_BEFORE, key_of(clicks, STATE_KIND_ITEM, last));
     add(example, KIND_TASTE, key_of(clicks, STATE_KIND_TOKEN, before.categories[0]));
+    for (uint32_t a = 0; a < source->attribute_count; a++)
+        add(example, KIND_ATTRIBUTE, source->attribute[a]);
     add_context(clicks, example, query);
     add_position(clicks, example, source->event);
     model_features_build(clicks->features, &example->row, writer, &example->ctr);

@@ -6,6 +6,8 @@
  *   ctr     interned ids, crosses, counters (features_ctr.h)
  *   input   dense numbers of the above, then the first stage's features of the candidate
  *   ids     user, item, first category, author, item before: what embeddings are kept of
+ * What is known of an item by its document: categories, author, and its eight words of the largest TF-IDF
+ * (title and text, stemmed) in 1,024 buckets; of a user by his: attributes, as hashes of key and value.
  * The place in the slate is a facet of training only: an event may carry it as the context pair
  * "position"; a request never does, so that the place is not learnt as taste.
  *
@@ -29,7 +31,8 @@
 enum {
     MODEL_CLICK_SLOTS = 5,
     MODEL_CLICK_INPUT_MAX = MODEL_CTR_DENSE_MAX + MODEL_FEATURES_MAX,
-    MODEL_CLICK_FACETS_MAX = 16,
+    MODEL_CLICK_FACETS_MAX = 32,
+    MODEL_CLICK_ATTRIBUTES = 8, /* of a user's document, its first ones */
     MODEL_CLICK_TABLES_MAX = 16,
     MODEL_CLICK_EXPERTS_MAX = 4,
 };
@@ -65,11 +68,17 @@ struct model_click_example {
  * serving. x: the first stage's features of the candidate, `stride` floats apart. */
 struct model_click_source {
     const struct model_query *query;
+    uint64_t attribute[MODEL_CLICK_ATTRIBUTES];
+    uint32_t attribute_count;
     const struct state_event *event;
     uint32_t item;
     const float *x;
     uint32_t stride;
 };
+/* R. What all candidates of a query have in common: the query and what the user's document says; the rest
+ * stays zero. The arena is left as it was. */
+void model_clicks_ask(const struct model_clicks *clicks, const struct model_query *query,
+                      struct base_arena *arena, struct model_click_source *out_source);
 /* writer: interns ids and counts them; else only finds. The numbers are the same either way. Label
  * and weight stay zero. */
 void model_clicks_build(struct model_clicks *clicks, const struct model_click_source *source,

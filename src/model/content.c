@@ -35,7 +35,7 @@ static uint32_t place(const struct profile *profile, uint32_t token)
     return at % PROFILE_SIZE;
 }
 
-static float idf(const struct state *state, uint32_t token)
+float model_token_idf(const struct state *state, uint32_t token)
 {
     float items = (float)(int32_t)state_item_count(state);
     float with = (float)(int32_t)state_token_frequency(state, token);
@@ -64,7 +64,7 @@ static void profile_build(const struct model_batch *batch, struct profile *profi
             uint32_t at = place(profile, tokens[t]);
             profile->count += profile->token[at] == 0;
             profile->token[at] = tokens[t];
-            float more = recency * idf(batch->state, tokens[t]);
+            float more = recency * model_token_idf(batch->state, tokens[t]);
             profile->weight[at] += more;
             profile->norm[!is_category(&item, tokens[t])] += more;
         }

@@ -217,6 +217,13 @@ struct builder {
     uint64_t key[MODEL_CTR_SPARSE_MAX];
 };
 
+/* What stands at a place of the sparse list, but for its id. */
+struct entry {
+    uint64_t key;
+    uint16_t group;
+    float value;
+};
+
 static uint64_t key_of(enum salt salt, uint64_t a, uint64_t b)
 {
     return base_mix64_pair(a * 16 + (uint64_t)salt, b);
@@ -227,16 +234,23 @@ static uint64_t facet_key(const struct model_ctr_facet *facet)
     return base_mix64_pair(facet->value, facet->kind + 1);
 }
 
+static float value_of(const struct builder *builder, const struct model_ctr_facet *facet)
+{
+    bool weighted = facet->number > 0.0f && !builder->features->kinds[facet->kind].numeric;
+    return weighted ? facet->number : 1.0f;
+}
+
 /* Notes a key; its id is looked up by look_up(), when all keys' sets are on their way. */
-static void add_sparse(struct builder *builder, uint64_t key, uint16_t group)
+static void add_sparse(struct builder *builder, struct entry entry)
 {
     struct model_example *out = builder->out;
     uint32_t at = out->sparse_count;
     if (at == MODEL_CTR_SPARSE_MAX)
         return;
-    model_ids_prefetch(builder->features->ids, key);
-    builder->key[at] = key;
-    out->group[at] = group;
+    model_ids_prefetch(builder->features->ids, entry.key);
+    builder->key[at] = entry.key;
+    out->group[at] = entry.group;
+    out->sparse[at] = (struct model_sparse){.value = entry.value};
     out->sparse_count++;
 }
 
@@ -250,13 +264,13 @@ static void look_up(struct builder *builder, uint32_t from)
         uint32_t id = builder->writer
                           ? model_ids_intern(ids, builder->key[at], builder->row->now_s, &fresh)
                           : model_ids_find(ids, builder->key[at]);
-        out->sparse[at] = (struct model_sparse){.id = id, .field = 0, .value = 1.0f};
+        out->sparse[at].id = id;
         if (fresh)
             out->fresh[out->fresh_count++] = (uint16_t)at;
     }
 }
 
-static void add_main(struct builder *builder, uint64_t key, uint32_t field)
+static void add_main(struct builder *builder, uint64_t key, uint32_t field, float value)
 {
     struct model_example *out = builder->out;
     uint32_t at = out->main_count++;
@@ -265,7 +279,7 @@ static void add_main(struct builder *builder, uint64_t key, uint32_t field)
     uint32_t id = builder->writer
                       ? model_ids_intern(ids, key, builder->row->now_s, &out->main_fresh[at])
                       : model_ids_find(ids, key);
-    out->main[at] = (struct model_sparse){.id = id, .field = field, .value = 1.0f};
+    out->main[at] = (struct model_sparse){.id = id, .field = field, .value = value};
     out->main_key[at] = key;
 }
 
@@ -303,25 +317,31 @@ static void add_crosses(struct builder *builder)
     for (uint32_t i = 0; i < count; i++) {
         const struct model_ctr_facet *a = &row->facets[i];
         uint64_t key = facet_key(a);
-        if (features->with_user[a->kind])
-            add_sparse(builder, key_of(SALT_USER_FACET, row->user, key),
-                       features->with_user[a->kind]);
-        if (features->with_item[a->kind])
-            add_sparse(builder, key_of(SALT_ITEM_FACET, row->item, key),
-                       features->with_item[a->kind]);
+        float value = value_of(builder, a);
+        uint16_t group = features->with_user[a->kind];
+        if (group)
+            add_sparse(builder,
+                       (struct entry){key_of(SALT_USER_FACET, row->user, key), group, value});
+        group = features->with_item[a->kind];
+        if (group)
+            add_sparse(builder,
+                       (struct entry){key_of(SALT_ITEM_FACET, row->item, key), group, value});
         for (uint32_t j = 0; j < count; j++) {
             const struct model_ctr_facet *b = &row->facets[j];
-            if (features->facet_pair[a->kind][b->kind])
-                add_sparse(builder, key_of(SALT_FACET_FACET, key, facet_key(b)),
-                           features->facet_pair[a->kind][b->kind]);
+            group = features->facet_pair[a->kind][b->kind];
+            if (group)
+                add_sparse(builder, (struct entry){key_of(SALT_FACET_FACET, key, facet_key(b)),
+                                                   group, value * value_of(builder, b)});
         }
     }
     if (features->pair)
-        add_sparse(builder, key_of(SALT_PAIR, row->user, row->item), features->pair);
+        add_sparse(builder,
+                   (struct entry){key_of(SALT_PAIR, row->user, row->item), features->pair, 1.0f});
     uint32_t fresh = is_fresh(builder->out, SPARSE_ITEM);
     uint32_t popularity = fresh ? 0 : class_of(counter_of(builder, SPARSE_ITEM)->n);
     if (features->popularity)
-        add_sparse(builder, key_of(SALT_POPULARITY, row->user, popularity), features->popularity);
+        add_sparse(builder, (struct entry){key_of(SALT_POPULARITY, row->user, popularity),
+                                           features->popularity, 1.0f});
 }
 
 static float odds(float p)
@@ -372,42 +392,46 @@ static void fill_fixed(const struct builder *builder, const struct counter *all,
     x[DENSE_ITEM_SURE] = item->n / (item->n + 10.0f);
 }
 
-/* Each group: the mean of its members' shrunk residuals. */
+/* Each group: the mean of its members' shrunk residuals, by their values. */
 static void fill_groups(const struct builder *builder)
 {
     struct model_example *out = builder->out;
-    uint16_t members[MODEL_CTR_GROUPS_MAX + 1] = {0};
+    float values[MODEL_CTR_GROUPS_MAX + 1] = {0};
     float *x = out->dense + DENSE_FIXED - 1; /* group 1 is the first */
     for (uint32_t i = SPARSE_FACETS; i < out->sparse_count; i++) {
         uint16_t group = out->group[i];
         if (group == 0)
             continue;
-        x[group] += 5.0f * shrunk(counter_of(builder, i), 8.0f);
-        members[group]++;
+        x[group] += 5.0f * shrunk(counter_of(builder, i), 8.0f) * out->sparse[i].value;
+        values[group] += out->sparse[i].value;
     }
     for (uint32_t g = 1; g <= builder->features->group_count; g++) {
-        if (members[g] > 1)
-            x[g] /= (float)members[g];
+        if (values[g] > 0)
+            x[g] /= values[g];
     }
 }
 
 /* What the other side's random effects are taken over. Places: 0 one, 1 log count, 2 log-odds,
- * 3 new, 4 .. 7 numbers, 8 .. 31 facets by their value, scaled by 1 / sqrt of how many. */
+ * 3 new, 4 .. 7 numbers, 8 .. 31 facets by their value, together of length 1. */
 static void describe(const struct builder *builder, enum model_ctr_side side, float *out)
 {
     const struct model_ctr_row *row = builder->row;
     const float *x = builder->out->dense;
     bool item = side == MODEL_CTR_ITEM;
-    uint32_t numbers = 4, facets = 0;
+    uint32_t numbers = 4;
+    float squares = 0;
     uint32_t count = FR_MIN(row->facet_count, (uint32_t)MODEL_CTR_FACETS_MAX);
     memset(out, 0, MODEL_CTR_DESCRIPTOR * sizeof(float));
     out[0] = 1.0f;
     out[1] = x[item ? DENSE_ITEM_COUNT : DENSE_USER_COUNT];
     out[2] = x[item ? DENSE_ITEM_ODDS : DENSE_USER_ODDS];
     out[3] = item ? x[DENSE_ITEM_NEW] : 0.0f;
-    for (uint32_t i = 0; i < count; i++)
-        facets += builder->features->kinds[row->facets[i].kind].side == side;
-    float scale = facets ? 1.0f / __builtin_sqrtf((float)facets) : 0.0f;
+    for (uint32_t i = 0; i < count; i++) {
+        float value = value_of(builder, &row->facets[i]);
+        if (builder->features->kinds[row->facets[i].kind].side == side)
+            squares += value * value;
+    }
+    float scale = squares > 0 ? 1.0f / __builtin_sqrtf(squares) : 0.0f;
     for (uint32_t i = 0; i < count; i++) {
         const struct model_ctr_kind *kind = &builder->features->kinds[row->facets[i].kind];
         if (kind->side != side)
@@ -415,7 +439,8 @@ static void describe(const struct builder *builder, enum model_ctr_side side, fl
         if (kind->numeric && numbers < 8)
             out[numbers++] = row->facets[i].number;
         else if (!kind->numeric)
-            out[8 + (row->facets[i].value + row->facets[i].kind * 7u) % 24] += scale;
+            out[8 + (row->facets[i].value + row->facets[i].kind * 7u) % 24] +=
+                scale * value_of(builder, &row->facets[i]);
     }
 }
 
@@ -443,11 +468,11 @@ void model_features_build(struct model_features *features, const struct model_ct
     out_example->sparse_count = out_example->main_count = out_example->fresh_count = 0;
     out_example->dense_count = features->dense_count;
     memset(out_example->dense, 0, features->dense_count * sizeof(float));
-    add_sparse(&builder, key_of(SALT_BIAS, 0, 0), 0);
-    add_sparse(&builder, key_of(SALT_USER, row->user, 0), 0);
-    add_sparse(&builder, key_of(SALT_ITEM, row->item, 0), 0);
-    add_main(&builder, key_of(SALT_USER, row->user, 0), 0);
-    add_main(&builder, key_of(SALT_ITEM, row->item, 0), 1);
+    add_sparse(&builder, (struct entry){key_of(SALT_BIAS, 0, 0), 0, 1.0f});
+    add_sparse(&builder, (struct entry){key_of(SALT_USER, row->user, 0), 0, 1.0f});
+    add_sparse(&builder, (struct entry){key_of(SALT_ITEM, row->item, 0), 0, 1.0f});
+    add_main(&builder, key_of(SALT_USER, row->user, 0), 0, 1.0f);
+    add_main(&builder, key_of(SALT_ITEM, row->item, 0), 1, 1.0f);
     for (uint32_t i = 0; i < count; i++) {
         const struct model_ctr_facet *facet = &row->facets[i];
         FR_ASSERT(facet->kind < features->options.kind_count);
@@ -458,8 +483,10 @@ void model_features_build(struct model_features *features, const struct model_ct
         }
         if (features->options.dense_only)
             continue;
-        add_sparse(&builder, key_of(SALT_FACET, facet_key(facet), 0), 0);
-        add_main(&builder, key_of(SALT_FACET, facet_key(facet), 0), 2 + facet->kind);
+        const uint64_t key = key_of(SALT_FACET, facet_key(facet), 0);
+        const float value = value_of(&builder, facet);
+        add_sparse(&builder, (struct entry){key, 0, value});
+        add_main(&builder, key, 2 + facet->kind, value);
     }
     look_up(&builder, 0);
     uint32_t mains = out_example->sparse_count;

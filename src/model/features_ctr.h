@@ -7,12 +7,13 @@
  * Sparse: a constant, the user, the item, every facet (an attribute value: genre, city, hour ...),
  * and crosses: user x item facet, item x user facet, user facet x item facet, user and item x
  * context facet, and user x item where things repeat. Each is a 64-bit key, interned by
- * model/ids.h.
+ * model/ids.h. Their value is 1, or a facet's weight, of a cross the product of the weights.
  *
  * Dense: from a counter kept with every interned feature, { n, sum of labels, sum of residuals }:
  *   log-odds of the user and of the item against the whole, shrunk by 5 examples; their residuals
  *   at two shrinkages; per group of crosses (user x genre, item x gender ...) the mean shrunk
- *   residual e / (n + 8); three recency averages of the user's residuals; ages and ranks; counts.
+ *   residual e / (n + 8), weighted by value; three recency averages of the user's residuals; ages and
+ *   ranks; counts.
  * Residual of the user: y - p_item, of the item: y - p_user, of the rest: y - p of both together.
  *
  * Descriptors: what random effects are taken over: of the item for the user's, of the user for the
@@ -51,7 +52,8 @@ struct model_ctr_kind {
 struct model_ctr_facet {
     uint32_t kind;
     uint64_t value; /* a hash, or a small number */
-    float number;
+    float
+        number; /* of a numeric kind its number, of another its weight in 0 .. 1; 0 means 1 there */
 };
 
 /* One example. */

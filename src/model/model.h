@@ -199,6 +199,8 @@ struct model_expert {
      * does, or the blend's remedies see to it. */
     void (*quicken)(void *self);
 };
+/* R. How telling a content token is: ln(1 + items / (1 + items that carry it)). */
+float model_token_idf(const struct state *state, uint32_t token);
 /* The table of experts, fixed order. */
 const struct model_expert *const *model_experts(uint32_t *out_count);
 const char *model_reason_name(enum model_reason reason);

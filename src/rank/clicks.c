@@ -137,12 +137,12 @@ static void window_choose(const struct rank_scoring *scoring, struct window *win
     }
 }
 
-static struct model_click_source source_of(const struct rank_scoring *scoring, uint32_t candidate)
+static void source_choose(const struct rank_scoring *scoring, uint32_t candidate,
+                          struct model_click_source *source)
 {
-    return (struct model_click_source){.query = scoring->batch.query,
-                                       .item = scoring->batch.item[candidate],
-                                       .x = scoring->x + candidate,
-                                       .stride = scoring->batch.stride};
+    source->item = scoring->batch.item[candidate];
+    source->x = scoring->x + candidate;
+    source->stride = scoring->batch.stride;
 }
 
 /* False: no room in the arena. */
@@ -153,8 +153,10 @@ static bool window_build(const struct rank *rank, const struct rank_scoring *sco
     window->example = base_arena_alloc(arena, window->count * sizeof(*window->example) + 8);
     if (!window->example)
         return false;
+    struct model_click_source source;
+    model_clicks_ask(rank->clicks, scoring->batch.query, arena, &source);
     for (uint32_t i = 0; i < window->count; i++) {
-        struct model_click_source source = source_of(scoring, window->index[i]);
+        source_choose(scoring, window->index[i], &source);
         model_clicks_build(rank->clicks, &source, false, &window->example[i]);
     }
     return true;
@@ -359,15 +361,15 @@ static void learn_examples(struct rank *rank, uint32_t count)
         model_clicks_learn(rank->clicks, &example[i]);
 }
 
-/* An example of the event and one of the candidates. Its weight is the event's signal. */
+/* An example of the source's event and one of the candidates. Its weight is the event's signal. */
 static void example_build(struct rank *rank, const struct rank_scoring *scoring,
-                          const struct state_event *event, uint32_t candidate,
+                          struct model_click_source *source, uint32_t candidate,
                           struct model_click_example *example)
 {
-    struct model_click_source source = source_of(scoring, candidate);
+    const struct state_event *event = source->event;
     float signal = event->signal < 0.0f ? -event->signal : event->signal;
-    source.event = event;
-    model_clicks_build(rank->clicks, &source, true, example);
+    source_choose(scoring, candidate, source);
+    model_clicks_build(rank->clicks, source, true, example);
     example->row.weight = event->is_exposure || signal <= 0.0f ? 1.0f
                           : signal > signal_max                ? signal_max
                                                                : signal;
@@ -402,14 +404,17 @@ void rank__clicks_learn(struct rank *rank, const struct rank_scoring *scoring,
     if (target < 0 || !any_has_role(rank, RANK_SHADOW))
         return;
     uint32_t negative[NEGATIVES], count = 0;
+    struct model_click_source source;
     share_note(rank, false);
     if (!exposures_come(rank))
         count = draw_negatives(rank, scoring, event->position, (uint32_t)target, negative);
-    example_build(rank, scoring, event, (uint32_t)target, &rank->click_examples[0]);
+    model_clicks_ask(rank->clicks, scoring->batch.query, arena, &source);
+    source.event = event;
+    example_build(rank, scoring, &source, (uint32_t)target, &rank->click_examples[0]);
     rank->click_examples[0].row.label = 1.0f;
     for (uint32_t n = 0; n < count; n++) {
         struct model_click_example *example = &rank->click_examples[1 + n];
-        example_build(rank, scoring, event, negative[n], example); /* of label 0 */
+        example_build(rank, scoring, &source, negative[n], example); /* of label 0 */
     }
     learn_examples(rank, 1 + count);
 }
@@ -417,10 +422,13 @@ void rank__clicks_learn(struct rank *rank, const struct rank_scoring *scoring,
 void rank__clicks_refused(struct rank *rank, const struct rank_scoring *scoring,
                           const struct state_event *event, int32_t candidate)
 {
+    struct model_click_source source;
     share_note(rank, event->is_exposure);
     if (candidate < 0 || !any_has_role(rank, RANK_SHADOW))
         return;
-    example_build(rank, scoring, event, (uint32_t)candidate, &rank->click_examples[0]);
+    model_clicks_ask(rank->clicks, scoring->batch.query, scoring->batch.arena, &source);
+    source.event = event;
+    example_build(rank, scoring, &source, (uint32_t)candidate, &rank->click_examples[0]);
     learn_examples(rank, 1);
 }
 

@@ -125,14 +125,22 @@ static void send(struct bed *bed, const struct fold_model_record *record)
     assert_int_equal(run(bed), FR_OK);
 }
 
+static void act_on(struct bed *bed, const struct rank_act *act)
+{
+    const struct fold_model_record record = {.what = FOLD_MODEL_ACT,
+                                             .model = act->model,
+                                             .act = *act,
+                                             .why = FR_SLICE("test")};
+    send(bed, &record);
+}
+
 static void act(struct bed *bed, enum rank_act_kind kind, uint32_t value, struct fr_slice bytes)
 {
-    const struct fold_model_record record =
-        {.what = FOLD_MODEL_ACT,
-         .model = FR_SLICE("mlp"),
-         .act = {.kind = kind, .model = FR_SLICE("mlp"), .value = value, .bytes = bytes},
-         .why = FR_SLICE("test")};
-    send(bed, &record);
+    const struct rank_act act = {.kind = kind,
+                                 .model = FR_SLICE("mlp"),
+                                 .value = value,
+                                 .bytes = bytes};
+    act_on(bed, &act);
 }
 
 static struct rank_model model_of(const struct bed *bed, const char *name)
@@ -337,6 +345,40 @@ static void compute(struct bed *bed, struct stamp *stamp)
     base_arena_release(&arena);
 }
 
+static void put_user(struct bed *bed, struct fr_slice id, const char *colour)
+{
+    const struct schema_user user = {.id = id,
+                                     .attributes = {{FR_SLICE("colour"), fr_slice_str(colour)}},
+                                     .attribute_count = 1,
+                                     .present = 0xffff};
+    base_buf_clear(&bed->payload);
+    schema_user_encode(&user, &bed->payload);
+    fold_batch_add(&bed->batch, SCHEMA_KIND_USER, base_buf_slice(&bed->payload));
+    assert_int_equal(run(bed), FR_OK);
+}
+
+/* Users and items say what they are: attributes and words are among the click experts' facets. */
+static void put_all(struct bed *bed)
+{
+    char text[32];
+    for (uint32_t u = 0; u < USERS; u++) {
+        snprintf(text, sizeof(text), "u%u", u);
+        put_user(bed, fr_slice_str(text), u % 2 ? "red" : "blue");
+    }
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "i%u", i);
+        snprintf(text, sizeof(text), "common taste%u word%u", i / (ITEMS / TASTES), i % 50);
+        const struct schema_item item = {.id = fr_slice_str(id),
+                                         .title = fr_slice_str(text),
+                                         .present = 0xffff};
+        base_buf_clear(&bed->payload);
+        schema_item_encode(&item, &bed->payload);
+        fold_batch_add(&bed->batch, SCHEMA_KIND_ITEM, base_buf_slice(&bed->payload));
+    }
+    assert_int_equal(run(bed), FR_OK);
+}
+
 static void stamped_requests_recompute_to_the_bit(void **unused)
 {
     (void)unused;
@@ -344,16 +386,23 @@ static void stamped_requests_recompute_to_the_bit(void **unused)
     struct os_sim *sim = os_sim_new(13, NULL);
     struct fr_error error = {0};
     struct bed bed = bed_new(sim);
+    const struct rank_act ctr_live = {.kind = RANK_ACT_ROLE,
+                                      .model = FR_SLICE("ctr"),
+                                      .value = RANK_LIVE};
+    put_all(&bed);
     live(&bed, 0, 1500, 40);
     act(&bed, RANK_ACT_ROLE, RANK_LIVE, FR_SLICE(""));
+    act_on(&bed, &ctr_live);
     for (uint32_t i = 0; i < STAMPS; i++) {
         live(&bed, 1500 + i * 150, 1650 + i * 150, 30);
+        put_user(&bed, state_user_id(bed.state, 1 + i * 7), "green");
         stamp[i] = (struct stamp){.user = 1 + i * 7,
                                   .clock_s = (uint32_t)(state_clock_us(bed.state) / 1000000) + i};
         compute(&bed, &stamp[i]);
         assert_true(stamp[i].count > 20);
     }
     assert_true(model_of(&bed, "mlp").weight > 0 && model_of(&bed, "mlp").jobs > 1);
+    assert_true(model_of(&bed, "ctr").weight > 0);
     bed_close(&bed);
     for (uint32_t i = 0; i < STAMPS; i++) {
         bed.read_only = true;
