@@ -28,7 +28,7 @@
 #include "base/hash.h"
 #include "obs/obs.h"
 
-enum { CONNECTIONS_MAX = 1024, ANSWER_BYTES = 1 << 18, STATUS_MAX = 600 };
+enum { WAIT_NS = 10000000, CONNECTIONS_MAX = 1024, ANSWER_BYTES = 1 << 18, STATUS_MAX = 600 };
 
 struct options {
     const char *mode, *ack, *explain;
@@ -226,22 +226,33 @@ static void open_connections(void)
     }
 }
 
-/* Starts what is due on idle connections; gives the milliseconds until the next is due. */
-static int start_due(int64_t start_ns)
+/* The next idle connection, each in its turn; NULL: all are busy. */
+static struct connection *idle_one(void)
+{
+    static uint64_t turn;
+    for (uint64_t c = 0; c < options.connections; c++) {
+        struct connection *conn = &connections[turn++ % options.connections];
+        if (!conn->busy)
+            return conn;
+    }
+    return NULL;
+}
+
+/* Starts what is due; gives the nanoseconds until more is, WAIT_NS at most. */
+static int64_t start_due(int64_t start_ns)
 {
     int64_t now = now_ns();
-    for (uint64_t c = 0; c < options.connections; c++) {
-        struct connection *conn = &connections[c];
-        bool enough = options.requests && began >= options.requests;
-        if (conn->busy || enough)
-            continue;
+    while (!options.requests || began < options.requests) {
         int64_t due =
             options.rate ? start_ns + (int64_t)(began * 1000000000ull / options.rate) : now;
         if (due > now)
-            return (int)((due - now) / 1000000);
+            return FR_MIN(due - now, (int64_t)WAIT_NS);
+        struct connection *conn = idle_one();
+        if (!conn)
+            break;
         start_request(conn, due);
     }
-    return 10;
+    return WAIT_NS;
 }
 
 static void run(void)
@@ -252,8 +263,9 @@ static void run(void)
         bool enough = options.requests && done >= options.requests;
         if (enough || now_ns() >= end_ns)
             break;
-        int wait_ms = start_due(start_ns);
-        int count = epoll_wait(poller, ready, 256, wait_ms);
+        struct timespec wait = {.tv_nsec =
+                                    start_due(start_ns)}; /* sleeps: no core is the client's */
+        int count = epoll_pwait2(poller, ready, 256, &wait, NULL);
         for (int i = 0; i < count; i++) {
             struct connection *conn = ready[i].data.ptr;
             if (ready[i].events & EPOLLOUT)
