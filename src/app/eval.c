@@ -166,6 +166,7 @@ static const struct conf_flag flags[] = {
     {"candidates", "N", "items ranked for each query; 128 to 320 by the length of the history"},
     {"seed", "N", "of everything drawn"},
     {"positive", "X", "ctr: the least value of a positive example; 1"},
+    {"gbt", NULL, "ctr: boosted trees too, over the model's counters, ages and scores"},
     {"policy", "FILE", "bandit: a log or table of the policy to judge; uniform"},
     {"actions", "N", "bandit: how many items can be chosen, where the log does not show all"},
     {"ess-min", "N", "bandit: least effective sample size; 50"},

@@ -69,6 +69,7 @@ int app_eval_ctr(struct app *app, int argc, char **argv)
     if (app_event_types(app->conf, &types, &error) != FR_OK)
         return app_fail(app, &error);
     work.reading.reader = app_eval_reader(app, &types);
+    work.options.gbt = app_flag(app, "gbt") != NULL;
     work.options.repeats = app->options->repeats == 1;
     snprintf(work.full, sizeof(work.full), "one kind of facet more than %d", MODEL_CTR_KINDS_MAX);
     work.reading.full = work.full;

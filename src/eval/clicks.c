@@ -15,7 +15,7 @@
 #include "base/hash.h"
 #include "eval/eval_priv.h"
 
-enum { CLASSES = 10, DISTINCT_MIN = 12, NAME_BYTES = 80, NONE = UINT32_MAX };
+enum { CLASSES = 10, DISTINCT_MIN = 12, NAME_BYTES = 80, SCORES = 6, NONE = UINT32_MAX };
 
 struct facet {
     uint32_t kind;
@@ -65,10 +65,16 @@ struct eval_clicks {
     struct model_ctr_facet row_facets[MODEL_CTR_FACETS_MAX];
     float *parts[EVAL_CLICKS_PARTS];
     uint8_t *labels;
+    struct eval__trees *trees; /* NULL: not asked for */
+    struct model_features *features;
+    struct model_example features_of; /* the example that is predicted; where there are trees */
+    float inputs[MODEL_CTR_DENSE_MAX + SCORES];
+    enum fr_status trees_status;
+    struct fr_error trees_error;
 };
 
-static const char *const part_names[EVAL_CLICKS_PARTS] = {"base", "base+effects", "ftrl",
-                                                          "effects+ffm", "blend"};
+static const char *const part_names[EVAL_CLICKS_PARTS] = {"base",        "base+effects", "ftrl",
+                                                          "effects+ffm", "blend",        "gbt"};
 
 enum fr_status eval_clicks_new(const struct eval_clicks_options *options,
                                struct eval_clicks **out_clicks)
@@ -88,6 +94,7 @@ void eval_clicks_free(struct eval_clicks *clicks)
         return;
     for (int p = 0; p < EVAL_CLICKS_PARTS; p++)
         free(clicks->parts[p]);
+    eval__trees_free(clicks->trees);
     free(clicks->labels);
     free(clicks->facets);
     free(clicks->items.at);
@@ -376,7 +383,27 @@ static bool next(void *context, struct model_ctr_row *out_row)
                                       .now_s = example->now_s,
                                       .label = example->label,
                                       .weight = 1.0f};
+    if (clicks->trees)
+        model_features_build(clicks->features, out_row, false, &clicks->features_of);
     return true;
+}
+
+/* The trees' logit, before they learn the example: its dense features and the parts' scores. */
+static float answer_of_trees(struct eval_clicks *clicks, const struct model_ctr_row *row,
+                             const struct model_ctr_answer *answer)
+{
+    const float scores[SCORES] = {answer->base, answer->user_effect, answer->item_effect,
+                                  answer->ftrl, answer->ffm,         answer->blend};
+    uint32_t dense = clicks->features_of.dense_count;
+    if (!clicks->trees || clicks->trees_status != FR_OK)
+        return 0.0f;
+    memcpy(clicks->inputs, clicks->features_of.dense, dense * sizeof(float));
+    memcpy(clicks->inputs + dense, scores, sizeof(scores));
+    float logit = eval__trees_score(clicks->trees, clicks->inputs);
+    if (clicks->at <= clicks->learn_count)
+        clicks->trees_status =
+            eval__trees_learn(clicks->trees, clicks->inputs, row->label, &clicks->trees_error);
+    return logit;
 }
 
 static void answered(void *context, const struct model_ctr_row *row,
@@ -384,12 +411,13 @@ static void answered(void *context, const struct model_ctr_row *row,
 {
     struct eval_clicks *clicks = context;
     size_t at = clicks->at - 1;
+    const float trees = answer_of_trees(clicks, row, answer);
     if (at < clicks->scored_from)
         return;
     at -= clicks->scored_from;
     float known = answer->base + answer->user_effect + answer->item_effect;
-    const float logit[EVAL_CLICKS_PARTS] = {answer->base, known, answer->ftrl, known + answer->ffm,
-                                            answer->blend};
+    const float logit[EVAL_CLICKS_PARTS] = {answer->base,        known,         answer->ftrl,
+                                            known + answer->ffm, answer->blend, trees};
     for (int p = 0; p < EVAL_CLICKS_PARTS; p++)
         clicks->parts[p][at] = base_sigmoidf(logit[p]);
     clicks->labels[at] = row->label > 0.5f;
@@ -425,7 +453,9 @@ static enum fr_status run(struct eval_clicks *clicks, struct model_ctr *ctr,
     double began = eval__cpu_now_us();
     FR_TRY(eval_ctr_run(&options, ctr, stream, &result->model));
     result->cpu_us_per_example = (eval__cpu_now_us() - began) / (double)clicks->example_count;
-    for (int p = 0; p < EVAL_CLICKS_PARTS; p++) {
+    FR_TRY(clicks->trees_status);
+    result->part_count = EVAL_CLICKS_PARTS - !clicks->options.gbt;
+    for (uint32_t p = 0; p < result->part_count; p++) {
         result->part_names[p] = part_names[p];
         FR_TRY(eval_ctr_score(clicks->parts[p], clicks->labels, result->model.scored, 0,
                               &result->parts[p]));
@@ -455,8 +485,15 @@ enum fr_status eval_clicks_finish(struct eval_clicks *clicks, struct fr_error *e
                          (unsigned long long)clicks->example_count, base_status_name(status));
     FR_TRY(open_model(clicks, kinds, error, &ctr));
     result.kind_count = clicks->kind_count;
-    status = run(clicks, ctr, &result);
+    clicks->features = model_ctr_features(ctr);
+    if (clicks->options.gbt)
+        status = eval__trees_new(model_features_dense_count(clicks->features) + SCORES, error,
+                                 &clicks->trees);
+    if (status == FR_OK)
+        status = run(clicks, ctr, &result);
     model_ctr_free(ctr);
+    if (clicks->trees_status != FR_OK)
+        return base_fail(error, status, "eval", "boosting: %s", clicks->trees_error.message);
     if (status != FR_OK)
         return base_fail(error, status, "eval", "the click model stopped");
     getrusage(RUSAGE_SELF, &usage);
@@ -477,7 +514,7 @@ void eval_clicks_table(const struct eval_clicks_result *result, struct base_buf 
                     (unsigned long long)result->model.scored,
                     (unsigned long long)result->model.positives);
     eval_ctr_line(&result->model, "calibrated", out);
-    for (int p = 0; p < EVAL_CLICKS_PARTS; p++)
+    for (uint32_t p = 0; p < result->part_count; p++)
         eval_ctr_line(&result->parts[p], result->part_names[p], out);
     base_buf_put_str(out, "blocks (log loss):");
     for (int b = 0; b < EVAL_CTR_BLOCKS; b++)
@@ -502,7 +539,7 @@ void eval_clicks_json(const struct eval_clicks_result *result, struct base_buf *
                     (unsigned long long)result->model.positives);
     json_metrics(&result->model, out);
     base_buf_put_str(out, ",\"parts\":{");
-    for (int p = 0; p < EVAL_CLICKS_PARTS; p++) {
+    for (uint32_t p = 0; p < result->part_count; p++) {
         base_buf_printf(out, "%s\"%s\":", p ? "," : "", result->part_names[p]);
         json_metrics(&result->parts[p], out);
     }

@@ -23,14 +23,16 @@ struct eval_clicks_options {
     uint64_t skip;   /* examples at the start that are not scored */
     bool clock;      /* times are real: hour and weekday are facets */
     bool repeats;    /* the cross of user and item */
+    bool gbt; /* boosted trees beside: over the model's dense features and its parts' scores */
 };
 
-enum { EVAL_CLICKS_PARTS = 5 };
+enum { EVAL_CLICKS_PARTS = 6 };
 struct eval_clicks_result {
     uint64_t examples, unlabelled; /* unlabelled: events without a value, left out */
     struct eval_ctr_result model;
     struct eval_ctr_result parts[EVAL_CLICKS_PARTS]; /* each part alone, of the same examples */
     const char *part_names[EVAL_CLICKS_PARTS];
+    uint32_t part_count;
     uint32_t kind_count;
     double cpu_us_per_example, rss_mb;
 };

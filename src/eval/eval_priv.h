@@ -50,6 +50,15 @@ enum fr_status eval__scored_add(struct eval *eval, const struct rank_outcome *ou
 struct schema_event eval__kept_event(const struct eval *eval, const struct eval_kept *kept);
 /* refit.c: the blocks, each by learners made anew. */
 enum fr_status eval__refit_finish(struct eval *eval, struct fr_error *error);
+/* clicks_trees.c: boosted trees over `inputs` numbers an example, learnt as it goes. Errors of boosting
+ * are those of model_gbt_train(). Score: a logit, 0 before the first job. */
+struct eval__trees;
+enum fr_status eval__trees_new(uint32_t inputs, struct fr_error *error,
+                               struct eval__trees **out_trees);
+void eval__trees_free(struct eval__trees *trees);
+float eval__trees_score(const struct eval__trees *trees, const float *inputs);
+enum fr_status eval__trees_learn(struct eval__trees *trees, const float *inputs, float label,
+                                 struct fr_error *error);
 /* split.c: answers every user of the test part. */
 enum fr_status eval__split_finish(struct eval *eval);
 

@@ -18,10 +18,6 @@
 #include <string.h>
 
 enum {
-    ROWS = 4096,
-    NEW_ROWS = 2048, /* a job begins after so many new ones */
-    ROUNDS = 5,
-    TREES = 60,
     CHUNK_BYTES = 8192,
     CHUNKS_MAX = 128,
     SLOTS = 4,
@@ -69,19 +65,16 @@ static enum fr_status expert_open(void *self, const struct model_click_shape *sh
     struct base_rows_options table = {.name = "click_gbt_artefact",
                                       .row_bytes = CHUNK_BYTES,
                                       .count_max = CHUNKS_MAX + 1};
-    model_gbt_defaults(&expert->options);
+    model_gbt_click_options(&expert->options);
     expert->options.features = model_clicks_input_count(shape->clicks);
-    expert->options.rows = ROWS;
-    expert->options.rounds = ROUNDS;
-    expert->options.trees_max = TREES;
-    expert->options.depth = 4;
     expert->options.seed = shape->seed;
     expert->current = -1;
     base_buf_init(&expert->before, 0);
     base_buf_init(&expert->result, 0);
-    expert->features = calloc((size_t)ROWS * expert->options.features, sizeof(float));
-    expert->labels = calloc(ROWS, sizeof(float));
-    expert->weights = calloc(ROWS, sizeof(float));
+    const size_t rows = expert->options.rows;
+    expert->features = calloc(rows * expert->options.features, sizeof(float));
+    expert->labels = calloc(rows, sizeof(float));
+    expert->weights = calloc(rows, sizeof(float));
     if (!expert->features || !expert->labels || !expert->weights)
         return base_fail(error, FR_MEMORY, "model", "no memory for the boosting expert");
     FR_TRY(base_rows_new(&table, error, &expert->artefact));
@@ -254,7 +247,7 @@ static uint32_t expert_waiting(void *self)
 static bool expert_due(void *self, uint32_t clock_s)
 {
     (void)clock_s; /* by count alone */
-    return expert_waiting(self) >= NEW_ROWS;
+    return expert_waiting(self) >= MODEL_GBT_JOB_ROWS;
 }
 
 static void expert_start(void *self)

@@ -178,6 +178,11 @@ void model_ctr_free(struct model_ctr *ctr)
     free(ctr);
 }
 
+struct model_features *model_ctr_features(struct model_ctr *ctr)
+{
+    return ctr->features;
+}
+
 uint32_t model_ctr_tables(struct model_ctr *ctr, struct base_rows *out[MODEL_CTR_TABLES_MAX])
 {
     uint32_t count = ctr->options.shared ? 0 : MODEL_FEATURES_TABLES;

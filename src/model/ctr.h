@@ -76,6 +76,8 @@ struct model_ctr_part {
     const char *name;
     float value, weight, contribution;
 };
+/* What it sees an example as; shared or its own, lives as long as it. */
+struct model_features *model_ctr_features(struct model_ctr *ctr);
 /* W. The summands, largest in absolute value first, at most `max`; gives their number. They add up
  * to out_answer->blend (and to its rounding). */
 uint32_t model_ctr_explain(struct model_ctr *ctr, const struct model_ctr_row *row,

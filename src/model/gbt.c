@@ -35,6 +35,15 @@ void model_gbt_defaults(struct model_gbt_options *out_options)
     };
 }
 
+void model_gbt_click_options(struct model_gbt_options *out_options)
+{
+    model_gbt_defaults(out_options);
+    out_options->rows = 4096;
+    out_options->rounds = 5;
+    out_options->trees_max = 60;
+    out_options->depth = 4;
+}
+
 enum fr_status model_gbt_new(const struct model_gbt_options *options, struct fr_error *error,
                              struct model_gbt **out_gbt)
 {

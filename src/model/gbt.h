@@ -31,6 +31,9 @@ struct model_gbt_options {
 };
 
 void model_gbt_defaults(struct model_gbt_options *out_options);
+/* Those of the click expert, which begins a job after so many new rows. */
+enum { MODEL_GBT_JOB_ROWS = 2048 };
+void model_gbt_click_options(struct model_gbt_options *out_options);
 
 /* The reservoir: row n of the stream takes slot n while there is room, later a keyed draw decides:
  * with probability max(rows / n, recent) it overwrites a random slot, so that old rows fade. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * eval/clicks: what is an example, what is scored, that facets of items, users and contexts carry
- * (a label that only they tell is learnt), and that what is predicted only is not learnt.
+ * (a label that only they tell is learnt), that what is predicted only is not learnt, and that boosted
+ * trees learn the same where they are asked for, and change nothing of the rest.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -75,9 +76,11 @@ static void labels_must_differ(void **unused)
 
 /* Every item comes once, so only its category and the user's age tell: young ones like category 0,
  * old ones category 1. */
-static struct eval_clicks_result told_by_facets(bool with_catalogue, uint32_t test_from)
+static struct eval_clicks_result told_by_facets(bool with_catalogue, uint32_t test_from,
+                                                bool with_trees)
 {
-    struct eval_clicks *clicks = begin((struct eval_clicks_options){.positive = 1, .skip = 2000});
+    struct eval_clicks *clicks =
+        begin((struct eval_clicks_options){.positive = 1, .skip = 2000, .gbt = with_trees});
     for (uint32_t i = 0; i < 4000; i++) {
         uint32_t user = (uint32_t)(base_random_u64(1, i, 0) % 40);
         uint32_t category = (uint32_t)(base_random_u64(1, i, 1) % 2);
@@ -105,7 +108,8 @@ static struct eval_clicks_result told_by_facets(bool with_catalogue, uint32_t te
 static void facets_tell(void **unused)
 {
     (void)unused;
-    struct eval_clicks_result blind = told_by_facets(false, 0), seeing = told_by_facets(true, 0);
+    struct eval_clicks_result blind = told_by_facets(false, 0, false),
+                              seeing = told_by_facets(true, 0, false);
     assert_true(blind.model.auc < 0.6);
     assert_true(seeing.model.auc > 0.95);
     assert_int_equal(seeing.kind_count, 3); /* category, age in classes, age as a number */
@@ -114,11 +118,25 @@ static void facets_tell(void **unused)
 static void a_test_part_is_not_learnt(void **unused)
 {
     (void)unused;
-    struct eval_clicks_result late = told_by_facets(true, 3000), early = told_by_facets(true, 40);
+    struct eval_clicks_result late = told_by_facets(true, 3000, false),
+                              early = told_by_facets(true, 40, false);
     assert_int_equal(late.model.scored, 1000);
     assert_int_equal(early.model.scored, 3960);
     assert_true(late.model.auc > 0.95);
     assert_true(early.model.log_loss > late.model.log_loss + 0.1); /* forty examples teach little */
+}
+
+static void trees_stand_beside(void **unused)
+{
+    (void)unused;
+    struct eval_clicks_result with = told_by_facets(true, 3000, true);
+    struct eval_clicks_result without = told_by_facets(true, 3000, false);
+    struct eval_clicks_result early = told_by_facets(true, 1000, true); /* no job yet */
+    assert_int_equal(with.part_count, without.part_count + 1);
+    assert_string_equal(with.part_names[without.part_count], "gbt");
+    assert_true(with.parts[without.part_count].auc > 0.95);
+    assert_true(with.model.log_loss == without.model.log_loss);
+    assert_true(early.parts[without.part_count].auc == 0.5);
 }
 
 static void too_many_kinds(void **unused)
@@ -140,7 +158,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_an_example), cmocka_unit_test(labels_must_differ),
         cmocka_unit_test(facets_tell),        cmocka_unit_test(a_test_part_is_not_learnt),
-        cmocka_unit_test(too_many_kinds),
+        cmocka_unit_test(trees_stand_beside), cmocka_unit_test(too_many_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
