@@ -29,6 +29,7 @@ enum {
     HEADER_BYTES = 32,
     FRAME_BYTES = 16,
     WRITE_BYTES = 1 << 20,
+    SYNC_BYTES = 4 << 20,
     READ_BYTES = 1 << 20,
     SNAPSHOTS_KEPT = 2,
     SNAPSHOTS_SEEN_MAX = 16,
@@ -42,6 +43,7 @@ struct fold__snapshot {
     struct fold *fold;
     struct os_file *file;
     uint64_t position, offset, frames;
+    uint64_t synced; /* up to there; a step at a time, or the journal's sync waits behind all of it */
     struct base_buf buffer;
     size_t table; /* the walk: next block to look at */
     uint32_t block;
@@ -84,7 +86,10 @@ static enum fr_status flush(struct fold__snapshot *snapshot, struct fr_error *er
     FR_TRY(os_write_at(snapshot->file, snapshot->offset, out->bytes, out->count, error));
     snapshot->offset += out->count;
     base_buf_clear(out);
-    return FR_OK;
+    if (snapshot->offset - snapshot->synced < SYNC_BYTES)
+        return FR_OK;
+    snapshot->synced = snapshot->offset;
+    return os_sync(snapshot->file, error);
 }
 
 enum fr_status fold__snapshot_begin(struct fold *fold, struct fr_error *error,
