@@ -43,7 +43,7 @@ struct fold__snapshot {
     struct fold *fold;
     struct os_file *file;
     uint64_t position, offset, frames;
-    uint64_t synced; /* up to there; a step at a time, or the journal's sync waits behind all of it */
+    uint64_t synced; /* a step at a time, or the journal's sync waits behind all of it */
     struct base_buf buffer;
     size_t table; /* the walk: next block to look at */
     uint32_t block;
