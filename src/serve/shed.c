@@ -16,8 +16,8 @@
  *   S2: Of administration twice the share is refused, of bulk four times: recommendations go last.
  *   S3: While there is a share, whoever would stand behind more than QUEUE_MAX_NS of work is refused, bulk
  *       behind a quarter of that, administration behind half. It bounds what an accepted request waits; how
- *       long its bytes lay unread is not counted, since that may be the machine's stall and not ours. (1.3 ms were tried: so much is refused here that no
- *       share forms, and bytes lie unread for 100 ms.)
+ *       long its bytes lay unread is not counted, since that may be the machine's stall and not ours. With
+ *       1.3 ms so much was refused here that no share formed, and bytes lay unread for 100 ms.
  *   S4: A refusal costs no more than reading the head, and says when to come back.
  *   S5: No random numbers: each class adds up its share and refuses when a whole one is full.
  *
