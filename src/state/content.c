@@ -167,9 +167,10 @@ static void tokens_put(struct state *state, uint32_t item, const struct token_li
     struct item_row *row = base_rows_write(state->items, item);
     uint32_t old[STATE_ITEM_TOKENS_MAX], old_count = row->token_count;
     uint32_t put[STATE_ITEM_TOKENS_MAX] = {0};
-    const uint32_t units = STATE_ITEM_TOKENS_MAX * sizeof(uint32_t) / TEXT_UNIT;
-    if (!row->tokens && list->count)
-        FR_STORE(row->tokens, base_rows_add_run(state->text, units));
+    const uint32_t units = sizeof(put) / TEXT_UNIT;
+    if (!row->tokens &&
+        list->count) /* from the heap's lists: an item that expired gave its run back */
+        FR_STORE(row->tokens, state__text_add(state->text, fr_slice_of((char *)put, sizeof(put))));
     if (!row->tokens) {
         state__expire_want(state, STATE_KIND_USER); /* whose text makes room */
         facets_put(row, NULL, 0, 0);

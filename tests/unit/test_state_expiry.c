@@ -495,6 +495,28 @@ static void unused_tokens_make_room(void **unused)
     bed_free(&bed);
 }
 
+/* An item that was deleted gives back the place of its tokens, so that one told later has its own. */
+static void deleted_items_make_room_for_tokens(void **unused)
+{
+    (void)unused;
+    struct bed bed;
+    bed_init(&bed, NULL);
+    for (uint32_t n = 0; n < 12000; n++) {
+        char id[NAME];
+        struct state_item item;
+        snprintf(id, sizeof(id), "short-%u", n);
+        put_titled(&bed, id, "a title", n % 7);
+        uint32_t index = state_item_find(bed.state, fr_slice_str(id));
+        assert_true(state_item_get(bed.state, index, &item));
+        assert_true(item.categories[0] != 0);
+        state_apply_item_delete(bed.state, fr_slice_str(id));
+        while (state_expire_due(bed.state))
+            expire(&bed);
+    }
+    assert_true(bed.freed[STATE_KIND_ITEM] > 10000);
+    bed_free(&bed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -505,6 +527,7 @@ int main(void)
         cmocka_unit_test(nor_where_ridge_learns),
         cmocka_unit_test(a_new_region_has_its_own_leaders),
         cmocka_unit_test(unused_tokens_make_room),
+        cmocka_unit_test(deleted_items_make_room_for_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
