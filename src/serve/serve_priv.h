@@ -123,9 +123,9 @@ struct serve_route {
     const char *pattern; /* "/v1/items/{id}/similar" */
     uint32_t scope;      /* 0: open to everybody */
     void (*handle)(struct serve_call *call);
-    bool
-        reads; /* answers from indexes and changes nothing: made anew when some may be another id's by
-                   then (state_reading_begin()) */
+    /* Answers from indexes and changes nothing: made anew when some may be another id's by then
+     * (state_reading_begin()). */
+    bool reads;
     const char *operation; /* operationId */
     const char *tag;
     const char *summary;
