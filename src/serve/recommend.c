@@ -493,28 +493,16 @@ void serve__handle_recommend(struct serve_call *call)
                        "n is above this server's recommend-n-max");
         return;
     }
-    const struct state *state = call->serve->options.state;
-    const struct serve_answering *answering;
-    size_t mark = base_arena_mark(call->arena);
-    uint32_t tries = 0;
-    bool whole;
-    do { /* until no row was used again meanwhile; once, but for luck */
-        uint64_t began = state_reading_begin(state);
-        base_arena_rewind(call->arena, mark);
-        answering = recommend_at_rest(call);
-        if (answering)
-            encode(call);
-        whole = state_reading_ok(state, began);
-    } while (answering && !whole && ++tries < SERVE__READINGS_MAX);
-    if (answering && !whole) {
-        serve__problem_reused(call);
-        return;
-    }
-    if (!answering) {
+    call->answering = recommend_at_rest(call);
+    if (call->answering)
+        encode(call);
+    else
         serve__problem(call, 503, "request_memory", "ask for less at once",
                        "the request used up its memory");
-        return;
-    }
+}
+
+void serve__recommend_done(struct serve_call *call)
+{
     keep(call);
-    count_answer(answering, (uint64_t)(now_ns() - call->began_ns));
+    count_answer(call->answering, (uint64_t)(now_ns() - call->began_ns));
 }

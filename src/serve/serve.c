@@ -330,6 +330,8 @@ void serve__answer(struct serve_call *call)
     } while (!whole && ++tries < SERVE__READINGS_MAX);
     if (!whole)
         serve__problem_reused(call);
+    else if (call->route->done && call->http->status == 200)
+        call->route->done(call);
 }
 
 static void dispatch(struct serve_call *call)

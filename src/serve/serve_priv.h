@@ -104,6 +104,7 @@ struct serve_call {
     uint64_t id;
     char id_text[SERVE_ID_BYTES];
     int64_t began_ns;
+    const struct serve_answering *answering; /* of a recommendation: between handle and done */
 };
 
 /* ---- the table of routes (routes.c) ------------------------------------------------------ */
@@ -123,6 +124,7 @@ struct serve_route {
     const char *pattern; /* "/v1/items/{id}/similar" */
     uint32_t scope;      /* 0: open to everybody */
     void (*handle)(struct serve_call *call);
+    void (*done)(struct serve_call *call); /* may be NULL; once, after a 200 that stands */
     /* Answers from indexes and changes nothing: made anew when some may be another id's by then
      * (state_reading_begin()). */
     bool reads;
@@ -237,6 +239,7 @@ void serve__handle_user_get(struct serve_call *call);
 void serve__handle_users(struct serve_call *call);
 void serve__handle_history(struct serve_call *call);
 void serve__handle_recommend(struct serve_call *call);
+void serve__recommend_done(struct serve_call *call); /* records and counts it */
 void serve__handle_similar(struct serve_call *call);
 void serve__handle_trending(struct serve_call *call);
 void serve__handle_request(struct serve_call *call);

@@ -17,9 +17,9 @@
 static struct state *state;
 static struct schema_types types;
 static uint64_t position;
-static void *job; /* what the handler leaves to another thread */
-static uint32_t runs,
-    disturbed; /* of the handler; in how many of its first runs rows are used again */
+static void *job;           /* what the handler leaves to another thread */
+static uint32_t runs, told; /* of the handler; of what is done after it */
+static uint32_t disturbed;  /* in how many of its first runs rows are used again */
 
 static void act(uint32_t visitor)
 {
@@ -56,13 +56,19 @@ static void answer(struct serve_call *call)
     assert_non_null(base_arena_alloc(call->arena, 3000)); /* twice would not fit */
 }
 
+static void done(struct serve_call *call)
+{
+    (void)call;
+    told++;
+}
+
 /* The whole answer; `runs` tells how often the handler ran. */
 static const char *ask(bool reads, uint32_t disturb)
 {
     static struct serve serve;
     static struct http_request http;
     static struct base_arena arena;
-    const struct serve_route route = {.handle = answer, .reads = reads};
+    const struct serve_route route = {.handle = answer, .done = done, .reads = reads};
     base_arena_release(&arena);
     assert_int_equal(base_arena_init(&arena, 4096), FR_OK);
     serve.options.state = state;
@@ -72,7 +78,7 @@ static const char *ask(bool reads, uint32_t disturb)
                               .route = &route,
                               .arena = &arena,
                               .out = &http.out};
-    runs = 0;
+    runs = told = 0;
     disturbed = disturb;
     serve__answer(&call);
     base_buf_put_u8(&http.out, 0);
@@ -85,6 +91,7 @@ static void an_answer_is_made_anew(void **unused)
     assert_string_equal(ask(true, 0), "{\"run\":1}");
     assert_string_equal(ask(true, 1), "{\"run\":2}");
     assert_string_equal(ask(true, 5), "{\"run\":6}");
+    assert_int_equal(told, 1);
 }
 
 static void but_not_for_ever(void **unused)
@@ -92,6 +99,7 @@ static void but_not_for_ever(void **unused)
     (void)unused;
     assert_non_null(strstr(ask(true, UINT32_MAX), "\"code\":\"busy\""));
     assert_int_equal(runs, SERVE__READINGS_MAX);
+    assert_int_equal(told, 0);
 }
 
 static void what_changes_something_runs_once(void **unused)
