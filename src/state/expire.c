@@ -229,34 +229,35 @@ static void expire_user(struct state *state, uint32_t index)
     state__history_clear(state, index);
 }
 
+static void give_back(struct state *state, uint32_t *pairs)
+{
+    uint32_t ref = *pairs;
+    FR_STORE(*pairs, 0);
+    state__pairs_give_back(&state->pairs, ref);
+}
+
 static void expire_item(struct state *state, uint32_t index)
 {
     struct item_row *item = base_rows_write(state->items, index);
-    uint32_t pairs = item->pairs;
     base_row_change(&item->version);
     FR_STORE(item->flags, STATE_ITEM_DELETED | STATE_ITEM_EXPIRED);
-    FR_STORE(item->pairs, 0);
+    give_back(state, &item->pairs);
     base_row_done(&item->version);
-    state__pairs_give_back(&state->pairs, pairs);
     mark_gone(state, index, true);
 }
 
 static void expire_value(struct state *state, uint32_t index)
 {
     struct value_row *value = base_rows_write(state->values, index);
-    uint32_t pairs = value->pairs;
     FR_STORE(value->flags, STATE__EXPIRED);
-    FR_STORE(value->pairs, 0);
-    state__pairs_give_back(&state->pairs, pairs);
+    give_back(state, &value->pairs);
 }
 
 static void expire_token(struct state *state, uint32_t index)
 {
     struct token_row *token = base_rows_write(state->tokens, index);
-    uint32_t pairs = token->pairs;
     FR_STORE(token->flags, STATE__EXPIRED);
-    FR_STORE(token->pairs, 0);
-    state__pairs_give_back(&state->pairs, pairs);
+    give_back(state, &token->pairs);
 }
 
 static void expire(struct state *state, enum state_kind which, struct expiry_row *row,
