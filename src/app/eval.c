@@ -9,6 +9,7 @@
 
 #include "app/commands.h"
 #include "app/eval_files.h"
+#include "app/stream.h"
 #include "eval/eval.h"
 #include "model/model.h"
 
@@ -79,7 +80,7 @@ static int parse(struct evaluating *work, const char *protocol)
     options->no_network = app_flag(app, "no-network") != NULL;
     options->remedies = app->options->drift_actions == 1;
     options->experts = strcmp(app->options->experts, "all") == 0 ? NULL : app->options->experts;
-    work->reading.reader = app_eval_reader(app, &work->types);
+    work->reading.reader = app_stream_options(app, &work->types);
     return APP_OK;
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "app/eval_files.h"
+#include "app/stream.h"
 #include "base/hash.h"
 #include "eval/ope.h"
 
@@ -174,7 +175,7 @@ static enum fr_status run(const struct app *app, const char *path,
     struct logs logs = {0};
     const char *policy = app_flag(app, "policy");
     FR_TRY(app_event_types(app->conf, &types, error));
-    struct ingest_reader_options options = app_eval_reader(app, &types);
+    struct ingest_reader_options options = app_stream_options(app, &types);
     if (!options.columns) {
         options.columns = open_bandit;
         options.header = "yes";

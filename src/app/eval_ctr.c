@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "app/eval_files.h"
+#include "app/stream.h"
 #include "eval/clicks.h"
 
 struct judging {
@@ -68,7 +69,7 @@ int app_eval_ctr(struct app *app, int argc, char **argv)
         return app_usage(app, "--skip takes a whole number, --positive a number");
     if (app_event_types(app->conf, &types, &error) != FR_OK)
         return app_fail(app, &error);
-    work.reading.reader = app_eval_reader(app, &types);
+    work.reading.reader = app_stream_options(app, &types);
     work.options.gbt = app_flag(app, "gbt") != NULL;
     work.options.repeats = app->options->repeats == 1;
     snprintf(work.full, sizeof(work.full), "one kind of facet more than %d", MODEL_CTR_KINDS_MAX);

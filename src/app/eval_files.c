@@ -33,20 +33,6 @@ bool app_eval_number(const struct app *app, const char *flag, double fallback, d
     return !text || (end != text && *end == '\0' && isfinite(*out));
 }
 
-struct ingest_reader_options app_eval_reader(const struct app *app,
-                                             const struct schema_types *types)
-{
-    return (struct ingest_reader_options){
-        .types = types,
-        .format = app_flag(app, "format"),
-        .columns = app_flag(app, "columns"),
-        .separator = app_flag(app, "separator"),
-        .header = app_flag(app, "header") ? "yes" : NULL,
-        .time_unit = app_flag(app, "time-unit"),
-        .type = app_flag(app, "type"),
-    };
-}
-
 void app_eval_reject(const struct ingest_record *record, uint64_t *rejects)
 {
     if ((*rejects)++ == 0)

@@ -11,9 +11,6 @@
 
 enum { APP_EVAL_FILES_MAX = 64 };
 
-/* How the files are to be read, from the flags. Types stay borrowed. */
-struct ingest_reader_options app_eval_reader(const struct app *app,
-                                             const struct schema_types *types);
 /* A whole number of a flag; `fallback` when the flag is not given. */
 bool app_eval_count(const struct app *app, const char *flag, uint64_t fallback, uint64_t max,
                     uint64_t *out);

@@ -363,14 +363,7 @@ static int app_import(struct app *app, int argc, char **argv)
     struct base_buf out;
     if (!parse_batch(app, &work.batch_records))
         return app_usage(app, "--batch is a number of records from 1 to %d", BATCH_RECORDS_MAX);
-    work.options = (struct ingest_reader_options){
-        .format = app_flag(app, "format"),
-        .columns = app_flag(app, "columns"),
-        .separator = app_flag(app, "separator"),
-        .header = app_flag(app, "header") ? "yes" : NULL,
-        .time_unit = app_flag(app, "time-unit"),
-        .type = app_flag(app, "type"),
-    };
+    work.options = app_stream_options(app, NULL);
     if (app_flag(app, "preview"))
         return preview(&work, argc, argv);
     base_buf_init(&out, 0);

@@ -10,6 +10,20 @@
 
 enum { WINDOW_EVENTS = 2000000, PLACES_FIRST = 4096 };
 
+struct ingest_reader_options app_stream_options(const struct app *app,
+                                                const struct schema_types *types)
+{
+    return (struct ingest_reader_options){
+        .types = types,
+        .format = app_flag(app, "format"),
+        .columns = app_flag(app, "columns"),
+        .separator = app_flag(app, "separator"),
+        .header = app_flag(app, "header") ? "yes" : NULL,
+        .time_unit = app_flag(app, "time-unit"),
+        .type = app_flag(app, "type"),
+    };
+}
+
 enum fr_status app_stream_init(struct app_stream *stream, char *const *paths, uint32_t path_count,
                                const struct ingest_reader_options *options)
 {

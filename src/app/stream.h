@@ -7,6 +7,7 @@
 #ifndef APP_STREAM_H
 #define APP_STREAM_H
 
+#include "app/app.h"
 #include "ingest/reader.h"
 
 struct app_stream {
@@ -29,6 +30,9 @@ struct app_stream_place {
     uint64_t row;
 };
 
+/* How the files are to be read, from the flags. Types stay borrowed. */
+struct ingest_reader_options app_stream_options(const struct app *app,
+                                                const struct schema_types *types);
 /* Paths stay borrowed. */
 FR_MUST_USE enum fr_status app_stream_init(struct app_stream *stream, char *const *paths,
                                            uint32_t path_count,
