@@ -74,6 +74,7 @@ static enum fr_status open_fold(const struct app *app, const struct app_engine_o
                                 struct fr_error *error, struct app_engine *engine)
 {
     const struct conf_options *conf = app->options;
+    struct app_progress progress;
     struct fold_options fold = {
         .os = os_real(),
         .directory = conf->data_dir,
@@ -90,10 +91,13 @@ static enum fr_status open_fold(const struct app *app, const struct app_engine_o
         .by_hand = options->by_hand,
         .queue_bytes_max = app_memory_queue(conf),
         .copied_bytes_max = app_memory_copied(conf),
-        .progress = options->progress ? draw_progress : NULL,
-        .progress_context = options->progress,
+        .progress = draw_progress,
+        .progress_context = &progress,
     };
-    return fold_open(&fold, error, &engine->fold);
+    app_progress_begin(&progress, app, options->read_only ? "folding" : "recovering", "records", 0);
+    enum fr_status status = fold_open(&fold, error, &engine->fold);
+    app_progress_end(&progress);
+    return status;
 }
 
 enum fr_status app_engine_open(const struct app *app, const struct app_engine_options *options,

@@ -20,14 +20,13 @@ struct app_engine {
 };
 
 struct app_engine_options {
-    bool read_only;                /* recover and look: no lock, no threads */
-    uint64_t until;                /* with read_only: the state after so many records; 0 = all */
-    bool by_hand;                  /* no threads: fold_run() drives */
-    uint32_t sample_one_in;        /* 0 = as configured */
-    struct app_progress *progress; /* drawn while recovering; may be NULL */
+    bool read_only;         /* recover and look: no lock, no threads */
+    uint64_t until;         /* with read_only: the state after so many records; 0 = all */
+    bool by_hand;           /* no threads: fold_run() drives */
+    uint32_t sample_one_in; /* 0 = as configured */
 };
 
-/* Recovers the data directory. On failure everything is released. */
+/* Recovers the data directory, drawing how far it is. On failure everything is released. */
 FR_MUST_USE enum fr_status app_engine_open(const struct app *app,
                                            const struct app_engine_options *options,
                                            struct fr_error *error, struct app_engine *out_engine);

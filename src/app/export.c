@@ -26,7 +26,6 @@ struct exporting {
     struct fr_slice user; /* only this one; empty: all */
     struct schema_types types;
     struct base_buf out;
-    struct app_progress progress;
     bool failed;
 };
 
@@ -116,11 +115,12 @@ static enum fr_status from_journal(struct exporting *work, struct fr_error *erro
     struct journal *journal = NULL;
     struct journal_cursor *cursor = NULL;
     struct journal_record record;
+    struct app_progress progress;
     snprintf(path, sizeof(path), "%s/journal", work->app->options->data_dir);
     struct journal_options options = {.directory = path, .read_only = true};
     FR_TRY(journal_open(os_real(), &options, error, &journal));
     enum fr_status status = journal_cursor_open(journal, journal_first(journal), error, &cursor);
-    work->progress.total = journal_durable(journal);
+    app_progress_begin(&progress, work->app, "exporting", "records", journal_durable(journal));
     while (status == FR_OK && (status = journal_cursor_next(cursor, error, &record)) == FR_OK) {
         follow_types(work, &record);
         if (work->what == WHAT_RECORDS)
@@ -131,9 +131,10 @@ static enum fr_status from_journal(struct exporting *work, struct fr_error *erro
             put_event(work, &record);
         if (work->out.count >= FLUSH_BYTES) {
             flush(work);
-            app_progress_update(&work->progress, record.position);
+            app_progress_update(&progress, record.position);
         }
     }
+    app_progress_end(&progress);
     if (cursor)
         journal_cursor_close(cursor);
     journal_close(journal);
@@ -213,7 +214,7 @@ static enum fr_status from_state(struct exporting *work, struct fr_error *error)
 {
     struct app_engine engine;
     struct base_arena arena;
-    struct app_engine_options options = {.read_only = true, .progress = &work->progress};
+    struct app_engine_options options = {.read_only = true};
     FR_TRY(app_engine_open(work->app, &options, error, &engine));
     enum fr_status status = base_arena_init(&arena, 1 << 20);
     if (status == FR_OK) {
@@ -272,11 +273,9 @@ static int app_export(struct app *app, int argc, char **argv)
     int code = parse(&work);
     if (code != APP_OK)
         return code;
-    app_progress_begin(&work.progress, app, "exporting", "records", 0);
     bool journal = work.what != WHAT_ITEMS && work.what != WHAT_USERS;
     enum fr_status status = (journal ? from_journal : from_state)(&work, &error);
     flush(&work);
-    app_progress_end(&work.progress);
     base_buf_release(&work.out);
     if (status != FR_OK)
         return app_fail(app, &error);

@@ -10,14 +10,10 @@ static int app_hash(struct app *app, int argc, char **argv)
     (void)argv;
     if (argc > 0)
         return app_usage(app, "hash takes no arguments");
-    struct app_progress progress;
     struct app_engine engine;
     struct fr_error error = {0};
-    app_progress_begin(&progress, app, "folding", "records", 0);
-    struct app_engine_options options = {.read_only = true, .progress = &progress};
-    enum fr_status status = app_engine_open(app, &options, &error, &engine);
-    app_progress_end(&progress);
-    if (status != FR_OK)
+    struct app_engine_options options = {.read_only = true};
+    if (app_engine_open(app, &options, &error, &engine) != FR_OK)
         return app_fail(app, &error);
     uint64_t position = 0;
     char text[33];

@@ -310,12 +310,9 @@ static enum fr_status run(struct importing *work, int count, char **paths, struc
 static enum fr_status open_all(struct importing *work, struct fr_error *error)
 {
     char path[PATH_BYTES];
-    struct app_engine_options options = {.progress = &work->progress};
+    struct app_engine_options options = {0};
     struct ingest_dead_options dead = {.os = os_real(), .directory = path};
-    app_progress_begin(&work->progress, work->app, "recovering", "records", 0);
-    enum fr_status status = app_engine_open(work->app, &options, error, &work->engine);
-    app_progress_end(&work->progress);
-    FR_TRY(status);
+    FR_TRY(app_engine_open(work->app, &options, error, &work->engine));
     snprintf(path, sizeof(path), "%s/dead-letters", work->app->options->data_dir);
     return ingest_dead_open(&dead, error, &work->dead);
 }

@@ -87,16 +87,11 @@ static int with_engine(struct order *order, bool read_only,
                        int (*then)(struct order *order, struct app_engine *engine))
 {
     struct app_engine engine;
-    struct app_progress progress;
     struct fr_error error = {0};
     struct app_engine_options options = {.read_only = read_only,
                                          .by_hand = !read_only,
-                                         .until = order->until,
-                                         .progress = &progress};
-    app_progress_begin(&progress, order->app, "folding", "records", 0);
-    enum fr_status status = app_engine_open(order->app, &options, &error, &engine);
-    app_progress_end(&progress);
-    if (status != FR_OK)
+                                         .until = order->until};
+    if (app_engine_open(order->app, &options, &error, &engine) != FR_OK)
         return app_fail(order->app, &error);
     int code = then(order, &engine);
     app_engine_close(&engine);

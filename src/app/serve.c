@@ -178,14 +178,10 @@ static void collect_models(void *context, struct obs_collect *to)
 static enum fr_status open_engine(struct serving *serving, struct fr_error *error)
 {
     char path[PATH_BYTES];
-    struct app_progress progress;
-    struct app_engine_options options = {.progress = &progress};
+    struct app_engine_options options = {0};
     struct ingest_dead_options dead = {.os = os_real(), .directory = path};
     int64_t began_ns = os_mono_ns(os_real());
-    app_progress_begin(&progress, serving->app, "recovering", "records", 0);
-    enum fr_status status = app_engine_open(serving->app, &options, error, &serving->engine);
-    app_progress_end(&progress);
-    FR_TRY(status);
+    FR_TRY(app_engine_open(serving->app, &options, error, &serving->engine));
     obs_gauge_set(OBS_RECOVERY, (double)(os_mono_ns(os_real()) - began_ns) * 1e-9);
     obs_gauge_set(OBS_START_TIME, (double)os_wall_us(os_real()) * 1e-6);
     snprintf(path, sizeof(path), "%s/dead-letters", serving->app->options->data_dir);

@@ -164,14 +164,8 @@ static enum fr_status go_to(struct asking *asking, uint64_t position, struct fr_
 {
     if (asking->is_open)
         return fold_advance(asking->engine.fold, position, error);
-    struct app_progress progress;
-    struct app_engine_options options = {.read_only = true,
-                                         .until = position,
-                                         .progress = &progress};
-    app_progress_begin(&progress, asking->app, "folding", "records", 0);
-    enum fr_status status = app_engine_open(asking->app, &options, error, &asking->engine);
-    app_progress_end(&progress);
-    FR_TRY(status);
+    struct app_engine_options options = {.read_only = true, .until = position};
+    FR_TRY(app_engine_open(asking->app, &options, error, &asking->engine));
     asking->is_open = true;
     struct serve_options serve = {.os = os_real(),
                                   .state = asking->engine.state,
