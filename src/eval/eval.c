@@ -20,6 +20,10 @@
 #include "eval/eval_priv.h"
 #include "rank/models.h"
 
+/* Of the state that only interns; addresses, not memory. It must know everybody. */
+#define NAMES_MAX (1u << 26)
+#define NAMES_BYTES_MAX ((uint64_t)1 << 34)
+
 const char *eval_protocol_name(enum eval_protocol protocol)
 {
     static const char *const names[] = {"prequential", "leave-one-out", "split", "sessions",
@@ -41,7 +45,7 @@ enum fr_status eval__learners_open(struct eval *eval, struct fr_error *error)
     state_free(eval->state);
     eval->rank = NULL;
     eval->state = NULL;
-    FR_TRY(state_new(NULL, error, &eval->state));
+    FR_TRY(state_new(&eval->tables, error, &eval->state));
     struct rank_options rank_options = {
         .state = eval->state,
         .experts = options->experts,
@@ -61,11 +65,15 @@ enum fr_status eval_new(const struct eval_options *options, struct fr_error *err
     if (!eval)
         return base_fail(error, FR_MEMORY, "eval", "no memory");
     eval->options = *options;
+    eval->tables = options->tables ? *options->tables : (struct state_options){0};
     schema_types_init(&eval->types);
     enum fr_status status = eval__learners_open(eval, error);
     if (status == FR_OK && (options->protocol == EVAL_LEAVE_ONE_OUT ||
                             options->protocol == EVAL_SPLIT || options->protocol == EVAL_REFIT))
-        status = state_new(NULL, error, &eval->names);
+        status = state_new(&(struct state_options){.item_count_max = NAMES_MAX,
+                                                   .user_count_max = NAMES_MAX,
+                                                   .text_bytes_max = NAMES_BYTES_MAX},
+                           error, &eval->names);
     if (status != FR_OK) {
         eval_free(eval);
         return status;
@@ -127,6 +135,20 @@ static double now_if(bool timed)
     return timed ? eval__cpu_now_us() : 0;
 }
 
+/* What nearly full tables did not admit is not learnt, there as here; it was a question nevertheless.
+ * By session, nobody can tell whether it was the first of one. */
+static enum fr_status refused(struct eval *eval, const struct schema_event *event, bool count)
+{
+    struct rank_outcome outcome;
+    eval->refused++;
+    if (!count || eval->options.session_unit || eval->events <= eval->options.skip)
+        return FR_OK;
+    const struct model_request request = {.user = state_user_find(eval->state, event->user),
+                                          .repeats = eval->options.repeats};
+    rank_judge(eval->rank, &request, state_item_find(eval->state, event->item), &outcome);
+    return eval__scored_add(eval, &outcome);
+}
+
 /* Learns one event as the fold does. */
 enum fr_status eval__learn(struct eval *eval, const struct schema_event *event, bool count)
 {
@@ -135,7 +157,13 @@ enum fr_status eval__learn(struct eval *eval, const struct schema_event *event, 
     struct rank_remedy remedy;
     bool timed = ++eval->events % TIMED_ONE_IN == 0;
     double at[4] = {now_if(timed)};
-    FR_TRY(state_resolve(eval->state, event, &eval->types, eval->events, INT64_MAX / 2, &resolved));
+    enum fr_status status = state_resolve(eval->state, event, &eval->types, eval->events,
+                                          INT64_MAX / 2, &resolved);
+    if (status == FR_FULL) {
+        rank_make_room(eval->rank, eval->state);
+        return refused(eval, event, count);
+    }
+    FR_TRY(status);
     at[1] = now_if(timed);
     rank_learn(eval->rank, &resolved, true, &outcome);
     at[2] = now_if(timed);
@@ -144,6 +172,7 @@ enum fr_status eval__learn(struct eval *eval, const struct schema_event *event, 
     if (eval->options.remedies &&
         rank_remedy_wanted(eval->rank, &remedy)) /* the fold journals it first */
         rank_remedy_apply(eval->rank, &remedy, eval->events);
+    rank_make_room(eval->rank, eval->state);
     at[3] = now_if(timed);
     rank_jobs_now(eval->rank, eval->events); /* beside the fold when serving: not in the times */
     eval->event_us += TIMED_ONE_IN * (at[1] - at[0] + (at[3] - at[2]));
@@ -195,7 +224,9 @@ enum fr_status eval_item(struct eval *eval, const struct schema_item *item)
     schema_item_encode(item, &bytes);
     enum fr_status status = state_apply_item(eval->state, base_buf_slice(&bytes), 1);
     base_buf_release(&bytes);
-    return status;
+    rank_make_room(eval->rank, eval->state);
+    eval->refused += status == FR_FULL;
+    return status == FR_FULL ? FR_OK : status;
 }
 
 /* ---- leave-one-out -------------------------------------------------------------------------- */
@@ -212,16 +243,19 @@ struct schema_event eval__kept_event(const struct eval *eval, const struct eval_
     };
 }
 
-/* The visit before is the newest, of the running session, whether it was learnt or not: by the
- * state's clock, which stands at the end of all users' events, it may be months ago. */
-static enum fr_status judge_user(struct eval *eval, const struct eval_kept *before,
-                                 const struct eval_kept *target)
+/* The user's newest known visit and, when it was not learnt, the same as `ahead`. The list is asked for
+ * at that visit's time: by the state's clock, which stands at the end of all users' events, it may be
+ * months ago, and the target came right after it as a rule. */
+static enum fr_status judge_user(struct eval *eval, const struct eval_kept *newest,
+                                 const struct eval_kept *ahead, const struct eval_kept *target)
 {
     uint32_t user = state_user_find(eval->state, state_user_id(eval->names, target->user));
     uint32_t item = state_item_find(eval->state, state_item_id(eval->names, target->item));
     uint32_t recent =
-        before ? state_item_find(eval->state, state_item_id(eval->names, before->item)) : 0;
-    struct model_request request = {.user = user, .repeats = eval->options.repeats};
+        ahead ? state_item_find(eval->state, state_item_id(eval->names, ahead->item)) : 0;
+    struct model_request request = {.user = user,
+                                    .visit_clock_s = (uint32_t)(newest->time_us / 1000000),
+                                    .repeats = eval->options.repeats};
     if (recent) {
         request.recent = &recent;
         request.recent_count = 1;
@@ -238,7 +272,7 @@ static enum fr_status judge_user(struct eval *eval, const struct eval_kept *befo
  * TEST_EVENTS. */
 struct held {
     uint32_t many, left;
-    size_t last, before; /* indexes of kept */
+    size_t last, before, newest; /* indexes of kept, going back */
 };
 enum { TEST_EVENTS = 3 };
 
@@ -250,6 +284,7 @@ static enum fr_status learn_train_part(struct eval *eval, struct held *held)
     for (size_t i = 0; i < eval->kept_count; i++) {
         const struct eval_kept *kept = &eval->kept[i];
         struct held *user = &held[kept->user];
+        user->newest = user->left == 3 ? i : user->newest;
         user->before = user->left == 2 ? i : user->before;
         user->last = user->left == 1 ? i : user->last;
         if (user->left-- <= held_back && user->many >= TEST_EVENTS)
@@ -267,8 +302,8 @@ static enum fr_status judge_test_part(struct eval *eval, const struct held *held
         if (held[u].many < TEST_EVENTS)
             continue;
         const struct eval_kept *target = &eval->kept[tuning ? held[u].before : held[u].last];
-        const struct eval_kept *ahead = tuning ? NULL : &eval->kept[held[u].before];
-        FR_TRY(judge_user(eval, ahead, target));
+        const struct eval_kept *newest = &eval->kept[tuning ? held[u].newest : held[u].before];
+        FR_TRY(judge_user(eval, newest, tuning ? NULL : newest, target));
     }
     return FR_OK;
 }
@@ -412,6 +447,7 @@ enum fr_status eval_finish(struct eval *eval, struct fr_error *error,
         .scored = eval->scored,
         .unknown_target = eval->unknown_target,
         .outside = eval->outside,
+        .refused = eval->refused,
         .cpu_us_per_event = eval->events ? eval->event_us / (double)eval->events : 0,
         .cpu_us_per_query = eval->queries ? eval->query_us / (double)eval->queries : 0,
         .cpu_seconds = (eval__cpu_now_us() - eval->cpu_started_us) * 1e-6,

@@ -39,7 +39,7 @@ static uint32_t bucket_of(const struct model_query *query)
 struct building {
     struct model_recent *history;
     uint32_t *seen;
-    uint32_t history_count, seen_count;
+    uint32_t history_count, seen_count, clock_s;
 };
 
 static struct model_recent *in_history(const struct building *b, uint32_t item)
@@ -66,7 +66,7 @@ static void take_visits(const struct model_request *request, const struct state_
         bool same = request->session_tag && visits[v].session_tag == request->session_tag;
         struct model_recent recent = {
             .item = visits[v].item,
-            .age_s = query->clock_s - FR_MIN(visits[v].time_s, query->clock_s),
+            .age_s = b->clock_s - FR_MIN(visits[v].time_s, b->clock_s),
             .signal = visits[v].signal,
             .times = 1,
             .same_session = same,
@@ -95,9 +95,10 @@ enum fr_status model_query_build(const struct state *state, const struct model_r
         return FR_FULL;
     query.clock_s = asked.clock_s ? asked.clock_s : (uint32_t)(state_clock_us(state) / 1000000);
     memcpy(query.context, asked.context, sizeof(query.context));
+    b.clock_s = asked.visit_clock_s ? asked.visit_clock_s : query.clock_s;
     uint32_t count = state_history(state, asked.user, visits, kept);
     if (count > 0) {
-        query.last_age_s = query.clock_s - FR_MIN(visits[0].time_s, query.clock_s);
+        query.last_age_s = b.clock_s - FR_MIN(visits[0].time_s, b.clock_s);
         if (!asked.session_tag && query.last_age_s < state_session_gap_s(state))
             asked.session_tag = visits[0].session_tag;
     }

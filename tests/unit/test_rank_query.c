@@ -92,6 +92,33 @@ static void ask(struct bed *bed, const struct model_request *request,
         assert_true(result->score[r - 1] >= result->score[r]);
 }
 
+/* Months after a user's last visits its list can be asked for as of those: ages and the running session
+ * count from there, counts stand where they are (what leave-one-out does). */
+static void test_as_of_the_last_visit(void **unused)
+{
+    (void)unused;
+    struct bed bed;
+    struct model_query query;
+    bed_init(&bed, NULL);
+    act(&bed, "u", "a", 0, SCHEMA_CLICK);
+    act(&bed, "u", "b", 100, SCHEMA_CLICK);
+    act(&bed, "u", "c", 160, SCHEMA_CLICK);
+    act(&bed, "another", "a", 5000000, SCHEMA_CLICK);
+    struct model_request request = {.user = state_user_find(bed.state, FR_SLICE("u"))};
+    base_arena_clear(&bed.arena);
+    assert_int_equal(model_query_build(bed.state, &request, &bed.arena, &query), FR_OK);
+    assert_int_equal(query.last_age_s, 5000000 - 160);
+    assert_int_equal(query.session_count, 0);
+    request.visit_clock_s = START_S + 170;
+    assert_int_equal(model_query_build(bed.state, &request, &bed.arena, &query), FR_OK);
+    assert_int_equal(query.clock_s, START_S + 5000000);
+    assert_int_equal(query.last_age_s, 10);
+    assert_int_equal(query.session_count, 3);
+    assert_int_equal(query.history[2].age_s, 170);
+    assert_true(query.history[2].same_session);
+    bed_release(&bed);
+}
+
 static bool contains(const struct rank_result *result, uint32_t item)
 {
     for (uint32_t r = 0; r < result->count; r++)
@@ -445,6 +472,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parts_sum),
         cmocka_unit_test(test_network_sees_the_best),
+        cmocka_unit_test(test_as_of_the_last_visit),
         cmocka_unit_test(test_seen_and_filters),
         cmocka_unit_test(test_accept),
         cmocka_unit_test(test_a_click_shows_at_once),
