@@ -157,8 +157,8 @@ enum fr_status eval__learn(struct eval *eval, const struct schema_event *event, 
     struct rank_remedy remedy;
     bool timed = ++eval->events % TIMED_ONE_IN == 0;
     double at[4] = {now_if(timed)};
-    enum fr_status status = state_resolve(eval->state, event, &eval->types, eval->events,
-                                          INT64_MAX / 2, &resolved);
+    enum fr_status status =
+        state_resolve(eval->state, event, &eval->types, eval->events, INT64_MAX / 2, &resolved);
     if (status == FR_FULL) {
         rank_make_room(eval->rank, eval->state);
         return refused(eval, event, count);

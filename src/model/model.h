@@ -42,8 +42,8 @@ struct model_recent {
  * (they count as this session's clicks, before the stored history). */
 struct model_request {
     uint32_t user;
-    uint32_t session_tag; /* 0: the running session, when the last visit is < 30 min old */
-    uint32_t clock_s;     /* 0: the state's clock */
+    uint32_t session_tag;   /* 0: the running session, when the last visit is < 30 min old */
+    uint32_t clock_s;       /* 0: the state's clock */
     uint32_t visit_clock_s; /* ages of visits and the running session count from it; 0: clock_s */
     uint32_t context[STATE_CONTEXT_COUNT];
     const uint32_t *recent;
