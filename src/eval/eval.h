@@ -46,6 +46,7 @@ struct eval_options {
     uint32_t candidates_max; /* 0 = default */
     uint32_t history_max;    /* visits that scoring looks at; 0 = default */
     uint64_t seed;
+    const struct state_options *tables; /* how many rows; borrowed for the call; NULL = state's defaults */
     uint64_t event_count; /* expected, for blocks; 0 = blocks of the events seen */
     void (*progress)(void *context, uint64_t events, uint64_t scored);
     void *progress_context;
@@ -64,6 +65,7 @@ struct eval_result {
     enum eval_protocol protocol;
     uint32_t k[EVAL_K_MAX], k_count;
     uint64_t events, scored, unknown_target, outside; /* of the scored: never seen, no candidate */
+    uint64_t refused; /* not learnt: first events of ids that nearly full tables did not admit */
     struct eval_metrics blend, popularity;
     double popularity_curve[EVAL_BLOCKS_MAX]; /* as an expert's */
     struct eval_expert experts[EVAL_EXPERTS_MAX];

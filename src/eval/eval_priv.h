@@ -21,6 +21,7 @@ struct eval_kept {       /* an event that waits for the end of the stream */
 
 struct eval {
     struct eval_options options;
+    struct state_options tables;
     struct schema_types types;
     struct state *state, *names;
     struct rank *rank;
@@ -28,7 +29,7 @@ struct eval {
     size_t scored, scored_max;
     struct eval_kept *kept;
     size_t kept_count, kept_max;
-    uint64_t events, unknown_target, outside, queries;
+    uint64_t events, unknown_target, outside, refused, queries;
     double event_us, query_us, cpu_started_us;
     const char *expert_name[EVAL_EXPERTS_MAX];
     uint32_t expert_count;

@@ -48,6 +48,9 @@ void eval_result_table(const struct eval_result *result, struct base_buf *out)
                     eval_protocol_name(result->protocol), (unsigned long long)result->events,
                     (unsigned long long)result->scored, (unsigned long long)result->unknown_target,
                     (unsigned long long)result->outside);
+    if (result->refused)
+        base_buf_printf(out, "%llu were not learnt: the tables were nearly full\n",
+                        (unsigned long long)result->refused);
     base_buf_printf(out, "%-14s", "");
     for (uint32_t k = 0; k < result->k_count; k++)
         base_buf_printf(out, "  HR@%-4u MRR@%-3u NDCG@%-2u", result->k[k], result->k[k],
@@ -112,10 +115,10 @@ void eval_result_json(const struct eval_result *result, struct base_buf *out)
 {
     base_buf_printf(out,
                     "{\"protocol\":\"%s\",\"events\":%llu,\"scored\":%llu,\"unknown_target\":%llu,"
-                    "\"outside\":%llu,\"metrics\":",
+                    "\"outside\":%llu,\"refused\":%llu,\"metrics\":",
                     eval_protocol_name(result->protocol), (unsigned long long)result->events,
                     (unsigned long long)result->scored, (unsigned long long)result->unknown_target,
-                    (unsigned long long)result->outside);
+                    (unsigned long long)result->outside, (unsigned long long)result->refused);
     json_metrics(result, &result->blend, out);
     base_buf_put_str(out, ",\"experts\":{\"popular\":");
     json_metrics(result, &result->popularity, out);

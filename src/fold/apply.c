@@ -166,19 +166,6 @@ static const applier_fn appliers[] = {
     [SCHEMA_KIND_REMEDY] = apply_remedy,
 };
 
-/* A piece of making room in tables that are nearly full. */
-static void expire(struct fold *fold)
-{
-    struct state_expired expired;
-    for (uint32_t k = 0; k < STATE_KIND_COUNT; k++) {
-        state_expire_step(fold->options.state, (enum state_kind)k, &expired);
-        if (fold->options.rank)
-            rank_expire(fold->options.rank, &expired);
-        else if (expired.sweep)
-            state_expire_swept(fold->options.state, expired.kind);
-    }
-}
-
 void fold__apply_record(struct fold *fold, const struct journal_record *record,
                         const struct schema_event *event)
 {
@@ -192,8 +179,7 @@ void fold__apply_record(struct fold *fold, const struct journal_record *record,
     if (!known || appliers[record->kind](&applying) != FR_OK)
         FR_STORE(row->refused, row->refused + 1);
     FR_STORE(row->position, record->position);
-    if (state_expire_due(fold->options.state))
-        expire(fold);
+    rank_make_room(fold->options.rank, fold->options.state);
 }
 
 void fold__apply_begin(struct fold *fold, uint64_t last_position)

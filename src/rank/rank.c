@@ -400,6 +400,20 @@ void rank_expire(struct rank *rank, const struct state_expired *expired)
         sweep_piece(rank, expired->sweep, expired->kind);
 }
 
+void rank_make_room(struct rank *rank, struct state *state)
+{
+    struct state_expired expired;
+    if (!state_expire_due(state))
+        return;
+    for (uint32_t k = 0; k < STATE_KIND_COUNT; k++) {
+        state_expire_step(state, (enum state_kind)k, &expired);
+        if (rank)
+            rank_expire(rank, &expired);
+        else if (expired.sweep)
+            state_expire_swept(state, expired.kind);
+    }
+}
+
 /* ---- answering ------------------------------------------------------------------------------ */
 
 /* Unsigned order of the result = descending order of finite scores; -0 is 0. */

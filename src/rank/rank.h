@@ -68,6 +68,9 @@ void rank_apply(struct rank *rank, const struct state_event *event);
 /* W. What the state has expired: experts empty what they keep of the indexes that came free, and drop a
  * piece of what names gone items (state_expire_step()). */
 void rank_expire(struct rank *rank, const struct state_expired *expired);
+/* W. After a record: a bounded piece of making room in tables that are nearly full, there and in the
+ * experts (state/expire.h). `rank` NULL: nobody learns. A branch when nothing is under way. */
+void rank_make_room(struct rank *rank, struct state *state);
 /* W. Is this event sampled at one in `one_in`? By keyed hash of its position. */
 bool rank_is_sampled(const struct rank *rank, uint64_t position, uint32_t one_in);
 

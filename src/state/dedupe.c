@@ -47,10 +47,9 @@ static void put(struct sub *sub, uint64_t slot)
     sub->slot[at] = slot;
 }
 
-static bool sub_grow(struct dedupe_index *index, struct sub *sub)
+static bool sub_grow(struct dedupe_index *index, struct sub *sub, uint32_t count)
 {
     uint32_t old_count = sub->slot ? sub->mask + 1 : 0;
-    uint32_t count = old_count ? old_count * 2 : SUB_FIRST;
     uint64_t *old = sub->slot, *bigger = calloc(count, sizeof(*bigger));
     if (!bigger)
         return false;
@@ -92,7 +91,10 @@ static bool index_add(struct state *state, uint32_t place)
     const struct dedupe_row *row = base_rows_at(state->dedupe, place);
     uint64_t hash = hash_of(row->key);
     struct sub *sub = sub_of(state, hash);
-    if ((!sub->slot || sub->used >= (sub->mask + 1) / 4 * 3) && !sub_grow(state->dedupe_index, sub))
+    if (!sub->slot && !sub_grow(state->dedupe_index, sub, SUB_FIRST))
+        return false;
+    if (sub->used >= (sub->mask + 1) / 4 * 3 &&
+        !sub_grow(state->dedupe_index, sub, (sub->mask + 1) * 2))
         return false;
     put(sub, (uint64_t)tag_of(hash) << 32 | place);
     sub->used++;
@@ -214,6 +216,18 @@ uint64_t state__dedupe_index_bytes_max(const struct state *state)
     return sizeof(*state->dedupe_index) + (count * 8 / 3 + (uint64_t)SUBS * SUB_FIRST) * 9;
 }
 
+/* Room for so many at once: no sub-table grows on the way, leaving holes in the heap. */
+static void reserve(struct dedupe_index *index, uint64_t count)
+{
+    uint64_t share = count / SUBS + count / SUBS / 16;
+    uint32_t slots = SUB_FIRST;
+    while (slots / 4 * 3 < share)
+        slots *= 2;
+    for (uint32_t s = 0; slots > SUB_FIRST && s < SUBS; s++)
+        if (!sub_grow(index, &index->subs[s], slots))
+            return;
+}
+
 enum fr_status state__dedupe_rebuild(struct state *state, struct fr_error *error)
 {
     uint64_t *meta = base_rows_meta(state->dedupe);
@@ -222,6 +236,7 @@ enum fr_status state__dedupe_rebuild(struct state *state, struct fr_error *error
     if (meta[2] > max || (meta[2] > 0 && (meta[1] == 0 || meta[1] > max)))
         return base_fail(error, FR_CORRUPT, "state", "the dedupe ring does not fit its limit %u",
                          max);
+    reserve(state->dedupe_index, meta[2]);
     uint32_t at = (uint32_t)meta[1];
     for (uint64_t i = 0; i < meta[2]; i++) {
         if (at >= count)

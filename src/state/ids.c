@@ -315,11 +315,15 @@ struct fr_slice state_token_text(const struct state *state, uint32_t token)
                : fr_slice_of(NULL, 0);
 }
 
+enum { RESERVED_FROM = 16384 }; /* ids: fewer are not worth it */
+
 static enum fr_status rebuild_one(struct state *state, const struct state__kind *kind,
                                   struct fr_error *error)
 {
     state__map_clear(kind->map);
     uint32_t count = base_rows_count(kind->rows);
+    if (count > RESERVED_FROM)
+        state__map_reserve(kind->map, count);
     for (uint32_t i = 1; i < count; i++) {
         const uint8_t *row = base_rows_at(kind->rows, i);
         uint32_t ref = word_at(row, kind->text_at);

@@ -154,6 +154,20 @@ static bool grow(struct map *map, struct sub *sub)
     return true;
 }
 
+/* As many slots as a sub-table that grew to its share of `count` ids, an eighth more, would have. */
+void state__map_reserve(struct map *map, uint64_t count)
+{
+    uint64_t share = count / SUBS + count / SUBS / 8;
+    uint32_t slots = SUB_FIRST;
+    while (slots / 4 * 3 < share)
+        slots *= 2;
+    for (uint32_t s = 0; s < SUBS; s++) {
+        FR_ASSERT(!map->subs[s].now);
+        map->subs[s].now = slots_new(slots);
+        map->bytes += map->subs[s].now ? (size_t)slots * sizeof(uint64_t) : 0;
+    }
+}
+
 bool state__map_add(struct map *map, uint64_t hash, uint32_t index)
 {
     FR_ASSERT(index != 0);

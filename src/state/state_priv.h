@@ -41,6 +41,8 @@ struct map;
 struct map *state__map_new(uint64_t seed);
 void state__map_free(struct map *map);
 void state__map_clear(struct map *map);
+/* Writer, alone, of an empty map: room for so many ids at once, so that nothing outgrown stays. */
+void state__map_reserve(struct map *map, uint64_t count);
 /* Next candidate for a hash; cursor 0 at first; 0 = no more. The caller compares the text. */
 uint32_t state__map_next(const struct map *map, uint64_t hash, uint32_t *cursor);
 bool state__map_add(struct map *map, uint64_t hash, uint32_t index);    /* false: no memory */

@@ -10,6 +10,7 @@ users make room for them, who have no past but their own.
 
 FRESHET_FLOOD: how many events of new ids (default 100,000), FRESHET_FLOOD_VISITORS: how many visitors return (60,000).
 Prints TAP and one line of figures."""
+import concurrent.futures
 import json
 import os
 
@@ -21,16 +22,19 @@ VISITORS = int(os.environ.get("FRESHET_FLOOD_VISITORS", "60000"))
 KNOWN_USERS, KNOWN_ITEMS, KNOWN_EVENTS, HISTORY, CHUNK, BATCH = 300, 120, 20, 100, 7, 2000
 
 
-def post(server, events):
-    body = "\n".join(json.dumps(event) for event in events)
+def text_of(events):
+    return "\n".join(json.dumps(event) for event in events)
+
+
+def post(server, body):
     status, answer = server.raw("POST", "/v1/events", body, "application/x-ndjson")
     assert status == 200 and not answer["rejected_count"], f"{status}: {answer}"
 
 
 def flood_event(number):
-    return {"user": f"flood-user-{number}", "item": f"flood-item-{number}", "type": "click",
-            "session": f"flood-session-{number}",
-            "context": {"device": f"device-{number}", "region": f"region-{number}", f"key-{number % 1000}": f"v-{number}"}}
+    """As text: in the long form there are ten million."""
+    return (f'{{"user":"flood-user-{number}","item":"flood-item-{number}","type":"click","session":"flood-session-{number}",'
+            f'"context":{{"device":"device-{number}","region":"region-{number}","key-{number % 1000}":"v-{number}"}}}}')
 
 
 class Known:
@@ -50,12 +54,12 @@ class Known:
         return events
 
     def wrong(self, server):
-        """Users whose kept history is not what they did (a full one keeps up to a chunk less than the maximum)."""
-        wrong = 0
+        """Users whose kept history is not what they did. A full one is whole chunks; the oldest goes when a new one begins."""
+        wrong, least = 0, HISTORY // CHUNK * CHUNK - CHUNK + 1
         for user, visits in self.visits.items():
             status, body = server.call("GET", f"/v1/users/known-{user}/history?n={HISTORY}")
             kept = [row["id"] for row in body["items"]] if status == 200 else []
-            wrong += len(kept) < min(len(visits), HISTORY - CHUNK) or kept != visits[:len(kept)]
+            wrong += len(kept) < min(len(visits), least) or kept != visits[:len(kept)]
         return wrong
 
 
@@ -78,10 +82,15 @@ def similar(server):
 def flood(server, known):
     """Posts the new ids, a tenth as many events of known users among them; the largest resident memory seen."""
     highest = 0
-    for at in range(0, FLOOD, BATCH):
-        post(server, [flood_event(n) for n in range(at, min(at + BATCH, FLOOD))] + known.next(BATCH // 10))
-        highest = max(highest, server.rss_bytes())
-    return highest
+    with concurrent.futures.ThreadPoolExecutor(1) as poster:  # the next body is written while one is under way
+        posted = poster.submit(lambda: None)
+        for at in range(0, FLOOD, BATCH):
+            body = "\n".join(map(flood_event, range(at, min(at + BATCH, FLOOD)))) + "\n" + text_of(known.next(BATCH // 10))
+            posted.result()
+            posted = poster.submit(post, server, body)
+            highest = max(highest, server.rss_bytes())
+        posted.result()
+    return max(highest, server.rss_bytes())
 
 
 def check_counted(server, memory):
@@ -95,10 +104,10 @@ def check_counted(server, memory):
 
 def check_admitted(server, known):
     known.visits[0] = ["item-new", *known.visits[0]]  # the first only announced it
-    post(server, [{"user": "known-0", "item": "item-new", "type": "click", "id": f"new-{n}"} for n in range(2)])
+    post(server, text_of({"user": "known-0", "item": "item-new", "type": "click", "id": f"new-{n}"} for n in range(2)))
     lib.check("what a known user does next counts, with a new item too", server.call(
         "GET", "/v1/users/known-0/history?n=1")[1]["items"][0]["id"] == "item-new")
-    post(server, [{"user": "returning", "item": "item-1", "type": "click", "id": f"back-{n}"} for n in range(3)])
+    post(server, text_of({"user": "returning", "item": "item-1", "type": "click", "id": f"back-{n}"} for n in range(3)))
     lib.check("a new user who returns is admitted after all", server.call(
         "GET", "/v1/users/returning/history?n=5")[0] == 200)
 
@@ -110,8 +119,8 @@ def returning_visitors(server, known):
     for first in range(0, VISITORS, BATCH // each):
         batch = range(first, min(first + BATCH // each, VISITORS))
         for turn in range(each):
-            post(server, [{"user": f"visitor-{n}", "item": f"item-{(n * 3 + turn) % KNOWN_ITEMS}", "type": "click"}
-                          for n in batch] + known.next(BATCH // 20))
+            post(server, text_of([{"user": f"visitor-{n}", "item": f"item-{(n * 3 + turn) % KNOWN_ITEMS}", "type": "click"}
+                                  for n in batch] + known.next(BATCH // 20)))
         highest = max(highest, server.rss_bytes())
     wrong = foreign = answered = 0
     for n in range(VISITORS - 200, VISITORS):
@@ -143,7 +152,7 @@ def main():
     flags = ("--memory-max", f"{CEILING_MIB}MiB", "--threads", "1", "--history-max", str(HISTORY))
     server = lib.Server(data, os.path.join(folder, "log"), *flags).start()
     for _ in range(KNOWN_USERS * KNOWN_EVENTS // BATCH):
-        post(server, known.next(BATCH))
+        post(server, text_of(known.next(BATCH)))
     lib.check("the known users are known", known.wrong(server) == 0)
     full, near = recommended(server), similar(server)
     highest = flood(server, known)

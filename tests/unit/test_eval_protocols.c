@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "eval/eval.h"
+#include "state/state.h"
 
 static void act(struct eval *eval, uint32_t user, uint32_t item, const char *session, uint32_t at_s,
                 bool test)
@@ -94,6 +95,38 @@ static void chains(struct eval *eval, uint32_t users)
     for (uint32_t u = 0; u < users; u++)
         for (uint32_t i = 0; i < 10; i++)
             act(eval, u, u % 5 * 10 + i, NULL, u * 60 + i, false);
+}
+
+/* Visitors who come twice each, many times as many as there are rows; a judged stream goes on. */
+static void visitors(struct eval *eval, uint32_t count)
+{
+    for (uint32_t u = 0; u < count; u++) {
+        act(eval, 1000 + u, u % 20, NULL, u * 60, false);
+        act(eval, 1000 + u, (u + 1) % 20, NULL, u * 60 + 1, false);
+        act(eval, 1000 + u, (u + 2) % 20, NULL, u * 60 + 2, false);
+    }
+}
+
+static void test_full_tables_make_room(void **unused)
+{
+    (void)unused;
+    static const enum eval_protocol protocols[] = {EVAL_PREQUENTIAL, EVAL_LEAVE_ONE_OUT,
+                                                   EVAL_REFIT, EVAL_SESSIONS};
+    const struct state_options tables = {.user_count_max = 200, .item_count_max = 100};
+    for (uint32_t p = 0; p < FR_COUNT_OF(protocols); p++) {
+        struct eval *eval = begin(&(struct eval_options){.protocol = protocols[p],
+                                                         .tables = &tables,
+                                                         .experts = "popularity,cooc",
+                                                         .blocks = 2});
+        visitors(eval, 1000);
+        if (protocols[p] == EVAL_SESSIONS)
+            for (uint32_t i = 0; i < 4; i++)
+                act(eval, 5000, i, "a", 70000, true);
+        struct eval_result result = end(eval);
+        assert_true(result.events >= 1000);
+        assert_in_range(result.refused, 300, 1000); /* the first visits of those who came late alone */
+        assert_true(result.scored > 0);
+    }
 }
 
 static void test_leave_one_out(void **unused)
@@ -230,6 +263,7 @@ int main(void)
         cmocka_unit_test(test_what_is_scored),
         cmocka_unit_test(test_session_unit),
         cmocka_unit_test(test_repeats_allowed),
+        cmocka_unit_test(test_full_tables_make_room),
         cmocka_unit_test(test_leave_one_out),
         cmocka_unit_test(test_leave_one_out_of_a_repeat),
         cmocka_unit_test(test_sessions),
