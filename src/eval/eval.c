@@ -20,6 +20,10 @@
 #include "eval/eval_priv.h"
 #include "rank/models.h"
 
+/* Of the state that only interns; addresses, not memory. It must know everybody. */
+#define NAMES_MAX (1u << 26)
+#define NAMES_BYTES_MAX ((uint64_t)1 << 34)
+
 const char *eval_protocol_name(enum eval_protocol protocol)
 {
     static const char *const names[] = {"prequential", "leave-one-out", "split", "sessions",
@@ -41,7 +45,7 @@ enum fr_status eval__learners_open(struct eval *eval, struct fr_error *error)
     state_free(eval->state);
     eval->rank = NULL;
     eval->state = NULL;
-    FR_TRY(state_new(NULL, error, &eval->state));
+    FR_TRY(state_new(&eval->tables, error, &eval->state));
     struct rank_options rank_options = {
         .state = eval->state,
         .experts = options->experts,
@@ -61,11 +65,15 @@ enum fr_status eval_new(const struct eval_options *options, struct fr_error *err
     if (!eval)
         return base_fail(error, FR_MEMORY, "eval", "no memory");
     eval->options = *options;
+    eval->tables = options->tables ? *options->tables : (struct state_options){0};
     schema_types_init(&eval->types);
     enum fr_status status = eval__learners_open(eval, error);
     if (status == FR_OK && (options->protocol == EVAL_LEAVE_ONE_OUT ||
                             options->protocol == EVAL_SPLIT || options->protocol == EVAL_REFIT))
-        status = state_new(NULL, error, &eval->names);
+        status = state_new(&(struct state_options){.item_count_max = NAMES_MAX,
+                                                   .user_count_max = NAMES_MAX,
+                                                   .text_bytes_max = NAMES_BYTES_MAX},
+                           error, &eval->names);
     if (status != FR_OK) {
         eval_free(eval);
         return status;
@@ -127,6 +135,20 @@ static double now_if(bool timed)
     return timed ? eval__cpu_now_us() : 0;
 }
 
+/* What nearly full tables did not admit is not learnt, there as here; it was a question nevertheless.
+ * By session, nobody can tell whether it was the first of one. */
+static enum fr_status refused(struct eval *eval, const struct schema_event *event, bool count)
+{
+    struct rank_outcome outcome;
+    eval->refused++;
+    if (!count || eval->options.session_unit || eval->events <= eval->options.skip)
+        return FR_OK;
+    const struct model_request request = {.user = state_user_find(eval->state, event->user),
+                                          .repeats = eval->options.repeats};
+    rank_judge(eval->rank, &request, state_item_find(eval->state, event->item), &outcome);
+    return eval__scored_add(eval, &outcome);
+}
+
 /* Learns one event as the fold does. */
 enum fr_status eval__learn(struct eval *eval, const struct schema_event *event, bool count)
 {
@@ -135,7 +157,13 @@ enum fr_status eval__learn(struct eval *eval, const struct schema_event *event, 
     struct rank_remedy remedy;
     bool timed = ++eval->events % TIMED_ONE_IN == 0;
     double at[4] = {now_if(timed)};
-    FR_TRY(state_resolve(eval->state, event, &eval->types, eval->events, INT64_MAX / 2, &resolved));
+    enum fr_status status =
+        state_resolve(eval->state, event, &eval->types, eval->events, INT64_MAX / 2, &resolved);
+    if (status == FR_FULL) {
+        rank_make_room(eval->rank, eval->state);
+        return refused(eval, event, count);
+    }
+    FR_TRY(status);
     at[1] = now_if(timed);
     rank_learn(eval->rank, &resolved, true, &outcome);
     at[2] = now_if(timed);
@@ -144,6 +172,7 @@ enum fr_status eval__learn(struct eval *eval, const struct schema_event *event, 
     if (eval->options.remedies &&
         rank_remedy_wanted(eval->rank, &remedy)) /* the fold journals it first */
         rank_remedy_apply(eval->rank, &remedy, eval->events);
+    rank_make_room(eval->rank, eval->state);
     at[3] = now_if(timed);
     rank_jobs_now(eval->rank, eval->events); /* beside the fold when serving: not in the times */
     eval->event_us += TIMED_ONE_IN * (at[1] - at[0] + (at[3] - at[2]));
@@ -195,7 +224,9 @@ enum fr_status eval_item(struct eval *eval, const struct schema_item *item)
     schema_item_encode(item, &bytes);
     enum fr_status status = state_apply_item(eval->state, base_buf_slice(&bytes), 1);
     base_buf_release(&bytes);
-    return status;
+    rank_make_room(eval->rank, eval->state);
+    eval->refused += status == FR_FULL;
+    return status == FR_FULL ? FR_OK : status;
 }
 
 /* ---- leave-one-out -------------------------------------------------------------------------- */
@@ -416,6 +447,7 @@ enum fr_status eval_finish(struct eval *eval, struct fr_error *error,
         .scored = eval->scored,
         .unknown_target = eval->unknown_target,
         .outside = eval->outside,
+        .refused = eval->refused,
         .cpu_us_per_event = eval->events ? eval->event_us / (double)eval->events : 0,
         .cpu_us_per_query = eval->queries ? eval->query_us / (double)eval->queries : 0,
         .cpu_seconds = (eval__cpu_now_us() - eval->cpu_started_us) * 1e-6,
