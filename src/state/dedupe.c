@@ -11,77 +11,96 @@
 #include "state/state_priv.h"
 
 /* 1,024 sub-tables by the hash's top bits, each growing alone (no insert waits long); linear probing
- * over words of (tag, ring place); deletion closes the gap, so there are no tombstones. */
-enum { SUBS = 1024, SUB_FIRST = 64 };
+ * over slots of six bytes: the place in the ring, and above it as many bits of the hash as are left, by
+ * which a slot has its home. Deletion closes the gap, so there are no tombstones. */
+enum { SUBS = 1024, SUB_FIRST = 64, SLOT_BYTES = 6, SLOT_BITS = 48 };
 struct sub {
-    uint64_t *slot;
+    uint8_t *slots; /* and two bytes, so that the last may be read as a word */
     uint32_t mask, used;
 };
 struct dedupe_index {
     struct sub subs[SUBS];
     size_t bytes;
+    uint32_t place_bits;
 };
 
 static uint64_t hash_of(const uint32_t key[4])
 {
     return base_mix64_pair((uint64_t)key[1] << 32 | key[0], (uint64_t)key[3] << 32 | key[2]);
 }
-static uint32_t tag_of(uint64_t hash)
-{
-    return (uint32_t)(hash >> 22);
-}
 static struct sub *sub_of(const struct state *state, uint64_t hash)
 {
     return &state->dedupe_index->subs[hash >> 54];
 }
+/* What a slot of this hash holds for place 0. */
+static uint64_t tag_of(const struct dedupe_index *index, uint64_t hash)
+{
+    return hash << 10 >> (64 - SLOT_BITS) >> index->place_bits << index->place_bits;
+}
+/* By the upper bits: where there are fewer than a sub-table has slots, homes stand some slots apart. */
 static uint32_t home_of(const struct sub *sub, uint64_t slot)
 {
-    return (uint32_t)(slot >> 32) & sub->mask;
+    return (uint32_t)((slot >> (SLOT_BITS - 32)) * ((uint64_t)sub->mask + 1) >> 32);
+}
+static uint64_t slot_at(const struct sub *sub, uint32_t at)
+{
+    uint64_t slot;
+    memcpy(&slot, sub->slots + (size_t)at * SLOT_BYTES, sizeof(slot));
+    return slot & (((uint64_t)1 << SLOT_BITS) - 1);
+}
+static void slot_set(struct sub *sub, uint32_t at, uint64_t slot)
+{
+    memcpy(sub->slots + (size_t)at * SLOT_BYTES, &slot, SLOT_BYTES);
+}
+static size_t slots_bytes(uint32_t count)
+{
+    return (size_t)count * SLOT_BYTES + sizeof(uint64_t) - SLOT_BYTES;
 }
 
 static void put(struct sub *sub, uint64_t slot)
 {
     uint32_t at = home_of(sub, slot);
-    while (sub->slot[at])
+    while (slot_at(sub, at))
         at = (at + 1) & sub->mask;
-    sub->slot[at] = slot;
+    slot_set(sub, at, slot);
 }
 
 static bool sub_grow(struct dedupe_index *index, struct sub *sub, uint32_t count)
 {
-    uint32_t old_count = sub->slot ? sub->mask + 1 : 0;
-    uint64_t *old = sub->slot, *bigger = calloc(count, sizeof(*bigger));
+    uint32_t old_count = sub->slots ? sub->mask + 1 : 0;
+    struct sub old = *sub;
+    uint8_t *bigger = calloc(1, slots_bytes(count));
     if (!bigger)
         return false;
-    sub->slot = bigger;
+    sub->slots = bigger;
     sub->mask = count - 1;
     for (uint32_t i = 0; i < old_count; i++)
-        if (old[i])
-            put(sub, old[i]);
-    free(old);
-    FR_STORE(index->bytes, index->bytes + (size_t)(count - old_count) * sizeof(uint64_t));
+        if (slot_at(&old, i))
+            put(sub, slot_at(&old, i));
+    free(old.slots);
+    FR_STORE(index->bytes, index->bytes + (size_t)(count - old_count) * SLOT_BYTES);
     return true;
 }
 
 static void index_remove(struct state *state, uint32_t place)
 {
     const struct dedupe_row *row = base_rows_at(state->dedupe, place);
-    uint64_t hash = hash_of(row->key), wanted = (uint64_t)tag_of(hash) << 32 | place;
+    uint64_t hash = hash_of(row->key), wanted = tag_of(state->dedupe_index, hash) | place;
     struct sub *sub = sub_of(state, hash);
     uint32_t at = home_of(sub, wanted);
-    while (sub->slot[at] && sub->slot[at] != wanted)
+    while (slot_at(sub, at) && slot_at(sub, at) != wanted)
         at = (at + 1) & sub->mask;
-    if (!sub->slot[at])
+    if (!slot_at(sub, at))
         return;
     sub->used--;
     for (uint32_t hole = at;;) {
-        sub->slot[hole] = 0;
+        slot_set(sub, hole, 0);
         do {
             at = (at + 1) & sub->mask;
-            if (!sub->slot[at])
+            if (!slot_at(sub, at))
                 return;
-        } while (((at - home_of(sub, sub->slot[at])) & sub->mask) < ((at - hole) & sub->mask));
-        sub->slot[hole] = sub->slot[at];
+        } while (((at - home_of(sub, slot_at(sub, at))) & sub->mask) < ((at - hole) & sub->mask));
+        slot_set(sub, hole, slot_at(sub, at));
         hole = at;
     }
 }
@@ -91,12 +110,12 @@ static bool index_add(struct state *state, uint32_t place)
     const struct dedupe_row *row = base_rows_at(state->dedupe, place);
     uint64_t hash = hash_of(row->key);
     struct sub *sub = sub_of(state, hash);
-    if (!sub->slot && !sub_grow(state->dedupe_index, sub, SUB_FIRST))
+    if (!sub->slots && !sub_grow(state->dedupe_index, sub, SUB_FIRST))
         return false;
     if (sub->used >= (sub->mask + 1) / 4 * 3 &&
         !sub_grow(state->dedupe_index, sub, (sub->mask + 1) * 2))
         return false;
-    put(sub, (uint64_t)tag_of(hash) << 32 | place);
+    put(sub, tag_of(state->dedupe_index, hash) | place);
     sub->used++;
     return true;
 }
@@ -127,8 +146,9 @@ void state__dedupe_prefetch(const struct state *state, struct base_hash128 key)
     words_of(key, words);
     uint64_t hash = hash_of(words);
     const struct sub *sub = sub_of(state, hash);
-    if (sub->slot)
-        __builtin_prefetch(&sub->slot[tag_of(hash) & sub->mask]);
+    if (sub->slots)
+        __builtin_prefetch(sub->slots + (size_t)home_of(sub, tag_of(state->dedupe_index, hash)) *
+                                            SLOT_BYTES);
 }
 
 /* The row that holds the key, or NULL. */
@@ -136,11 +156,15 @@ static const struct dedupe_row *find(const struct state *state, const uint32_t w
 {
     uint64_t hash = hash_of(words);
     const struct sub *sub = sub_of(state, hash);
-    uint32_t at = tag_of(hash) & sub->mask;
-    for (; sub->slot && sub->slot[at]; at = (at + 1) & sub->mask) {
-        if ((uint32_t)(sub->slot[at] >> 32) != tag_of(hash))
+    const uint32_t place_bits = state->dedupe_index->place_bits;
+    const uint64_t tag = tag_of(state->dedupe_index, hash);
+    for (uint32_t at = home_of(sub, tag); sub->slots; at = (at + 1) & sub->mask) {
+        uint64_t slot = slot_at(sub, at);
+        if (!slot)
+            break;
+        if ((slot ^ tag) >> place_bits)
             continue;
-        const struct dedupe_row *row = base_rows_at(state->dedupe, (uint32_t)sub->slot[at]);
+        const struct dedupe_row *row = base_rows_at(state->dedupe, (uint32_t)(slot ^ tag));
         if (memcmp(row->key, words, sizeof(row->key)) == 0)
             return row;
     }
@@ -186,14 +210,19 @@ enum state_dedupe state_dedupe_check_add(struct state *state, struct base_hash12
 enum fr_status state__dedupe_new(struct state *state)
 {
     state->dedupe_index = calloc(1, sizeof(*state->dedupe_index));
-    return state->dedupe_index ? FR_OK : FR_MEMORY;
+    if (!state->dedupe_index)
+        return FR_MEMORY;
+    for (uint32_t left = state->options.dedupe_count_max; left; left /= 2)
+        state->dedupe_index->place_bits++;
+    return FR_OK;
 }
 
 static void index_clear(struct dedupe_index *index)
 {
     for (uint32_t i = 0; i < SUBS; i++)
-        free(index->subs[i].slot);
-    memset(index, 0, sizeof(*index));
+        free(index->subs[i].slots);
+    memset(index->subs, 0, sizeof(index->subs));
+    index->bytes = 0;
 }
 
 void state__dedupe_free(struct state *state)
@@ -213,7 +242,7 @@ size_t state__dedupe_index_bytes(const struct state *state)
 uint64_t state__dedupe_index_bytes_max(const struct state *state)
 {
     uint64_t count = state->options.dedupe_count_max;
-    return sizeof(*state->dedupe_index) + (count * 8 / 3 + (uint64_t)SUBS * SUB_FIRST) * 9;
+    return sizeof(*state->dedupe_index) + (count * 8 / 3 + (uint64_t)SUBS * SUB_FIRST) * 7;
 }
 
 /* Room for so many at once: no sub-table grows on the way, leaving holes in the heap. */
