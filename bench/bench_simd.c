@@ -43,7 +43,7 @@ static void run_network(struct bench *bench)
 
 static void run_scan(struct bench *bench)
 {
-    struct simd_scan_i8 scan = {bench->rows, bench->rows, SCAN_N, SCAN_N, SCAN_ROWS};
+    struct simd_scan_i8 scan = {bench->rows, bench->rows, SCAN_N, SCAN_ROWS / SIMD_TILE_I8};
     bench->ops->scan_i8(&scan, bench->scores);
 }
 

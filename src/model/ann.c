@@ -5,13 +5,15 @@
 #include "model/ann.h"
 
 #include "base/hash.h"
-#include "model/vec.h"
-#include "simd/simd.h"
+#include "base/rows.h"
+#include "model/tiles.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define BLOCK_ROWS 64
+#define BLOCK_TILES (BLOCK_ROWS / SIMD_TILE_I8)
 #define KMEANS_ROUNDS 8
 #define NONE UINT32_MAX
 
@@ -24,12 +26,12 @@ struct block {
 
 struct model_ann {
     struct model_ann_options options;
-    uint32_t width;      /* bytes a row: the dimension rounded up to 16 */
+    uint32_t width;      /* bytes a row */
     uint32_t list_count; /* at least one */
     float *centroids;    /* list_count x dimension */
     uint32_t *heads;     /* first block of each list, NONE when empty */
     struct block *blocks;
-    int8_t *rows;                               /* block_max x BLOCK_ROWS x width */
+    int8_t *tiles, *memory;                     /* block_max x BLOCK_TILES; its allocation */
     uint32_t block_max, block_used, free_block; /* free ones are chained */
     uint32_t *place;                            /* item -> 1 + block * BLOCK_ROWS + slot, 0: none */
     uint32_t *list_of;                          /* item -> list */
@@ -60,22 +62,23 @@ enum fr_status model_ann_new(const struct model_ann_options *options, struct fr_
     if (!ann)
         return base_fail(error, FR_MEMORY, "model", "no memory for an index");
     ann->options = *o;
-    ann->width = (o->dimension + 15) & ~15u;
+    ann->width = tiles_width(o->dimension);
     ann->list_count = FR_MAX(o->lists, 1u);
     ann->block_max = o->item_max / BLOCK_ROWS + ann->list_count + 1;
     ann->free_block = NONE;
     ann->centroids = calloc((size_t)ann->list_count * o->dimension, sizeof(float));
     ann->heads = malloc(ann->list_count * sizeof(uint32_t));
     ann->blocks = calloc(ann->block_max, sizeof(*ann->blocks));
-    ann->rows = calloc((size_t)ann->block_max * BLOCK_ROWS, ann->width);
+    ann->memory = calloc((size_t)ann->block_max * BLOCK_ROWS + 1, FR_MAX(ann->width, 64u));
     ann->place = calloc(o->item_max, sizeof(uint32_t));
     ann->list_of = calloc(o->item_max, sizeof(uint32_t));
-    if (!ann->centroids || !ann->heads || !ann->blocks || !ann->rows || !ann->place ||
+    if (!ann->centroids || !ann->heads || !ann->blocks || !ann->memory || !ann->place ||
         !ann->list_of) {
         model_ann_free(ann);
         return base_fail(error, FR_MEMORY, "model", "no memory for an index of %u items",
                          o->item_max);
     }
+    ann->tiles = ann->memory + (-(uintptr_t)ann->memory & 63); /* whole lines */
     for (uint32_t list = 0; list < ann->list_count; list++)
         ann->heads[list] = NONE;
     *out_ann = ann;
@@ -89,7 +92,7 @@ void model_ann_free(struct model_ann *ann)
     free(ann->centroids);
     free(ann->heads);
     free(ann->blocks);
-    free(ann->rows);
+    free(ann->memory);
     free(ann->place);
     free(ann->list_of);
     free(ann);
@@ -100,11 +103,21 @@ uint32_t model_ann_count(const struct model_ann *ann)
     return FR_LOAD(ann->count);
 }
 
-size_t model_ann_bytes(const struct model_ann *ann)
+static size_t bytes_with(const struct model_ann *ann, size_t blocks)
 {
-    return ann->block_used * (sizeof(struct block) + (size_t)BLOCK_ROWS * ann->width) +
+    return blocks * (sizeof(struct block) + (size_t)BLOCK_ROWS * ann->width) +
            (size_t)ann->options.item_max * 8 +
            (size_t)ann->list_count * ann->options.dimension * sizeof(float);
+}
+
+size_t model_ann_bytes(const struct model_ann *ann)
+{
+    return bytes_with(ann, FR_LOAD(ann->block_used));
+}
+
+size_t model_ann_bytes_max(const struct model_ann *ann)
+{
+    return bytes_with(ann, ann->block_max);
 }
 
 static uint32_t nearest(const struct model_ann *ann, const float *vector)
@@ -180,51 +193,18 @@ static uint32_t block_take(struct model_ann *ann)
     return b;
 }
 
-static int8_t *row_at(const struct model_ann *ann, uint32_t block, uint32_t slot)
+static int8_t *tile_at(const struct model_ann *ann, uint32_t block, uint32_t slot)
 {
-    return ann->rows + ((size_t)block * BLOCK_ROWS + slot) * ann->width;
-}
-
-typedef int8_t bvec4 __attribute__((vector_size(4)));
-
-static int8_t byte_of(float x)
-{
-    return (int8_t)(x + (x < 0 ? -0.5f : 0.5f));
-}
-
-/* The vector in 127ths of its largest element; gives one of those. Four at a time: a step of the
- * learner writes some sixty rows. */
-static float bytes_of(const float *vector, uint32_t n, int8_t *out)
-{
-    const ivec4 sign = {INT32_MIN, INT32_MIN, INT32_MIN, INT32_MIN};
-    ivec4 most = {0}; /* bits of floats >= 0 are ordered as the floats are */
-    uint32_t whole = n & ~3u, k = 0;
-    for (; k < whole; k += 4) {
-        ivec4 bits = (ivec4)vec4_load(vector + k) & ~sign, more = bits > most;
-        most = (bits & more) | (most & ~more);
-    }
-    float lane[4], largest = 1e-20f;
-    vec4_store(lane, (vec4)most);
-    for (uint32_t l = 0; l < 4; l++)
-        largest = FR_MAX(largest, lane[l]);
-    for (; k < n; k++)
-        largest = FR_MAX(largest, vector[k] < 0 ? -vector[k] : vector[k]);
-    float to = 127.0f / largest;
-    for (k = 0; k < whole; k += 4) {
-        vec4 x = vec4_load(vector + k) * to;
-        x += (vec4)(((ivec4)x & sign) | (ivec4)vec4_set(0.5f));
-        bvec4 bytes = __builtin_convertvector(__builtin_convertvector(x, ivec4), bvec4);
-        memcpy(out + k, &bytes, sizeof(bytes));
-    }
-    for (; k < n; k++)
-        out[k] = byte_of(vector[k] * to);
-    return largest / 127.0f;
+    size_t tile = (size_t)block * BLOCK_TILES + slot / SIMD_TILE_I8;
+    return ann->tiles + tile * SIMD_TILE_I8 * ann->width;
 }
 
 static void row_write(struct model_ann *ann, uint32_t place, const float *vector)
 {
     uint32_t block = place / BLOCK_ROWS, slot = place % BLOCK_ROWS;
-    float scale = bytes_of(vector, ann->options.dimension, row_at(ann, block, slot));
+    int8_t bytes[MODEL_ANN_DIMENSION_MAX];
+    float scale = tiles_bytes(vector, ann->options.dimension, bytes);
+    tiles_put(tile_at(ann, block, slot), slot % SIMD_TILE_I8, bytes, ann->width);
     __atomic_store(&ann->blocks[block].scales[slot], &scale, __ATOMIC_RELAXED);
 }
 
@@ -235,11 +215,13 @@ void model_ann_remove(struct model_ann *ann, uint32_t item)
     uint32_t hole = ann->place[item] - 1, list = ann->list_of[item], b = ann->heads[list];
     struct block *head = &ann->blocks[b];
     uint32_t last = head->count - 1, moved = head->items[last];
-    struct block *block = &ann->blocks[hole / BLOCK_ROWS];
+    uint32_t to = hole / BLOCK_ROWS, slot = hole % BLOCK_ROWS;
+    struct block *block = &ann->blocks[to];
     if (moved != item)
-        memcpy(row_at(ann, hole / BLOCK_ROWS, hole % BLOCK_ROWS), row_at(ann, b, last), ann->width);
-    __atomic_store(&block->scales[hole % BLOCK_ROWS], &head->scales[last], __ATOMIC_RELAXED);
-    FR_STORE(block->items[hole % BLOCK_ROWS], moved);
+        tiles_copy(tile_at(ann, to, slot), slot % SIMD_TILE_I8, tile_at(ann, b, last),
+                   last % SIMD_TILE_I8, ann->width);
+    __atomic_store(&block->scales[slot], &head->scales[last], __ATOMIC_RELAXED);
+    FR_STORE(block->items[slot], moved);
     ann->place[moved] = hole + 1;
     ann->place[item] = 0;
     FR_STORE(head->count, last);
@@ -288,78 +270,158 @@ enum fr_status model_ann_put_in(struct model_ann *ann, uint32_t item, const floa
     return FR_OK;
 }
 
-/* ---- search -----------------------------------------------------------------------------------
- */
+/* ---- search ---------------------------------------------------------------------------------- */
 
-/* The best n so far; a heap whose root is the worst. Ties go to the lower id. */
+enum { CHUNK_TILES = 128 };
 struct best {
-    uint32_t items[MODEL_ANN_FOUND_MAX];
-    float scores[MODEL_ANN_FOUND_MAX];
+    uint64_t keys[MODEL_ANN_FOUND_MAX + CHUNK_TILES * SIMD_TILE_I8 + 1]; /* key_of() */
     uint32_t count, max;
+    float bound; /* what scores less is none of them */
 };
 
-static bool worse(const struct best *best, uint32_t i, uint32_t k)
+/* Scored, not yet looked through. */
+struct chunk {
+    float scores[CHUNK_TILES][SIMD_TILE_I8]; /* -inf where there is no row */
+    float most[CHUNK_TILES];                 /* of each tile */
+    const uint32_t *items[CHUNK_TILES];
+    uint32_t count;
+};
+
+/* Larger: a better score, of equal ones the lower id. */
+static uint64_t key_of(float score, uint32_t item)
 {
-    return best->scores[i] < best->scores[k] ||
-           (best->scores[i] == best->scores[k] && best->items[i] > best->items[k]);
+    uint32_t bits;
+    score += 0.0f; /* no -0 */
+    memcpy(&bits, &score, sizeof(bits));
+    bits ^= bits >> 31 ? UINT32_MAX : 1u << 31;
+    return (uint64_t)bits << 32 | (uint32_t)~item;
 }
 
-static void best_swap(struct best *best, uint32_t i, uint32_t k)
+static uint32_t item_of(uint64_t key)
 {
-    uint32_t item = best->items[i];
-    float score = best->scores[i];
-    best->items[i] = best->items[k];
-    best->scores[i] = best->scores[k];
-    best->items[k] = item;
-    best->scores[k] = score;
+    return (uint32_t)~key;
 }
 
-static void best_down(struct best *best, uint32_t i, uint32_t n)
+static float score_of(uint64_t key)
 {
-    for (;;) {
-        uint32_t child = 2 * i + 1;
-        if (child >= n)
-            return;
-        if (child + 1 < n && worse(best, child + 1, child))
-            child++;
-        if (!worse(best, child, i))
-            return;
-        best_swap(best, i, child);
-        i = child;
+    uint32_t bits = (uint32_t)(key >> 32);
+    float score;
+    bits ^= bits >> 31 ? 1u << 31 : UINT32_MAX;
+    memcpy(&score, &bits, sizeof(score));
+    return score;
+}
+
+/* Best first: Shell's sort by Ciura's gaps. */
+static void keys_sort(uint64_t *keys, uint32_t count)
+{
+    static const uint32_t gaps[] = {1750, 701, 301, 132, 57, 23, 10, 4, 1};
+    for (uint32_t g = 0; g < FR_COUNT_OF(gaps); g++) {
+        for (uint32_t i = gaps[g]; i < count; i++) {
+            uint64_t key = keys[i];
+            uint32_t at = i;
+            for (; at >= gaps[g] && keys[at - gaps[g]] < key; at -= gaps[g])
+                keys[at] = keys[at - gaps[g]];
+            keys[at] = key;
+        }
     }
 }
 
-static void best_add(struct best *best, uint32_t item, float score)
+static void best_cut(struct best *best)
 {
-    if (best->count < best->max) {
-        uint32_t i = best->count++;
-        best->items[i] = item;
-        best->scores[i] = score;
-        for (; i && worse(best, i, (i - 1) / 2); i = (i - 1) / 2)
-            best_swap(best, i, (i - 1) / 2);
-        return;
-    }
-    if (score < best->scores[0] || (score == best->scores[0] && item >= best->items[0]))
-        return;
-    best->items[0] = item;
-    best->scores[0] = score;
-    best_down(best, 0, best->count);
+    keys_sort(best->keys, best->count);
+    best->count = FR_MIN(best->count, best->max);
+    if (best->count == best->max)
+        best->bound = FR_MAX(best->bound, score_of(best->keys[best->max - 1]));
 }
 
-/* Best first, in place. */
-static void best_sort(struct best *best)
+/* A score that at least `n` of the maxima reach, so that the n best reach it: found by the upper half
+ * of its bits. */
+static float bound_of(const float *most, uint32_t count, uint32_t n)
 {
-    for (uint32_t i = best->count / 2; i-- > 0;)
-        best_down(best, i, best->count);
-    for (uint32_t n = best->count; n > 1; n--) {
-        best_swap(best, 0, n - 1);
-        best_down(best, 0, n - 1);
+    int32_t keys[CHUNK_TILES + 3];
+    uint32_t least = 0, padded = (count + 3) & ~3u;
+    for (uint32_t i = 0; i < padded; i++)
+        keys[i] =
+            i < count ? (int32_t)((uint32_t)(key_of(most[i], 0) >> 32) ^ 1u << 31) : INT32_MIN;
+    for (uint32_t bit = 1u << 31; bit >= 1u << 16; bit >>= 1) {
+        int32_t tried = (int32_t)((least | bit) ^ 1u << 31);
+        ivec4 enough = {0};
+        for (uint32_t i = 0; i < padded; i += 4) {
+            ivec4 four;
+            memcpy(&four, keys + i, sizeof(four));
+            enough -= four >= tried;
+        }
+        if ((uint32_t)(enough[0] + enough[1] + enough[2] + enough[3]) >= n)
+            least |= bit;
+    }
+    return least > key_of(-INFINITY, 0) >> 32 ? score_of((uint64_t)least << 32) : -INFINITY;
+}
+
+/* What of the chunk may be among the best joins them. */
+static void chunk_take(struct chunk *chunk, struct best *best)
+{
+    if (chunk->count >= best->max)
+        best->bound = FR_MAX(best->bound, bound_of(chunk->most, chunk->count, best->max));
+    uint32_t count = best->count;
+    for (uint32_t t = 0; t < chunk->count; t++) {
+        if (chunk->most[t] < best->bound)
+            continue;
+        for (uint32_t r = 0; r < SIMD_TILE_I8; r++) {
+            float score = chunk->scores[t][r];
+            best->keys[count] = key_of(score, FR_LOAD(chunk->items[t][r]));
+            count += score >= best->bound && score > -INFINITY;
+        }
+    }
+    best->count = count;
+    chunk->count = 0;
+    if (count > best->max)
+        best_cut(best);
+}
+
+static void best_rescore(const struct model_ann_query *query, struct best *best)
+{
+    uint32_t items[MODEL_ANN_FOUND_MAX];
+    float scores[MODEL_ANN_FOUND_MAX];
+    for (uint32_t i = 0; i < best->count; i++)
+        items[i] = item_of(best->keys[i]);
+    query->exact(query->context, items, best->count, scores);
+    for (uint32_t i = 0; i < best->count; i++)
+        best->keys[i] = key_of(scores[i], items[i]);
+}
+
+/* A block's rows into the chunk. */
+static void block_score(const struct block *block, uint32_t count, const int32_t *dots,
+                        struct chunk *chunk)
+{
+    for (uint32_t slot = 0; slot < count; slot += SIMD_TILE_I8) {
+        float scales[SIMD_TILE_I8], *scores = chunk->scores[chunk->count];
+        vec4 most = vec4_set(-INFINITY);
+        base_rows_copy(scales, block->scales + slot, sizeof(scales));
+        for (uint32_t r = 0; r < SIMD_TILE_I8; r += 4) {
+            const ivec4 row = {0, 1, 2, 3}, none = (ivec4)vec4_set(-INFINITY);
+            ivec4 four, there = row + (int32_t)(slot + r) < (int32_t)count;
+            memcpy(&four, dots + slot + r, sizeof(four));
+            four = (ivec4)(__builtin_convertvector(four, vec4) * vec4_load(scales + r));
+            four = (four & there) | (none & ~there);
+            ivec4 more = (vec4)four > most;
+            most = (vec4)((four & more) | ((ivec4)most & ~more));
+            vec4_store(scores + r, (vec4)four);
+        }
+        chunk->most[chunk->count] = FR_MAX(FR_MAX(most[0], most[1]), FR_MAX(most[2], most[3]));
+        chunk->items[chunk->count++] = block->items + slot;
     }
 }
 
-static void list_scan(const struct model_ann *ann, uint32_t list, const int8_t *q,
-                      struct best *best)
+struct search {
+    const struct model_ann *ann;
+    int8_t q[MODEL_ANN_DIMENSION_MAX];
+    struct best best;
+    struct chunk chunk;
+};
+
+static void list_scan(struct search *search, uint32_t list)
 {
+    const struct model_ann *ann = search->ann;
     int32_t dots[BLOCK_ROWS];
     uint32_t b = __atomic_load_n(&ann->heads[list], __ATOMIC_ACQUIRE); /* put: release */
     /* a chain that the writer changes under the walk ends or joins another: bounded by the pool */
@@ -369,63 +431,60 @@ static void list_scan(const struct model_ann *ann, uint32_t list, const int8_t *
         uint32_t next = FR_LOAD(block->next);
         if (next != NONE) {
             __builtin_prefetch(&ann->blocks[next]);
-            __builtin_prefetch(row_at(ann, next, 0));
+            __builtin_prefetch(tile_at(ann, next, 0));
         }
-        struct simd_scan_i8 scan = {q, row_at(ann, b, 0), ann->width, ann->width, count};
-        simd_ops()->scan_i8(&scan, dots);
-        for (uint32_t slot = 0; slot < count; slot++) {
-            float scale;
-            __atomic_load(&block->scales[slot], &scale, __ATOMIC_RELAXED);
-            float score = (float)dots[slot] * scale;
-            if (best->count < best->max || score >= best->scores[0])
-                best_add(best, FR_LOAD(block->items[slot]), score);
-        }
+        if (search->chunk.count + BLOCK_TILES > CHUNK_TILES)
+            chunk_take(&search->chunk, &search->best);
+        simd_ops()->scan_i8(&(struct simd_scan_i8){search->q, tile_at(ann, b, 0), ann->width,
+                                                   (count + SIMD_TILE_I8 - 1) / SIMD_TILE_I8},
+                            dots);
+        block_score(block, count, dots, &search->chunk);
         b = next;
     }
 }
 
-static void scan_lists(const struct model_ann *ann, const struct model_ann_query *query,
-                       const int8_t *q, struct best *best)
+/* The index's own lists whose centroids have the largest product with the vector. */
+static void probes_scan(struct search *search, const struct model_ann_query *query)
 {
-    for (uint32_t i = 0; query->lists && i < query->list_count; i++)
-        list_scan(ann, query->lists[i], q, best);
-    if (query->lists)
-        return;
-    if (ann->list_count == 1) {
-        list_scan(ann, 0, q, best);
-        return;
-    }
-    struct best lists;
-    lists.count = 0;
-    lists.max = FR_MIN(query->probes ? query->probes : ann->options.probes,
-                       FR_MIN(ann->list_count, (uint32_t)MODEL_ANN_FOUND_MAX));
+    const struct model_ann *ann = search->ann;
+    uint32_t d = ann->options.dimension;
+    uint64_t keys[MODEL_ANN_LISTS_MAX];
     for (uint32_t list = 0; list < ann->list_count; list++)
-        best_add(&lists, list,
-                 simd_ops()->dot(ann->centroids + (size_t)list * ann->options.dimension,
-                                 query->vector, ann->options.dimension));
-    best_sort(&lists);
-    for (uint32_t i = 0; i < lists.count; i++)
-        list_scan(ann, lists.items[i], q, best);
+        keys[list] =
+            key_of(simd_ops()->dot(ann->centroids + (size_t)list * d, query->vector, d), list);
+    keys_sort(keys, ann->list_count);
+    uint32_t probes = query->probes ? query->probes : ann->options.probes;
+    for (uint32_t i = 0; i < FR_MIN(probes, ann->list_count); i++)
+        list_scan(search, item_of(keys[i]));
 }
 
 uint32_t model_ann_search(const struct model_ann *ann, const struct model_ann_query *query,
                           uint32_t *out_items, float *out_scores)
 {
-    int8_t q[MODEL_ANN_DIMENSION_MAX] = {0};
-    struct best best;
-    best.count = 0;
-    best.max = query->exact ? ann->options.rescored : query->best;
-    bytes_of(query->vector, ann->options.dimension, q);
-    scan_lists(ann, query, q, &best);
+    struct search search;
+    struct best *best = &search.best;
+    search.ann = ann;
+    search.chunk.count = best->count = 0;
+    best->max = query->exact ? ann->options.rescored : query->best;
+    best->bound = -INFINITY;
+    tiles_bytes(query->vector, ann->options.dimension, search.q);
+    for (uint32_t i = 0; query->lists && i < query->list_count; i++)
+        list_scan(&search, query->lists[i]);
+    if (!query->lists && ann->list_count > 1)
+        probes_scan(&search, query);
+    else if (!query->lists)
+        list_scan(&search, 0);
+    chunk_take(&search.chunk, best);
     if (query->exact)
-        query->exact(query->context, best.items, best.count, best.scores);
-    best_sort(&best);
+        best_rescore(query, best);
+    keys_sort(best->keys, best->count);
     uint32_t n = 0;
-    for (uint32_t i = 0; i < best.count && n < query->best; i++) {
-        if (n && out_items[n - 1] == best.items[i]) /* moved during the scan: equal exact scores */
+    for (uint32_t i = 0; i < best->count && n < query->best; i++) {
+        uint32_t item = item_of(best->keys[i]);
+        if (n && out_items[n - 1] == item) /* moved during the scan: equal exact scores */
             continue;
-        out_items[n] = best.items[i];
-        out_scores[n++] = best.scores[i];
+        out_items[n] = item;
+        out_scores[n++] = score_of(best->keys[i]);
     }
     return n;
 }

@@ -58,6 +58,7 @@ FR_MUST_USE enum fr_status model_ann_put_in(struct model_ann *ann, uint32_t item
 void model_ann_remove(struct model_ann *ann, uint32_t item);
 uint32_t model_ann_count(const struct model_ann *ann);
 size_t model_ann_bytes(const struct model_ann *ann);
+size_t model_ann_bytes_max(const struct model_ann *ann); /* when it is full */
 
 struct model_ann_query {
     const float *vector;
@@ -70,7 +71,7 @@ struct model_ann_query {
     void (*exact)(void *context, const uint32_t *items, uint32_t count, float *out_scores);
     void *context;
 };
-/* Best first; gives their number. About 32 KB of stack. */
+/* Best first; gives their number. About 80 KB of stack. */
 uint32_t model_ann_search(const struct model_ann *ann, const struct model_ann_query *query,
                           uint32_t *out_items, float *out_scores);
 

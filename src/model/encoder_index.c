@@ -8,7 +8,7 @@
 #include "model/encoder_index.h"
 
 #include "model/ann.h"
-#include "simd/simd.h"
+#include "model/tiles.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +35,16 @@ struct model_encoder_index {
     uint32_t width;  /* of a vector: dimension + 1 */
     uint32_t listed; /* META_LISTED for readers */
     float *sums;     /* scratch of k-means */
+    struct coarse *coarse;
 };
+
+/* The centroids as int8, by list - 1, made from their rows: what searching and listing compare with. */
+struct coarse {
+    int8_t tiles[ENCODER_INDEX_LISTS * WIDTH];
+    float scale[ENCODER_INDEX_LISTS];
+    float half[ENCODER_INDEX_LISTS]; /* half of the squared length; the writer's */
+};
+_Static_assert(ENCODER_INDEX_LISTS % SIMD_TILE_I8 == 0, "whole tiles");
 
 enum fr_status model_encoder_index_new(const struct model_encoder_index_options *options,
                                        struct fr_error *error,
@@ -49,6 +58,7 @@ enum fr_status model_encoder_index_new(const struct model_encoder_index_options 
     index->options.scan = options->scan ? options->scan : (uint32_t)ENCODER_INDEX_SCAN;
     index->width = options->dimension + 1;
     index->sums = calloc((size_t)ENCODER_INDEX_LISTS * index->width, sizeof(float));
+    index->coarse = calloc(1, sizeof(*index->coarse));
     const uint32_t bytes = (index->width + 15u) / 16 * 16 * sizeof(float);
     const struct base_rows_options place = {"encoder-place", sizeof(struct place),
                                             options->item_max};
@@ -57,9 +67,10 @@ enum fr_status model_encoder_index_new(const struct model_encoder_index_options 
     model_ann_defaults(&ann);
     ann.item_max = options->item_max;
     ann.dimension = index->width;
-    ann.lists = ENCODER_INDEX_LISTS + 1;
+    if (options->item_max > index->options.exact) /* else nothing will ever be listed */
+        ann.lists = ENCODER_INDEX_LISTS + 1;
     ann.rescored = MODEL_ENCODER_INDEX_FOUND_MAX;
-    enum fr_status status = index->sums ? FR_OK : FR_MEMORY;
+    enum fr_status status = index->sums && index->coarse ? FR_OK : FR_MEMORY;
     if (status == FR_OK)
         status = base_rows_new(&place, error, &index->tables[PLACE]);
     if (status == FR_OK)
@@ -82,6 +93,7 @@ void model_encoder_index_free(struct model_encoder_index *index)
         base_rows_free(index->tables[t]);
     model_ann_free(index->ann);
     free(index->sums);
+    free(index->coarse);
     free(index);
 }
 
@@ -93,30 +105,71 @@ void model_encoder_index_tables(struct model_encoder_index *index,
 
 /* ---- lists ---------------------------------------------------------------------------------- */
 
-/* The writer's: list 1 .. ENCODER_INDEX_LISTS by distance. */
+/* By list - 1: the centroids' products with the vector, near enough. */
+static void coarse_products(const struct model_encoder_index *index, const float *vector,
+                            float out[ENCODER_INDEX_LISTS])
+{
+    const struct coarse *coarse = index->coarse;
+    const struct simd_ops *simd = simd_ops();
+    int8_t bytes[WIDTH];
+    int32_t dots[ENCODER_INDEX_LISTS];
+    float scale = tiles_bytes(vector, index->width, bytes);
+    simd->scan_i8(&(struct simd_scan_i8){bytes, coarse->tiles, tiles_width(index->width),
+                                         ENCODER_INDEX_LISTS / SIMD_TILE_I8},
+                  dots);
+    float by[ENCODER_INDEX_LISTS];
+    base_rows_copy(by, coarse->scale, sizeof(by));
+    for (uint32_t i = 0; i < ENCODER_INDEX_LISTS; i += 4) {
+        ivec4 four;
+        memcpy(&four, dots + i, sizeof(four));
+        vec4_store(out + i, __builtin_convertvector(four, vec4) * (vec4_load(by + i) * scale));
+    }
+}
+
+/* The writer's: the list 1 .. ENCODER_INDEX_LISTS whose centroid is nearest: |c - v|^2 is least where
+ * c . v - |c|^2 / 2 is largest. */
 static uint32_t nearest(const struct model_encoder_index *index, const float *vector)
 {
-    const struct simd_ops *simd = simd_ops();
+    float product[ENCODER_INDEX_LISTS], most = -1e30f;
     uint32_t best = 1;
-    float least = 0.0f;
-    for (uint32_t list = 1; list <= ENCODER_INDEX_LISTS; list++) {
-        float distance =
-            simd->l2(base_rows_at(index->tables[CENTROID], list), vector, index->width);
-        if (list == 1 || distance < least) {
-            least = distance;
-            best = list;
-        }
+    coarse_products(index, vector, product);
+    for (uint32_t i = 0; i < ENCODER_INDEX_LISTS; i++) {
+        float value = product[i] - index->coarse->half[i];
+        best = value > most ? i + 1 : best;
+        most = FR_MAX(most, value);
     }
     return best;
+}
+
+/* The centroid's int8 row follows. */
+static void coarse_put(struct model_encoder_index *index, uint32_t list)
+{
+    struct coarse *coarse = index->coarse;
+    const float *row = base_rows_at(index->tables[CENTROID], list);
+    uint32_t width = tiles_width(index->width), at = list - 1;
+    int8_t bytes[WIDTH];
+    float scale = tiles_bytes(row, index->width, bytes);
+    int8_t *tile = coarse->tiles + (size_t)(at / SIMD_TILE_I8) * SIMD_TILE_I8 * width;
+    tiles_put(tile, at % SIMD_TILE_I8, bytes, width);
+    base_rows_put(&coarse->scale[at], &scale, sizeof(scale));
+    coarse->half[at] = 0.5f * simd_ops()->dot(row, row, index->width);
+}
+
+static void centroid_put(struct model_encoder_index *index, uint32_t list, const float *vector)
+{
+    base_rows_put(base_rows_write(index->tables[CENTROID], list), vector,
+                  index->width * sizeof(float));
+    coarse_put(index, list);
 }
 
 /* The centroid follows those who come. */
 static void follow(struct model_encoder_index *index, uint32_t list, const float *vector)
 {
-    float *row = base_rows_write(index->tables[CENTROID], list), moved[WIDTH];
+    const float *row = base_rows_at(index->tables[CENTROID], list);
+    float moved[WIDTH];
     for (uint32_t k = 0; k < index->width; k++)
         moved[k] = row[k] + (vector[k] - row[k]) * (1.0f / 128.0f);
-    base_rows_put(row, moved, index->width * sizeof(float));
+    centroid_put(index, list, moved);
 }
 
 /* One round of k-means over every `stride`-th item. */
@@ -138,8 +191,7 @@ static void kmeans_round(struct model_encoder_index *index, uint32_t stride)
         for (uint32_t k = 0; k < width && sizes[list]; k++)
             sum[k] /= (float)sizes[list];
         if (sizes[list])
-            base_rows_put(base_rows_write(index->tables[CENTROID], list), sum,
-                          width * sizeof(float));
+            centroid_put(index, list, sum);
     }
 }
 
@@ -156,8 +208,7 @@ static void lists_make(struct model_encoder_index *index)
         while (item < count && !model_encoder_item(index->options.encoder, item, vector))
             item++;
         if (item < count)
-            base_rows_put(base_rows_write(index->tables[CENTROID], list), vector,
-                          index->width * sizeof(float));
+            centroid_put(index, list, vector);
     }
     for (uint32_t round = 0; round < ROUNDS; round++)
         kmeans_round(index, 1 + count / SAMPLE);
@@ -217,6 +268,16 @@ void model_encoder_index_take(struct model_encoder_index *index)
     }
 }
 
+size_t model_encoder_index_bytes(const struct model_encoder_index *index)
+{
+    return model_ann_bytes(index->ann);
+}
+
+size_t model_encoder_index_bytes_max(const struct model_encoder_index *index)
+{
+    return model_ann_bytes_max(index->ann);
+}
+
 void model_encoder_index_forget(struct model_encoder_index *index, uint32_t item)
 {
     if (item >= base_rows_count(index->tables[PLACE]))
@@ -235,6 +296,8 @@ enum fr_status model_encoder_index_rebuild(struct model_encoder_index *index,
         model_ann_remove(index->ann, item);
     if (index->listed && base_rows_count(index->tables[CENTROID]) != ENCODER_INDEX_LISTS + 1)
         return base_fail(error, FR_CORRUPT, "model", "the index of vectors has no centroids");
+    for (uint32_t list = 1; index->listed && list <= ENCODER_INDEX_LISTS; list++)
+        coarse_put(index, list);
     for (uint32_t item = 1; item < count; item++) {
         const struct place *place = base_rows_at(index->tables[PLACE], item);
         if (place->list > ENCODER_INDEX_LISTS + 1)
@@ -248,29 +311,39 @@ enum fr_status model_encoder_index_rebuild(struct model_encoder_index *index,
 
 /* ---- searching ------------------------------------------------------------------------------ */
 
-/* List 0, and those with the largest product, as many as hold about `scan` items. */
+/* Unsigned order of the result = the products' order. */
+static uint32_t order_of(float product)
+{
+    uint32_t bits;
+    memcpy(&bits, &product, sizeof(bits));
+    return bits ^ (bits >> 31 ? UINT32_MAX : 1u << 31);
+}
+
+/* List 0, and those with the largest product, as many as hold about `scan` items: what reaches the
+ * last of them, which is found bit by bit; of equal ones the first. */
 static uint32_t lists_of(const struct model_encoder_index *index, const float *query,
                          uint32_t lists[ENCODER_INDEX_LISTS + 1])
 {
-    float product[ENCODER_INDEX_LISTS + 1];
-    _Alignas(16) float row[WIDTH];
+    float product[ENCODER_INDEX_LISTS];
+    uint32_t order[ENCODER_INDEX_LISTS], last = 0, n = 0;
     uint64_t wanted = (uint64_t)index->options.scan * ENCODER_INDEX_LISTS;
-    uint32_t probes = (uint32_t)(wanted / FR_MAX(model_ann_count(index->ann), 1u)), n = 0;
+    uint32_t probes = (uint32_t)(wanted / FR_MAX(model_ann_count(index->ann), 1u));
     probes = FR_MIN(FR_MAX(probes, 1u), (uint32_t)ENCODER_INDEX_LISTS);
-    for (uint32_t list = 1; list <= ENCODER_INDEX_LISTS; list++) {
-        base_rows_copy(row, base_rows_at(index->tables[CENTROID], list),
-                       index->width * sizeof(float));
-        float value = simd_ops()->dot(row, query, index->width);
-        if (n == probes && value <= product[n - 1])
-            continue;
-        uint32_t at = n < probes ? n++ : n - 1;
-        for (; at > 0 && product[at - 1] < value; at--) {
-            product[at] = product[at - 1];
-            lists[at] = lists[at - 1];
-        }
-        product[at] = value;
-        lists[at] = list;
+    coarse_products(index, query, product);
+    for (uint32_t i = 0; i < ENCODER_INDEX_LISTS; i++)
+        order[i] = order_of(product[i]);
+    for (uint32_t bit = 1u << 31; bit; bit >>= 1) {
+        uint32_t enough = 0;
+        for (uint32_t i = 0; i < ENCODER_INDEX_LISTS; i++)
+            enough += order[i] >= (last | bit);
+        last |= enough >= probes ? bit : 0;
     }
+    for (uint32_t i = 0; i < ENCODER_INDEX_LISTS; i++)
+        if (order[i] > last)
+            lists[n++] = i + 1;
+    for (uint32_t i = 0; i < ENCODER_INDEX_LISTS && n < probes; i++)
+        if (order[i] == last)
+            lists[n++] = i + 1;
     lists[n++] = 0;
     return n;
 }

@@ -5,7 +5,7 @@
  * (ann.h), updated in place after each step of the encoder.
  *
  * Up to ENCODER_INDEX_EXACT items all are scanned. From then on they move to the lists of an
- * inverted file: k-means once, on a sample (about 60 ms on the fold thread), then a few items a step
+ * inverted file: k-means once, on a sample (some 20 ms on the fold thread), then a few items a step
  * until all are listed; whoever changes often is listed anew now and then, and draws its centroid
  * after it. A search scans about ENCODER_INDEX_SCAN items, whatever the size of the catalogue.
  *
@@ -26,7 +26,7 @@
 enum {
     MODEL_ENCODER_INDEX_TABLES = 2,
     MODEL_ENCODER_INDEX_FOUND_MAX = 256,
-    ENCODER_INDEX_EXACT = 4096, /* items */
+    ENCODER_INDEX_EXACT = 8192, /* items */
     ENCODER_INDEX_LISTS = 256,
     ENCODER_INDEX_SCAN = 4096, /* items */
 };
@@ -46,6 +46,10 @@ void model_encoder_index_free(struct model_encoder_index *index);
 /* Its tables, in the order in which they are saved and hashed. */
 void model_encoder_index_tables(struct model_encoder_index *index,
                                 struct base_rows *out[MODEL_ENCODER_INDEX_TABLES]);
+
+/* Any thread. Memory of the int8 rows, which no table holds. */
+size_t model_encoder_index_bytes(const struct model_encoder_index *index);
+size_t model_encoder_index_bytes_max(const struct model_encoder_index *index);
 
 /* Writer, after a step of the encoder. */
 void model_encoder_index_take(struct model_encoder_index *index);

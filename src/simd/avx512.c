@@ -23,23 +23,27 @@
 #define SET_NAME "avx512"
 #define lanes_sqrt(v) ((lanes)_mm512_sqrt_ps((__m512)(v)))
 #define pair_sqrt(v) ((pair_lanes)_mm256_sqrt_ps((__m256)(v)))
-#define SET_DOT_I8 dot_i8
 
-/* VNNI multiplies unsigned by signed: (a + 128) . b - 128 * sum(b), both in one pass, exact. */
-static inline int32_t dot_i8(const int8_t *a, const int8_t *b, size_t n)
+#define SCAN_I8 scan_i8
+
+/* VNNI multiplies unsigned by signed: (row + 128) . q - 128 * sum(q), exact. */
+static inline void scan_i8(const struct simd_scan_i8 *scan, int32_t *out)
 {
-    __m512i sum = _mm512_setzero_si512(), bias = sum;
-    const __m512i flip = _mm512_set1_epi8((char)0x80), ones = _mm512_set1_epi8(1);
-    size_t i = 0;
-    for (; i < n; i += 64) {
-        size_t left = n - i;
-        __mmask64 some = left >= 64 ? ~(__mmask64)0 : (((__mmask64)1 << left) - 1);
-        __m512i va = _mm512_maskz_loadu_epi8(some, a + i);
-        __m512i vb = _mm512_maskz_loadu_epi8(some, b + i);
-        sum = _mm512_dpbusd_epi32(sum, _mm512_xor_si512(va, flip), vb);
-        bias = _mm512_dpbusd_epi32(bias, ones, vb);
+    const __m512i flip = _mm512_set1_epi8((char)0x80);
+    const int8_t *tile = scan->tiles;
+    int32_t bias = 0;
+    for (uint32_t i = 0; i < scan->n; i++)
+        bias -= 128 * scan->q[i];
+    for (uint32_t t = 0; t < scan->tile_count; t++, out += SIMD_TILE_I8) {
+        __m512i sum = _mm512_set1_epi32(bias);
+        for (uint32_t i = 0; i < scan->n; i += 4, tile += sizeof(sum)) {
+            int32_t q4;
+            memcpy(&q4, scan->q + i, sizeof(q4));
+            __m512i rows = _mm512_xor_si512(_mm512_loadu_si512(tile), flip);
+            sum = _mm512_dpbusd_epi32(sum, rows, _mm512_set1_epi32(q4));
+        }
+        _mm512_storeu_si512(out, sum);
     }
-    return _mm512_reduce_add_epi32(_mm512_sub_epi32(sum, _mm512_slli_epi32(bias, 7)));
 }
 
 #include "simd/kernels_priv.h"

@@ -6,7 +6,7 @@
  *   TILE_VECTORS       vectors across it
  *   lanes_sqrt(v)      the exact square root of each lane
  *   pair_sqrt(v)       the same for a vector of at most eight lanes
- *   SET_DOT_I8         the set's exact int8 dot product
+ *   SCAN_I8            the set's exact int8 scan
  *   SET_NAME           its name
  * GNU vector extensions throughout, no intrinsics: the compiler maps them to the target's own.
  */
@@ -75,16 +75,16 @@ INLINE void l2_add(lanes sums[GROUP], const float *a, const float *b)
 
 /* A length that is no multiple of 16: the rest padded with zeros. Apart, or every call would pay for the
  * room. */
-static __attribute__((noinline)) float dot_odd(const float *a, const float *b, size_t n)
+static __attribute__((noinline)) float odd(const float *a, const float *b, size_t n, bool l2)
 {
     lanes sums[GROUP] = {{0}};
     float pa[16] = {0}, pb[16] = {0};
-    size_t i = 0;
-    for (; i + 16 <= n; i += 16)
-        dot_add(sums, a + i, b + i);
-    memcpy(pa, a + i, (n - i) * sizeof(float));
-    memcpy(pb, b + i, (n - i) * sizeof(float));
-    dot_add(sums, pa, pb);
+    size_t rest = n % 16, whole = n - rest;
+    memcpy(pa, a + whole, rest * sizeof(float));
+    memcpy(pb, b + whole, rest * sizeof(float));
+    for (size_t i = 0; i < whole; i += 16)
+        l2 ? l2_add(sums, a + i, b + i) : dot_add(sums, a + i, b + i);
+    l2 ? l2_add(sums, pa, pb) : dot_add(sums, pa, pb);
     return tree16(sums);
 }
 
@@ -92,7 +92,7 @@ INLINE float dot(const float *a, const float *b, size_t n)
 {
     lanes sums[GROUP] = {{0}};
     if (n % 16)
-        return dot_odd(a, b, n);
+        return odd(a, b, n, false);
     for (size_t i = 0; i < n; i += 16)
         dot_add(sums, a + i, b + i);
     return tree16(sums);
@@ -103,24 +103,11 @@ static float set_dot(const float *a, const float *b, size_t n)
     return dot(a, b, n);
 }
 
-static __attribute__((noinline)) float l2_odd(const float *a, const float *b, size_t n)
-{
-    lanes sums[GROUP] = {{0}};
-    float pa[16] = {0}, pb[16] = {0};
-    size_t i = 0;
-    for (; i + 16 <= n; i += 16)
-        l2_add(sums, a + i, b + i);
-    memcpy(pa, a + i, (n - i) * sizeof(float));
-    memcpy(pb, b + i, (n - i) * sizeof(float));
-    l2_add(sums, pa, pb);
-    return tree16(sums);
-}
-
 static float set_l2(const float *a, const float *b, size_t n)
 {
     lanes sums[GROUP] = {{0}};
     if (n % 16)
-        return l2_odd(a, b, n);
+        return odd(a, b, n, true);
     for (size_t i = 0; i < n; i += 16)
         l2_add(sums, a + i, b + i);
     return tree16(sums);
@@ -133,17 +120,6 @@ static void set_axpy(float *y, float a, const float *x, size_t n)
         store(y + i, load(y + i) + a * load(x + i));
     for (; i < n; i++)
         y[i] += a * x[i];
-}
-
-static int32_t set_dot_i8(const int8_t *a, const int8_t *b, size_t n)
-{
-    return SET_DOT_I8(a, b, n);
-}
-
-static void set_scan_i8(const struct simd_scan_i8 *scan, int32_t *out)
-{
-    for (uint32_t r = 0; r < scan->row_count; r++)
-        out[r] = SET_DOT_I8(scan->q, scan->rows + r * scan->stride, scan->n);
 }
 
 /* ---- matrix products (V2) --------------------------------------------------------------- */
@@ -403,8 +379,7 @@ static const struct simd_ops ops = {
     .dot = set_dot,
     .l2 = set_l2,
     .axpy = set_axpy,
-    .dot_i8 = set_dot_i8,
-    .scan_i8 = set_scan_i8,
+    .scan_i8 = SCAN_I8,
     .dense = set_dense,
     .dense_grad = set_dense_grad,
     .adam = set_adam,

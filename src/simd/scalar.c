@@ -38,18 +38,17 @@ static void scalar_axpy(float *y, float a, const float *x, size_t n)
         y[i] += a * x[i];
 }
 
-static int32_t scalar_dot_i8(const int8_t *a, const int8_t *b, size_t n)
-{
-    int32_t sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += (int32_t)a[i] * (int32_t)b[i];
-    return sum;
-}
-
 static void scalar_scan_i8(const struct simd_scan_i8 *scan, int32_t *out)
 {
-    for (uint32_t r = 0; r < scan->row_count; r++)
-        out[r] = scalar_dot_i8(scan->q, scan->rows + r * scan->stride, scan->n);
+    const int8_t *tile = scan->tiles;
+    for (uint32_t t = 0; t < scan->tile_count; t++, tile += (size_t)SIMD_TILE_I8 * scan->n) {
+        for (uint32_t r = 0; r < SIMD_TILE_I8; r++) {
+            int32_t sum = 0;
+            for (uint32_t i = 0; i < scan->n; i++)
+                sum += (int32_t)scan->q[i] * (int32_t)tile[simd_tile_i8(i, r)];
+            out[t * SIMD_TILE_I8 + r] = sum;
+        }
+    }
 }
 
 static void scalar_dense(const struct simd_dense *dense)
@@ -133,7 +132,6 @@ static const struct simd_ops ops = {
     .dot = scalar_dot,
     .l2 = scalar_l2,
     .axpy = scalar_axpy,
-    .dot_i8 = scalar_dot_i8,
     .scan_i8 = scalar_scan_i8,
     .dense = scalar_dense,
     .dense_grad = scalar_dense_grad,

@@ -66,22 +66,27 @@ struct simd_pair_step {
     float kappa, rate, l2;
 };
 
-/* int8 rows against one query: out[r] = sum of q[i] * rows[r * stride + i], exact. */
+/* int8 rows against one query: out[r] = sum of q[i] * row r [i], exact. Rows lie in tiles of
+ * SIMD_TILE_I8, one after another, side by side in each: byte i of row r of a tile is its byte
+ * simd_tile_i8(i, r). So a vector of 32-bit sums takes four bytes of each row at a time. */
+enum { SIMD_TILE_I8 = 16, SIMD_I8_COUNT_MAX = 65536 };
 struct simd_scan_i8 {
-    const int8_t *q, *rows;
-    size_t stride; /* bytes between rows, >= n */
-    uint32_t n;    /* at most SIMD_I8_COUNT_MAX, so that no sum leaves 32 bits */
-    uint32_t row_count;
+    const int8_t *q, *tiles;
+    uint32_t n; /* a multiple of 4, at most SIMD_I8_COUNT_MAX, so that no sum leaves 32 bits */
+    uint32_t tile_count;
 };
-enum { SIMD_I8_COUNT_MAX = 65536 };
+static inline size_t simd_tile_i8(size_t i, size_t row)
+{
+    return (i / 4 * SIMD_TILE_I8 + row) * 4 + i % 4;
+}
 
 struct simd_ops {
     const char *name;
     float (*dot)(const float *a, const float *b, size_t n);
     float (*l2)(const float *a, const float *b, size_t n);     /* sum of (a - b)^2 */
     void (*axpy)(float *y, float a, const float *x, size_t n); /* y += a * x */
-    int32_t (*dot_i8)(const int8_t *a, const int8_t *b, size_t n);
-    void (*scan_i8)(const struct simd_scan_i8 *scan, int32_t *out);
+    void (*scan_i8)(const struct simd_scan_i8 *scan,
+                    int32_t *out); /* [tile_count * SIMD_TILE_I8] */
     void (*dense)(const struct simd_dense *dense);
     void (*dense_grad)(const struct simd_dense_grad *grad);
     void (*adam)(const struct simd_adam *adam);

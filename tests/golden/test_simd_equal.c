@@ -81,23 +81,30 @@ static void reductions_are_equal(void **state)
     }
 }
 
+/* Every length up to 300 bytes, one to three tiles, against plain sums; all -128 now and then. */
 static void int8_is_exact(void **state)
 {
     (void)state;
-    static int8_t q[N_MAX], rows[8 * (N_MAX + 3)];
-    for (uint32_t n = 1; n < N_MAX; n++) {
-        struct simd_scan_i8 scan = {.q = q, .rows = rows, .stride = n + 3, .n = n, .row_count = 8};
-        for (size_t i = 0; i < sizeof(rows); i++)
-            rows[i] = n % 5 == 0 ? (int8_t)-128 : (int8_t)base_random_u64(1, n, i);
-        for (size_t i = 0; i < sizeof(q); i++)
-            q[i] = n % 10 == 0 ? (int8_t)-128 : (int8_t)base_random_u64(2, n, i);
-        int32_t want[8], got[8];
-        simd_ops_named("scalar")->scan_i8(&scan, want);
+    enum { TILES = 3, ROWS = TILES * SIMD_TILE_I8 };
+    static int8_t q[N_MAX], rows[ROWS][N_MAX], tiles[ROWS * N_MAX];
+    for (uint32_t n = 4; n <= N_MAX; n += 4) {
+        struct simd_scan_i8 scan = {q, tiles, n, 1 + n / 4 % TILES};
+        int32_t want[ROWS] = {0}, got[ROWS];
+        for (uint32_t i = 0; i < n; i++)
+            q[i] = n % 20 == 0 ? (int8_t)-128 : (int8_t)base_random_u64(2, n, i);
+        for (uint32_t r = 0; r < ROWS; r++) {
+            int8_t *tile = tiles + r / SIMD_TILE_I8 * SIMD_TILE_I8 * n;
+            for (uint32_t i = 0; i < n; i++) {
+                rows[r][i] = n % 8 == 0 ? (int8_t)-128 : (int8_t)base_random_u64(1 + n, r, i);
+                tile[simd_tile_i8(i, r % SIMD_TILE_I8)] = rows[r][i];
+                want[r] += (int32_t)rows[r][i] * (int32_t)q[i];
+            }
+        }
         const struct simd_ops *ops;
         for (size_t at = 0; (ops = next_set(&at));) {
+            memset(got, 0, sizeof(got));
             ops->scan_i8(&scan, got);
-            assert_memory_equal(got, want, sizeof(want));
-            assert_int_equal(ops->dot_i8(q, rows + scan.stride, n), want[1]);
+            assert_memory_equal(got, want, scan.tile_count * SIMD_TILE_I8 * sizeof(int32_t));
         }
     }
 }
