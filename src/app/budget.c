@@ -153,6 +153,7 @@ uint32_t app_memory_parts(const struct app *app, const struct app_engine *engine
         conf->threads == CONF_AUTO ? (uint64_t)FR_MAX(cores, 1L) : (uint64_t)conf->threads;
     uint32_t n = state_memory(engine->state, out);
     n += learnt(engine->rank, out + n);
+    n += rank_beside(engine->rank, out + n, APP_MEMORY_PARTS_MAX - n);
     out[n++] = (struct state_memory){.name = "queues", .budget = app_memory_queue(conf)};
     out[n++] = (struct state_memory){.name = "snapshot-copies", .budget = app_memory_copied(conf)};
     out[n++] = (struct state_memory){.name = "bodies", .budget = app_memory_bodies(conf)};

@@ -35,6 +35,29 @@ static void print_part(const struct state_memory *part, bool json, bool first, s
     base_buf_put_str(out, "\n");
 }
 
+/* What nearly full tables did about it: nobody new who came once, and the least useful rows gone. */
+static void print_made_room(const struct state_stats *stats, bool json, struct base_buf *out)
+{
+    const struct {
+        const char *name;
+        uint64_t refused, expired;
+    } kinds[] = {{"users", stats->refused_users, stats->expired_users},
+                 {"items", stats->refused_items, stats->expired_items},
+                 {"contexts", stats->refused_contexts, stats->expired_contexts},
+                 {"tokens", 0, stats->expired_tokens}};
+    if (!json)
+        base_buf_printf(out, "%-16s %11s %11s\n", "ids", "expired", "refused");
+    for (uint32_t k = 0; k < FR_COUNT_OF(kinds); k++) {
+        unsigned long long expired = kinds[k].expired, refused = kinds[k].refused;
+        if (json)
+            base_buf_printf(out, "%s\"%s\":{\"expired\":%llu,\"refused\":%llu}",
+                            k ? "," : ",\"made_room\":{", kinds[k].name, expired, refused);
+        else
+            base_buf_printf(out, "%-16s %11llu %11llu\n", kinds[k].name, expired, refused);
+    }
+    base_buf_put_str(out, json ? "}}\n" : "");
+}
+
 static void print_parts(const struct state_memory *parts, uint32_t count, uint64_t memory_max,
                         bool json, struct base_buf *out)
 {
@@ -54,7 +77,7 @@ static void print_parts(const struct state_memory *parts, uint32_t count, uint64
     for (uint32_t i = 0; i < count; i++)
         print_part(&parts[i], json, i == 0, out);
     if (json) {
-        base_buf_put_str(out, "]}\n");
+        base_buf_put_str(out, "]");
         return;
     }
     base_buf_printf(out, "%-16s", "together");
@@ -79,6 +102,9 @@ static int app_memory(struct app *app, int argc, char **argv)
     struct base_buf out;
     base_buf_init(&out, 0);
     print_parts(parts, count, app_memory_max(app->options), app->json, &out);
+    struct state_stats stats;
+    state_stats_get(engine.state, &stats);
+    print_made_room(&stats, app->json, &out);
     app_engine_close(&engine);
     return app_print(&out);
 }
@@ -92,7 +118,7 @@ const struct app_command app_command_memory = {
         "the named parts of the memory ceiling (--memory-max; by default half of the machine or "
         "of\n"
         "the control group): what each takes now and what it may take at most. A part at its most\n"
-        "admits no id that comes once only, and its least useful rows expire; both are counted\n"
-        "(freshet_refused_ids_total, freshet_expired_rows_total).",
+        "admits no id that comes once only, and its least useful rows expire; both are counted,\n"
+        "here and as freshet_refused_ids_total and freshet_expired_rows_total.",
     .run = app_memory,
 };

@@ -17,6 +17,7 @@
 #include "base/base.h"
 #include "base/rows.h"
 #include "state/expire.h"
+#include "state/figures.h"
 #include "state/state.h"
 
 enum {
@@ -199,6 +200,8 @@ struct model_expert {
     /* W. The world has changed: what was learnt long ago no longer shortens the steps. NULL: it never
      * does, or the blend's remedies see to it. */
     void (*quicken)(void *self);
+    /* Any thread. What is kept beside the tables and grows with the rows of others, named; NULL: nothing. */
+    struct state_memory (*beside)(const void *self);
 };
 /* R. How telling a content token is: ln(1 + items / (1 + items that carry it)). */
 float model_token_idf(const struct state *state, uint32_t token);

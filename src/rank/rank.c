@@ -164,6 +164,15 @@ struct base_rows *const *rank_tables(const struct rank *rank, uint32_t *out_coun
     return rank->tables;
 }
 
+uint32_t rank_beside(const struct rank *rank, struct state_memory *out, uint32_t count_max)
+{
+    uint32_t count = 0;
+    for (uint32_t e = 0; e < rank->expert_count && count < count_max; e++)
+        if (rank->expert[e]->beside)
+            out[count++] = rank->expert[e]->beside(rank->self[e]);
+    return count;
+}
+
 enum fr_status rank_rebuild(struct rank *rank, struct fr_error *error)
 {
     if (base_rows_count(rank->blend) != BLEND_FIRST_BUCKET + MODEL_BUCKETS)

@@ -41,6 +41,8 @@ FR_MUST_USE enum fr_status rank_new(const struct rank_options *options, struct f
                                     struct rank **out_rank);
 void rank_free(struct rank *rank);
 struct base_rows *const *rank_tables(const struct rank *rank, uint32_t *out_count);
+/* Any thread. What experts keep beside their tables; gives how many parts. */
+uint32_t rank_beside(const struct rank *rank, struct state_memory *out, uint32_t count_max);
 /* A. After the tables were loaded; FR_CORRUPT when their shape is not this blend's. */
 FR_MUST_USE enum fr_status rank_rebuild(struct rank *rank, struct fr_error *error);
 

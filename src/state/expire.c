@@ -38,10 +38,21 @@ enum {
     SWEPT_MAX = 16,
 };
 
+static size_t gone_bytes(const struct state *state)
+{
+    return (state->options.item_count_max / 64 + 2) * sizeof(*state->gone);
+}
+
+struct state_memory state__expire_memory(const struct state *state)
+{
+    return (struct state_memory){.name = "gone",
+                                 .use = gone_bytes(state),
+                                 .budget = gone_bytes(state)};
+}
+
 enum fr_status state__expire_new(struct state *state, struct fr_error *error)
 {
-    size_t words = state->options.item_count_max / 64 + 2;
-    state->gone = calloc(words, sizeof(*state->gone));
+    state->gone = calloc(1, gone_bytes(state));
     if (!state->gone)
         return base_fail(error, FR_MEMORY, "state", "no memory");
     return FR_OK;
@@ -558,7 +569,7 @@ bool state_reading_ok(const struct state *state, uint64_t began)
 void state__expire_rebuild(struct state *state)
 {
     uint32_t count = base_rows_count(state->items);
-    memset(state->gone, 0, (state->options.item_count_max / 64 + 2) * sizeof(*state->gone));
+    memset(state->gone, 0, gone_bytes(state));
     state->gone_count = 0;
     for (uint32_t i = row_at(state, STATE_KIND_ITEM)->first; i && i < count;
          i = state__item(state, i)->next)

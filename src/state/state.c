@@ -8,7 +8,7 @@
 
 #include "state/state_priv.h"
 
-enum { WINDOW = 50 };
+enum { WINDOW = 50, SOURCES_MAX = 16384 /* partitions of topics */ };
 
 /* Weight of a pair at distance d = 1 .. WINDOW in STATE_UNITs: d^-0.4 for the long-term counts,
  * d^-1 within a session. */
@@ -72,7 +72,7 @@ static enum fr_status tables_new(struct state *state, struct fr_error *error)
     FR_TRY(table_new(s, "tokens", sizeof(struct token_row), o->token_count_max, &s->tokens, error));
     FR_TRY(
         table_new(s, "dedupe", sizeof(struct dedupe_row), o->dedupe_count_max, &s->dedupe, error));
-    FR_TRY(table_new(s, "sources", sizeof(struct source_row), 65536, &s->sources, error));
+    FR_TRY(table_new(s, "sources", sizeof(struct source_row), SOURCES_MAX, &s->sources, error));
     FR_TRY(table_new(s, "expiry", sizeof(struct expiry_row), STATE_KIND_COUNT, &s->expiry, error));
     FR_TRY(table_new(s, "audit", STATE__ACT_BYTES, STATE_ACTS_KEPT, &s->acts, error));
     FR_TRY(state__newcomers_new(o->newcomer_count_max / 16, error, &s->newcomers));
@@ -593,7 +593,7 @@ uint32_t state_memory(const struct state *s, struct state_memory out[STATE_TABLE
                  {s->users, s->user_map},
                  {s->values, s->value_map},
                  {s->tokens, s->token_map}};
-    const struct base_rows *plain[] = {s->text,  s->chunks,    s->older,      s->sources,
+    const struct base_rows *plain[] = {s->text,  s->chunks,    s->older,      s->sources, s->acts,
                                        s->total, s->newcomers, s->pairs.tops, s->expiry};
     uint32_t n = 0;
     for (uint32_t i = 0; i < FR_COUNT_OF(named); i++)
@@ -605,5 +605,6 @@ uint32_t state_memory(const struct state *s, struct state_memory out[STATE_TABLE
     out[n++] = (struct state_memory){.name = "pairs",
                                      .use = state__pairs_bytes(&s->pairs),
                                      .budget = s->pairs.bytes_max};
+    out[n++] = state__expire_memory(s);
     return n;
 }

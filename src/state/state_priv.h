@@ -288,6 +288,7 @@ struct expiry_row { /* 64 bytes; one a kind, row 1 + kind */
 };
 
 enum fr_status state__expire_new(struct state *state, struct fr_error *error);
+struct state_memory state__expire_memory(const struct state *state); /* of the bits of gone items */
 void state__expire_rebuild(struct state *state); /* what is derived, after loading */
 /* A row for a new id: one that expired, else a fresh one; 0: there is none. Zero but for its version,
  * lives and last event. The other gives it back, still zero. */
