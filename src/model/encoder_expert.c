@@ -210,6 +210,14 @@ static bool expert_sweep(void *self, const struct state *state, uint32_t *at)
     return model_encoder_sweep(expert->encoder, state, at);
 }
 
+static struct state_memory expert_beside(const void *self)
+{
+    const struct expert *expert = self;
+    return (struct state_memory){.name = "encoder-index",
+                                 .use = model_encoder_index_bytes(expert->index),
+                                 .budget = model_encoder_index_bytes_max(expert->index)};
+}
+
 const struct model_expert model_encoder_expert = {
     .name = "encoder",
     .features = features,
@@ -224,4 +232,5 @@ const struct model_expert model_encoder_expert = {
     .forget = expert_forget,
     .sweep = expert_sweep,
     .quicken = expert_quicken,
+    .beside = expert_beside,
 };

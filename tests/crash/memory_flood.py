@@ -175,17 +175,20 @@ def main():
     after = recommended(server)
     lib.check("and they are answered in full", after == KNOWN_USERS // 10, str(after))
     lib.check("a clean stop ends with 0", server.stop() == 0)
-    check_budget(data, flags)
+    check_budget(data, flags, expired)
     print(json.dumps({"value": round(highest / ceiling, 3), "rss_bytes": highest, "ids": FLOOD, "refused": refused,
                       "expired": expired}))
     lib.end(folder)
 
 
-def check_budget(data, ceiling):
+def check_budget(data, ceiling, expired):
     code, out, said = lib.run("memory", "--data-dir", data, "--json", *ceiling)
     report = json.loads(out) if code == 0 else {"parts": []}
     lib.check("freshet memory: what the parts may take together is under the ceiling",
               code == 0 and 0 < report["budget_bytes"] <= report["memory_max"], out + said)
+    missing = {"gone", "encoder-index", "audit", "dedupe", "pairs"} - {part["part"] for part in report["parts"]}
+    lib.check("freshet memory: parts that are no tables are named too", not missing, str(missing))
+    lib.check("freshet memory: so is who made room", report["made_room"]["users"]["expired"] == expired, str(report["made_room"]))
     tiny = data + "-tiny"
     lib.Server(tiny, os.path.join(os.path.dirname(data), "log")).start().stop()
     for mib in (64, 100, 200, 1024, 16384):
