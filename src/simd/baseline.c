@@ -10,6 +10,7 @@
 
 #if defined(__x86_64__)
 #include <emmintrin.h>
+#include <string.h>
 #define SET_NAME "baseline"
 #define TILE_ROWS 4
 #define lanes_sqrt(v) ((lanes)_mm_sqrt_ps((__m128)(v)))
@@ -37,6 +38,7 @@ static inline void tile_i8(const int8_t *q, const int8_t *tile, size_t n, int32_
 }
 #elif defined(__aarch64__)
 #include <arm_neon.h>
+#include <string.h>
 #define SET_NAME "neon"
 #define TILE_ROWS 8
 #define lanes_sqrt(v) ((lanes)vsqrtq_f32((float32x4_t)(v)))
