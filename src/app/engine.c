@@ -81,6 +81,7 @@ static enum fr_status open_fold(const struct app *app, const struct app_engine_o
         .state = engine->state,
         .rank = engine->rank,
         .snapshot_records = (uint64_t)conf->snapshot_records,
+        .replay_us = options->serving ? conf->snapshot_replay : 0,
         .segment_bytes = conf->segment_bytes,
         .retention_us = conf->retention,
         .sample_one_in = options->sample_one_in ? options->sample_one_in : (uint32_t)conf->sample,

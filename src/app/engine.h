@@ -23,6 +23,7 @@ struct app_engine_options {
     bool read_only;         /* recover and look: no lock, no threads */
     uint64_t until;         /* with read_only: the state after so many records; 0 = all */
     bool by_hand;           /* no threads: fold_run() drives */
+    bool serving;           /* the next start is to be quick: snapshot-replay holds */
     uint32_t sample_one_in; /* 0 = as configured */
 };
 

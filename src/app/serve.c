@@ -178,7 +178,7 @@ static void collect_models(void *context, struct obs_collect *to)
 static enum fr_status open_engine(struct serving *serving, struct fr_error *error)
 {
     char path[PATH_BYTES];
-    struct app_engine_options options = {0};
+    struct app_engine_options options = {.serving = true};
     struct ingest_dead_options dead = {.os = os_real(), .directory = path};
     int64_t began_ns = os_mono_ns(os_real());
     FR_TRY(app_engine_open(serving->app, &options, error, &serving->engine));

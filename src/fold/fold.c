@@ -20,6 +20,7 @@ enum {
     COPIED_BYTES_DEFAULT = 64 << 20,
     PROGRESS_EVERY = 16384,
     PATH_BYTES = 1024,
+    SNAPSHOT_SPACING = 4, /* times as long as the last one took, before one for the start's sake */
     BLOCKS_BY_HAND = 8, /* of a snapshot, between two units, without a thread for it */
 };
 
@@ -126,7 +127,9 @@ static enum fr_status recover(struct fold *fold, struct fr_error *error)
         FR_TRY(rank_rebuild(fold->options.rank, error));
     fold__jobs_loaded(fold);
     fold->snapshot_position = position;
+    int64_t began_ns = os_mono_ns(fold->options.os);
     FR_TRY(replay(fold, error));
+    fold->applying_ns = os_mono_ns(fold->options.os) - began_ns;
     fold__apply_begin(fold, fold->row->position);
     fold__apply_publish(fold, fold->row->position);
     __atomic_store_n(&fold->durable, journal_durable(fold->journal), __ATOMIC_RELEASE);
@@ -257,11 +260,20 @@ static void digest_all(struct fold *fold)
     fold->hash = base_digest_end(&digest);
 }
 
+/* Would a start take long by now? Writing is to take a fifth of the time at most. */
+static bool replay_long(const struct fold *fold)
+{
+    if (!fold->options.replay_us || fold->applying_ns < fold->options.replay_us * 1000)
+        return false;
+    int64_t since_us = (os_mono_ns(fold->options.os) - fold->snapshot_ended_ns) / 1000;
+    return since_us >= SNAPSHOT_SPACING * fold->snapshot_us;
+}
+
 static bool snapshot_due(const struct fold *fold)
 {
     uint64_t last = FR_MAX(fold->snapshot_position, fold->snapshot_tried);
-    return fold->row->position >= last + fold->options.snapshot_records && !fold_failed(fold) &&
-           !fold->options.read_only;
+    bool due = fold->row->position >= last + fold->options.snapshot_records || replay_long(fold);
+    return due && !fold_failed(fold) && !fold->options.read_only;
 }
 
 /* Segments below the snapshot are read again only by whole replays: they are compressed. */
@@ -286,7 +298,8 @@ static void retain(struct fold *fold)
 static void snapshot_ended(struct fold *fold, enum fr_status status, const struct fr_error *error,
                            uint64_t position)
 {
-    int64_t took_ns = os_mono_ns(fold->options.os) - fold->snapshot_began_ns;
+    int64_t ended_ns = os_mono_ns(fold->options.os);
+    int64_t took_ns = ended_ns - fold->snapshot_began_ns;
     if (status == FR_OK && fold->options.retention_us > 0)
         retain(fold);
     if (status == FR_OK)
@@ -301,6 +314,7 @@ static void snapshot_ended(struct fold *fold, enum fr_status status, const struc
     fold->snapshot_error = *error;
     fold->snapshots_done++;
     fold->snapshot_us = took_ns / 1000;
+    fold->snapshot_ended_ns = ended_ns;
     if (status == FR_OK)
         fold->snapshot_position = position;
     else
@@ -324,6 +338,7 @@ enum fr_status fold__snapshot_advance(struct fold *fold, uint32_t blocks)
 static void begin_snapshot(struct fold *fold)
 {
     fold->want_snapshot = false;
+    fold->applying_ns = 0; /* of one that fails: again as much later */
     fold->snapshot_began_ns = os_mono_ns(fold->options.os);
     fold->snapshot_status = fold__snapshot_begin(fold, &fold->snapshot_error, &fold->snapshot);
     if (fold->snapshot_status != FR_OK) {

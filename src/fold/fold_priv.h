@@ -95,6 +95,8 @@ struct fold {
     uint64_t snapshot_tried;    /* last one that could not begin */
     int64_t snapshot_began_ns;
     int64_t snapshot_us; /* time its writing took */
+    int64_t snapshot_ended_ns;
+    int64_t applying_ns; /* fold stage: spent on what a start would fold again */
     uint64_t snapshots_done;
 
     uint64_t applied, durable; /* published; release/acquire */

@@ -539,6 +539,7 @@ bool fold__apply_step(struct fold *fold, bool wait)
         apply_unit(fold, unit);
         measure_unit(fold, unit);
         unit_answer(unit);
+        fold->applying_ns += os_mono_ns(fold->options.os) - began_ns;
         choose_rate(fold, unit, began_ns);
         journal_remedy(fold);
         unit_finish(fold, unit);

@@ -44,6 +44,7 @@ static enum fr_status open_parts(struct folding *folding, struct fr_error *error
                                 .rank = folding->rank,
                                 .snapshot_records = folding->snapshot_records,
                                 .retention_us = folding->retention_us,
+                                .replay_us = folding->replay_us,
                                 .queue_bytes_max = folding->queue_bytes_max,
                                 .segment_bytes = 1 << 14, /* several in a run: rolled, sealed */
                                 .sample_one_in = 1,
@@ -89,6 +90,13 @@ enum fr_status folding_open_retaining(struct folding *folding, struct os_sim *si
     *folding = (struct folding){.sim = sim,
                                 .snapshot_records = snapshot_records,
                                 .retention_us = retention_us};
+    return open_whole(folding, error);
+}
+
+enum fr_status folding_open_prompt(struct folding *folding, struct os_sim *sim, int64_t replay_us,
+                                   struct fr_error *error)
+{
+    *folding = (struct folding){.sim = sim, .replay_us = replay_us};
     return open_whole(folding, error);
 }
 

@@ -19,7 +19,7 @@ struct folding {
     struct fold_batch batch;
     struct base_buf payload;
     uint64_t snapshot_records;
-    int64_t retention_us;
+    int64_t retention_us, replay_us;
     uint32_t queue_bytes_max; /* 0: the default */
     bool no_remedies;
     bool bare;      /* small tables, and no rank: quick to open */
@@ -36,6 +36,9 @@ enum fr_status folding_open(struct folding *folding, struct os_sim *sim, uint64_
 enum fr_status folding_open_retaining(struct folding *folding, struct os_sim *sim,
                                       uint64_t snapshot_records, int64_t retention_us,
                                       struct fr_error *error);
+/* With a snapshot when what came after the last took so long to apply. */
+enum fr_status folding_open_prompt(struct folding *folding, struct os_sim *sim, int64_t replay_us,
+                                   struct fr_error *error);
 /* The same with so much room for waiting batches. */
 enum fr_status folding_open_bounded(struct folding *folding, struct os_sim *sim,
                                     uint32_t queue_bytes_max, struct fr_error *error);

@@ -16,6 +16,33 @@ enum { BATCHES = 64, QUEUE_BYTES = 4096, SEED = 3 };
 
 static uint32_t answered;
 
+/* A machine, a fold on it, and batches for those who submit by hand. */
+struct bed {
+    struct os_sim *sim;
+    struct folding folding;
+    struct fold_batch batches[BATCHES];
+    struct fold_stats stats;
+};
+
+/* queue_bytes_max 0: the default. */
+static void bed_open(struct bed *bed, uint32_t queue_bytes_max)
+{
+    struct fr_error error = {0};
+    bed->sim = os_sim_new(SEED, NULL);
+    for (uint32_t b = 0; b < BATCHES; b++)
+        fold_batch_init(&bed->batches[b]);
+    answered = 0;
+    assert_int_equal(folding_open_bounded(&bed->folding, bed->sim, queue_bytes_max, &error), FR_OK);
+}
+
+static void bed_close(struct bed *bed)
+{
+    folding_close(&bed->folding);
+    for (uint32_t b = 0; b < BATCHES; b++)
+        fold_batch_release(&bed->batches[b]);
+    os_sim_free(bed->sim);
+}
+
 static void count_answer(void *context, struct fold_batch *batch)
 {
     (void)context;
@@ -23,17 +50,23 @@ static void count_answer(void *context, struct fold_batch *batch)
     answered++;
 }
 
+/* A batch of its own of the next `count` events, to be submitted. */
+static struct fold_batch *batch_fill(struct bed *bed, uint32_t b, uint64_t count)
+{
+    for (uint64_t n = 0; n < count; n++)
+        folding_add_event(&bed->folding, SEED, b * count + n);
+    struct fold_batch filled = bed->folding.batch;
+    bed->folding.batch = bed->batches[b];
+    bed->batches[b] = filled;
+    return &bed->batches[b];
+}
+
 /* Submits batches of ten events until one is refused; gives how many were taken. */
-static uint32_t submit_until_full(struct folding *folding, struct fold_batch *batches)
+static uint32_t submit_until_full(struct bed *bed)
 {
     for (uint32_t b = 0; b < BATCHES; b++) {
-        for (uint64_t n = 0; n < 10; n++)
-            folding_add_event(folding, SEED, b * 10 + n);
-        struct fold_batch filled = folding->batch;
-        folding->batch = batches[b];
-        batches[b] = filled;
-        enum fr_status status =
-            fold_submit(folding->fold, &batches[b], FOLD_ACK_APPLIED, count_answer, NULL);
+        enum fr_status status = fold_submit(bed->folding.fold, batch_fill(bed, b, 10),
+                                            FOLD_ACK_APPLIED, count_answer, NULL);
         if (status == FR_FULL)
             return b;
         assert_int_equal(status, FR_OK);
@@ -44,57 +77,39 @@ static uint32_t submit_until_full(struct folding *folding, struct fold_batch *ba
 static void a_full_queue_takes_nothing_and_loses_nothing(void **state)
 {
     (void)state;
-    struct os_sim *sim = os_sim_new(SEED, NULL);
-    struct folding folding;
-    struct fr_error error = {0};
-    struct fold_batch batches[BATCHES];
-    struct fold_stats stats;
-    for (uint32_t b = 0; b < BATCHES; b++)
-        fold_batch_init(&batches[b]);
-    assert_int_equal(folding_open_bounded(&folding, sim, QUEUE_BYTES, &error), FR_OK);
-    uint32_t taken = submit_until_full(&folding, batches);
+    struct bed bed;
+    bed_open(&bed, QUEUE_BYTES);
+    uint32_t taken = submit_until_full(&bed);
     assert_in_range(taken, 1, BATCHES - 1);
-    assert_int_equal(batches[taken].count, 10); /* the refused one is still the caller's, whole */
+    assert_int_equal(bed.batches[taken].count, 10); /* the refused one is still the caller's, whole */
     assert_int_equal(answered, 0);
-    fold_drain(folding.fold);
+    fold_drain(bed.folding.fold);
     assert_int_equal(answered, taken);
-    assert_int_equal(fold_submit(folding.fold, &batches[taken], FOLD_ACK_APPLIED, count_answer,
-                                 NULL),
+    assert_int_equal(fold_submit(bed.folding.fold, &bed.batches[taken], FOLD_ACK_APPLIED,
+                                 count_answer, NULL),
                      FR_OK);
-    fold_drain(folding.fold);
-    fold_stats_get(folding.fold, &stats);
+    fold_drain(bed.folding.fold);
+    fold_stats_get(bed.folding.fold, &bed.stats);
     assert_int_equal(answered, taken + 1);
-    assert_int_equal(stats.events, (taken + 1) * 10);
-    assert_int_equal(stats.duplicates, 0);
-    folding_close(&folding);
-    for (uint32_t b = 0; b < BATCHES; b++)
-        fold_batch_release(&batches[b]);
-    os_sim_free(sim);
+    assert_int_equal(bed.stats.events, (taken + 1) * 10);
+    assert_int_equal(bed.stats.duplicates, 0);
+    bed_close(&bed);
 }
 
 /* A fixed rate holds for all that is submitted after it, not from behind what waits. */
 static void a_fixed_rate_holds_at_once(void **state)
 {
     (void)state;
-    struct os_sim *sim = os_sim_new(SEED, NULL);
-    struct folding folding;
-    struct fr_error error = {0};
-    struct fold_batch batches[BATCHES];
-    struct fold_stats stats;
-    for (uint32_t b = 0; b < BATCHES; b++)
-        fold_batch_init(&batches[b]);
-    assert_int_equal(folding_open(&folding, sim, 1u << 30, &error), FR_OK);
-    fold_sample_set(folding.fold, 8);
-    assert_int_equal(submit_until_full(&folding, batches), BATCHES);
-    fold_drain(folding.fold);
-    fold_stats_get(folding.fold, &stats);
-    assert_int_equal(stats.sample_one_in, 8);
-    assert_int_equal(stats.events, 10 * BATCHES);
-    assert_in_range(stats.sampled, 1, 10 * BATCHES / 4);
-    folding_close(&folding);
-    for (uint32_t b = 0; b < BATCHES; b++)
-        fold_batch_release(&batches[b]);
-    os_sim_free(sim);
+    struct bed bed;
+    bed_open(&bed, 0);
+    fold_sample_set(bed.folding.fold, 8);
+    assert_int_equal(submit_until_full(&bed), BATCHES);
+    fold_drain(bed.folding.fold);
+    fold_stats_get(bed.folding.fold, &bed.stats);
+    assert_int_equal(bed.stats.sample_one_in, 8);
+    assert_int_equal(bed.stats.events, 10 * BATCHES);
+    assert_in_range(bed.stats.sampled, 1, 10 * BATCHES / 4);
+    bed_close(&bed);
 }
 
 /* The first answer comes late, the others hardly. */
@@ -108,31 +123,47 @@ static void stumble_once(void *context, struct fold_batch *batch)
 static void a_rate_under_way_stays(void **state)
 {
     (void)state;
+    struct bed bed;
+    bed_open(&bed, 0);
+    fold_sample_set(bed.folding.fold, 0);
+    os_sim_advance(bed.sim, 50000);
+    for (uint32_t b = 0; b < 4; b++)
+        assert_int_equal(fold_submit(bed.folding.fold, batch_fill(&bed, b, 1), FOLD_ACK_APPLIED,
+                                     stumble_once, bed.sim),
+                         FR_OK);
+    fold_drain(bed.folding.fold);
+    fold_stats_get(bed.folding.fold, &bed.stats);
+    assert_in_range(bed.stats.sample_one_in, 2, 32);
+    bed_close(&bed);
+}
+
+static void take_long(void *context, struct fold_batch *batch)
+{
+    (void)batch;
+    os_sim_advance(context, 100000);
+}
+
+/* A snapshot comes when a start would take long, however few the records. */
+static void a_long_replay_asks_for_a_snapshot(void **state)
+{
+    (void)state;
     struct os_sim *sim = os_sim_new(SEED, NULL);
     struct folding folding;
-    struct fr_error error = {0};
-    struct fold_batch batches[4];
     struct fold_stats stats;
-    assert_int_equal(folding_open(&folding, sim, 1u << 30, &error), FR_OK);
-    fold_sample_set(folding.fold, 0);
-    os_sim_advance(sim, 50000);
-    answered = 0;
-    for (uint64_t b = 0; b < FR_COUNT_OF(batches); b++) {
-        fold_batch_init(&batches[b]);
-        folding_add_event(&folding, SEED, b);
-        struct fold_batch filled = folding.batch;
-        folding.batch = batches[b];
-        batches[b] = filled;
-        assert_int_equal(fold_submit(folding.fold, &batches[b], FOLD_ACK_APPLIED, stumble_once,
-                                     sim),
+    struct fr_error error = {0};
+    assert_int_equal(folding_open_prompt(&folding, sim, 1000000, &error), FR_OK);
+    for (uint64_t n = 0; n < 100; n++) {
+        folding_add_event(&folding, SEED, n);
+        assert_int_equal(fold_submit(folding.fold, &folding.batch, FOLD_ACK_APPLIED, take_long, sim),
                          FR_OK);
+        fold_drain(folding.fold);
+        fold_batch_clear(&folding.batch);
+        fold_stats_get(folding.fold, &stats);
+        if (n < 9)
+            assert_int_equal(stats.snapshot_position, 0);
     }
-    fold_drain(folding.fold);
-    fold_stats_get(folding.fold, &stats);
-    assert_in_range(stats.sample_one_in, 2, 32);
+    assert_in_range(stats.snapshot_position, 70, 100);
     folding_close(&folding);
-    for (uint32_t b = 0; b < FR_COUNT_OF(batches); b++)
-        fold_batch_release(&batches[b]);
     os_sim_free(sim);
 }
 
@@ -162,6 +193,7 @@ int main(void)
         cmocka_unit_test(a_full_queue_takes_nothing_and_loses_nothing),
         cmocka_unit_test(a_fixed_rate_holds_at_once),
         cmocka_unit_test(a_rate_under_way_stays),
+        cmocka_unit_test(a_long_replay_asks_for_a_snapshot),
         cmocka_unit_test(a_reader_is_told_of_what_was_applied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
