@@ -54,6 +54,8 @@ struct pass {
     uint32_t items[MODEL_ENCODER_HISTORY_MAX], places[MODEL_ENCODER_HISTORY_MAX], count;
     uint32_t ages[MODEL_ENCODER_HISTORY_MAX];               /* rows; 0: none */
     uint32_t values[MODEL_ENCODER_VALUES_MAX], value_count; /* rows */
+    bool known;                                             /* is there anything to say */
+    float *gradient;                                        /* of what was given; NULL */
     float x[MODEL_ENCODER_DIMENSION_MAX], u[MODEL_ENCODER_DIMENSION_MAX];
     float hidden[MODEL_ENCODER_HIDDEN_MAX];
 };
@@ -90,14 +92,18 @@ static enum fr_status tables_new(struct model_encoder *encoder, struct fr_error 
 {
     const struct model_encoder_options *o = &encoder->options;
     uint32_t d = o->dimension;
+    static const char *const names[MODEL_ENCODER_TABLES] =
+        {"encoder-in",   "encoder-out",   "encoder-gate", "encoder-layer",
+         "encoder-ring", "encoder-value", "encoder-age"};
+    const char *const *name = o->names ? o->names : names;
     struct base_rows_options tables[MODEL_ENCODER_TABLES] = {
-        [ENC_IN] = {"encoder-in", 8 * d, o->item_max},
-        [ENC_OUT] = {"encoder-out", 8 * encoder->width, o->item_max},
-        [ENC_GATE] = {"encoder-gate", 8 * d, o->history + 1},
-        [ENC_LAYER] = {"encoder-layer", 16 * (d + TILE), o->hidden + 2},
-        [ENC_RING] = {"encoder-ring", 8, o->ring + 1},
-        [ENC_VALUE] = {"encoder-value", 8 * d, FR_MAX(o->value_rows, 1u) + 1},
-        [ENC_AGE] = {"encoder-age", 8 * d, MODEL_ENCODER_AGES + 1},
+        [ENC_IN] = {name[ENC_IN], 8 * d, o->item_max},
+        [ENC_OUT] = {name[ENC_OUT], 8 * encoder->width, o->item_max},
+        [ENC_GATE] = {name[ENC_GATE], 8 * d, o->history + 1},
+        [ENC_LAYER] = {name[ENC_LAYER], 16 * (d + TILE), o->hidden + 2},
+        [ENC_RING] = {name[ENC_RING], 8, o->ring + 1},
+        [ENC_VALUE] = {name[ENC_VALUE], 8 * d, FR_MAX(o->value_rows, 1u) + 1},
+        [ENC_AGE] = {name[ENC_AGE], 8 * d, MODEL_ENCODER_AGES + 1},
     };
     for (int t = 0; t < MODEL_ENCODER_TABLES; t++)
         FR_TRY(base_rows_new(&tables[t], error, &encoder->tables[t]));
@@ -300,7 +306,8 @@ static void forward(const struct model_encoder *encoder, const struct model_enco
     float item[MODEL_ENCODER_DIMENSION_MAX], gate[MODEL_ENCODER_DIMENSION_MAX];
     memset(pass->x, 0, d * sizeof(float));
     pass->count = pass->value_count = 0;
-    for (uint32_t i = 0; i < user->count && pass->count < encoder->options.history; i++) {
+    uint32_t count = user->given ? 0 : user->count;
+    for (uint32_t i = 0; i < count && pass->count < encoder->options.history; i++) {
         if (!item_known(encoder, history[i]))
             continue;
         uint32_t place = pass->count + 1;
@@ -315,7 +322,11 @@ static void forward(const struct model_encoder *encoder, const struct model_enco
     float scale = encoder->scale[pass->count];
     for (uint32_t k = 0; k < d; k++)
         pass->x[k] *= scale;
-    if (pass->count)
+    if (user->given)
+        memcpy(pass->x, user->given, d * sizeof(float));
+    pass->gradient = user->gradient;
+    pass->known = pass->count || user->given;
+    if (pass->known)
         add_values(encoder, user, pass);
     memcpy(pass->u, pass->x, d * sizeof(float));
     float layer[2 * (MODEL_ENCODER_DIMENSION_MAX + TILE)];
@@ -441,6 +452,8 @@ static void step(struct model_encoder *encoder, const struct pass *pass,
     }
     layer_back(encoder, pass, du, dx);
     history_back(encoder, pass, dx);
+    if (pass->gradient)
+        memcpy(pass->gradient, dx, d * sizeof(float));
     memcpy(encoder->gradient, dx, d * sizeof(float));
     for (uint32_t v = 0; v < pass->value_count; v++)
         row_step(encoder, base_rows_write(encoder->tables[ENC_VALUE], pass->values[v]), d, d);
@@ -565,9 +578,7 @@ static void draw_scores(struct model_encoder *encoder, const struct pass *pass, 
 
 static void history_make(struct model_encoder *encoder, const struct model_encoder_user *user)
 {
-    for (uint32_t i = 0; i < FR_MIN(user->count, encoder->options.history); i++)
-        fr_ignore(item_make(encoder, user->history[i]) ? FR_OK : FR_FULL,
-                  "an item beyond the table");
+    model_encoder_know(encoder, user->history, FR_MIN(user->count, encoder->options.history));
 }
 
 float model_encoder_learn(struct model_encoder *encoder, const struct model_encoder_user *user,
@@ -579,7 +590,7 @@ float model_encoder_learn(struct model_encoder *encoder, const struct model_enco
     struct pass pass;
     forward(encoder, user, &pass);
     float loss = 0.0f, minus_log[DRAWS_MAX];
-    if (pass.count) {
+    if (pass.known) {
         bool sampled = encoder->options.negatives != 0;
         uint32_t n = sampled ? draw(encoder, target, minus_log) : draw_all(encoder, target);
         draw_scores(encoder, &pass, n);
@@ -624,7 +635,7 @@ float model_encoder_learn_among(struct model_encoder *encoder,
     struct pass pass;
     forward(encoder, user, &pass);
     float loss = 0.0f;
-    if (pass.count) {
+    if (pass.known) {
         uint32_t n = 0, place = 0;
         for (uint32_t c = 0; c < item_count; c++) {
             place = c == target ? n : place;
@@ -646,11 +657,10 @@ void model_encoder_step(struct model_encoder *encoder, const struct model_encode
                         const struct model_encoder_part *part)
 {
     history_make(encoder, user);
-    for (uint32_t c = 0; c < part->count; c++)
-        fr_ignore(item_make(encoder, part->items[c]) ? FR_OK : FR_FULL, "an item beyond the table");
+    model_encoder_know(encoder, part->items, part->count);
     struct pass pass;
     forward(encoder, user, &pass);
-    if (!pass.count)
+    if (!pass.known)
         return;
     step(encoder, &pass, part);
     base_rows_meta(encoder->tables[ENC_OUT])[META_STEPS]++;
@@ -662,7 +672,29 @@ bool model_encoder_vector(const struct model_encoder *encoder,
     struct pass pass;
     forward(encoder, user, &pass);
     memcpy(out_vector, pass.u, encoder->options.dimension * sizeof(float));
-    return pass.count != 0;
+    return pass.known;
+}
+
+void model_encoder_know(struct model_encoder *encoder, const uint32_t *items, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        fr_ignore(item_make(encoder, items[i]) ? FR_OK : FR_FULL, "an item beyond the table");
+}
+
+bool model_encoder_input(const struct model_encoder *encoder, uint32_t item, float *out)
+{
+    if (!item_known(encoder, item))
+        return false;
+    base_rows_copy(out, base_rows_at(encoder->tables[ENC_IN], item),
+                   4 * encoder->options.dimension);
+    return true;
+}
+
+void model_encoder_input_step(struct model_encoder *encoder, uint32_t item, const float *gradient)
+{
+    uint32_t d = encoder->options.dimension;
+    memcpy(encoder->gradient, gradient, d * sizeof(float));
+    row_step(encoder, base_rows_write(encoder->tables[ENC_IN], item), d, d);
 }
 
 /* Every line of an item's output row: random ones, or each costs a miss. */

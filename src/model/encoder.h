@@ -53,6 +53,7 @@ struct model_encoder_options {
     float recency;
     float l2;
     uint64_t seed;
+    const char *const *names; /* of the tables, static; NULL: "encoder-in" and so on */
 };
 
 void model_encoder_defaults(struct model_encoder_options *out_options);
@@ -71,6 +72,10 @@ struct model_encoder_user {
     uint32_t count;
     uint32_t value_count;   /* at most MODEL_ENCODER_VALUES_MAX */
     const uint32_t *values; /* of the context: any numbers that tell them apart */
+    /* What stands for the sum over the history, `dimension` floats made by another network over
+     * model_encoder_input(); NULL: that sum. Where a step puts d loss / d given; NULL: nowhere. */
+    const float *given;
+    float *gradient;
 };
 
 /* Writer. One step towards `target`. Gives -log of the softmax's probability of the target (sampled:
@@ -122,6 +127,11 @@ void model_encoder_scores(const struct model_encoder *encoder, const float *vect
 /* The same bits, read where they lie. Writer. */
 void model_encoder_scores_in_place(const struct model_encoder *encoder, const float *vector,
                                    const uint32_t *items, uint32_t count, float *out_scores);
+/* For such another network: an item's In vector (any thread; false: unknown), its AdaGrad step along a
+ * gradient of its own, and rows for items that have none yet (both: writer). */
+bool model_encoder_input(const struct model_encoder *encoder, uint32_t item, float *out);
+void model_encoder_input_step(struct model_encoder *encoder, uint32_t item, const float *gradient);
+void model_encoder_know(struct model_encoder *encoder, const uint32_t *items, uint32_t count);
 /* An item's Out vector and bias: `dimension` + 1 floats, what an index of items holds. */
 bool model_encoder_item(const struct model_encoder *encoder, uint32_t item, float *out);
 

@@ -5,12 +5,14 @@
  */
 #include "model/model.h"
 #include "model/encoder.h"
+#include "model/gru.h"
 #include "model/ridge.h"
 #include "model/sknn.h"
 
 static const struct model_expert *const experts[] = {
-    &model_popularity, &model_cooc,   &model_transition,  &model_content, &model_encoder_expert,
-    &model_factors,    &model_repeat, &model_sknn_expert, &model_social,  &model_ridge_expert,
+    &model_popularity,     &model_cooc,         &model_transition, &model_content,
+    &model_encoder_expert, &model_factors,      &model_repeat,     &model_sknn_expert,
+    &model_social,         &model_ridge_expert, &model_gru_expert,
 };
 
 const struct model_expert *const *model_experts(uint32_t *out_count)

@@ -51,4 +51,36 @@ static inline void vec_log1(const float *a, float scale, float *x, uint32_t coun
         vec4_store(x + i, vec4_log(vec4_load(a + i) * scale + 1.0f));
 }
 
+/* Each lane held within low .. high; NaN becomes low. */
+static inline vec4 vec4_clamp(vec4 x, float low, float high)
+{
+    ivec4 above = x > low, below = x < high;
+    x = (vec4)(((ivec4)x & above) | ((ivec4)vec4_set(low) & ~above));
+    return (vec4)(((ivec4)x & below) | ((ivec4)vec4_set(high) & ~below));
+}
+
+/* 2^x for x in -126 .. 126, as base_exp2f(). */
+static inline vec4 vec4_exp2(vec4 x)
+{
+    ivec4 whole = __builtin_convertvector(x + 127.5f, ivec4) - 127; /* the sum is never negative */
+    vec4 f = x - __builtin_convertvector(whole, vec4);
+    vec4 p = f * 1.5403530393381609e-4f + 1.3333558146428443e-3f;
+    p = p * f + 9.6181291076284772e-3f;
+    p = p * f + 5.5504108664821580e-2f;
+    p = p * f + 2.4022650695910072e-1f;
+    p = p * f + 6.9314718055994531e-1f;
+    p = p * f + 1.0f;
+    return p * (vec4)((whole + 127) << 23);
+}
+
+/* 1 / (1 + e^-x) and tanh(x) = 2 / (1 + e^-2x) - 1; absolute error <= 1e-6. */
+static inline vec4 vec4_sigmoid(vec4 x)
+{
+    return 1.0f / (1.0f + vec4_exp2(vec4_clamp(x * -1.4426950408889634f, -100.0f, 100.0f)));
+}
+static inline vec4 vec4_tanh(vec4 x)
+{
+    return 2.0f * vec4_sigmoid(2.0f * x) - 1.0f;
+}
+
 #endif
