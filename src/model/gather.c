@@ -14,56 +14,58 @@ enum { SLOTS_MAX = 32768, SCAN_ENTRIES_MAX = 20000, SCAN_BATCH = 16 };
 
 static const float backward_share = 1.0f;
 
-/* Does the place belong to another item? One branch, not one for "empty" and one for "the same": the
+/* Does the slot belong to another item? One branch, not one for "none" and one for "the same": the
  * empty asm hides from the compiler that the word is made of two questions. */
-static inline bool is_another(uint64_t key, uint32_t item)
+static inline bool is_another(uint32_t slot, uint64_t word, uint32_t item)
 {
-    uint32_t differs = ((uint32_t)key ^ item) & -(uint32_t)(key != 0);
+    uint32_t differs = ((uint32_t)word ^ item) & -(uint32_t)(slot != 0);
     __asm__("" : "+r"(differs));
     return differs != 0;
 }
 
-/* The slot of `item`, made if need be; there is room for it. Without branches but for a collision: old or
- * new is a coin that the processor would guess wrong for every third entry. */
-static inline uint32_t slot_take(const struct model_gather *gather, uint32_t item, uint32_t *count)
+/* The slot of `item`, made if need be; there is room for it. Gives in *from the slot whose sums it has so
+ * far: itself or, of a new one, slot 0. Without branches but for a collision: old or new is a coin that
+ * the processor would guess wrong for every third entry. */
+static inline uint32_t slot_take(const struct model_gather *gather, uint32_t item, uint32_t *count,
+                                 uint32_t *from)
 {
-    uint32_t at = model_gather_home(gather, item);
-    uint64_t key = gather->table[at];
-    while (is_another(key, item)) {
+    uint32_t at = model_gather_home(gather, item), found = gather->table[at];
+    uint64_t word = gather->slot[found].word;
+    while (is_another(found, word, item)) {
         at = (at + 1) & gather->mask;
-        key = gather->table[at];
+        found = gather->table[at];
+        word = gather->slot[found].word;
     }
-    uint32_t fresh = key == 0;
-    uint32_t slot = (uint32_t)(key >> 32) - 1 + ((*count + 1) & -fresh);
-    gather->table[at] = (uint64_t)(slot + 1) << 32 | item;
-    gather->item[slot] = item;
+    uint32_t fresh = found == 0, slot = found + ((*count + 1) & -fresh);
+    gather->table[at] = (uint16_t)slot;
+    gather->slot[slot].word = word | item;
     *count += fresh;
+    *from = found;
     return slot;
 }
 
-int32_t model_gather_slot(struct model_gather *gather, uint32_t item)
+uint32_t model_gather_slot(struct model_gather *gather, uint32_t item)
 {
+    uint32_t from;
     if (gather->count == gather->count_max)
         return model_gather_find(gather, item);
-    uint32_t before = gather->count, slot = slot_take(gather, item, &gather->count);
-    if (slot == before)
-        gather->sum[slot] = (struct model_sums){0};
-    return (int32_t)slot;
+    uint32_t slot = slot_take(gather, item, &gather->count, &from);
+    if (!from)
+        gather->slot[slot].sum = (struct model_sums){0};
+    return slot;
 }
 
 static bool gather_alloc(struct model_gather *gather, struct base_arena *arena, uint32_t wanted)
 {
     uint32_t count_max = FR_MIN(wanted, (uint32_t)SLOTS_MAX), size = 1024;
-    while (size < count_max + count_max / 8) /* a third of the entries was met before: half full */
+    while (size < count_max * 2) /* a third of the entries was met before: a third full at most */
         size *= 2;
     gather->mask = size - 1;
     gather->count_max = count_max;
     gather->table = base_arena_zalloc(arena, size * sizeof(*gather->table));
-    gather->item = base_arena_alloc(arena, count_max * sizeof(uint32_t));
-    gather->generators = base_arena_zalloc(arena, count_max * sizeof(uint16_t));
-    gather->flags = base_arena_zalloc(arena, count_max);
-    gather->sum =
-        base_arena_alloc(arena, FR_MAX(count_max * sizeof(struct model_sums), (size_t)1024));
+    gather->slot = base_arena_alloc(arena, (count_max + 1ul) * sizeof(*gather->slot));
+    if (!base_arena_overflowed(arena))
+        gather->slot[0] = (struct model_slot){0};
     return !base_arena_overflowed(arena);
 }
 
@@ -118,15 +120,12 @@ static void weigh(struct model_visit_row *visit, const struct model_recent *rece
 typedef uint32_t counter_four __attribute__((vector_size(16)));
 typedef int32_t signed_four __attribute__((vector_size(16)));
 
-/* Adds an entry's counters to the sums of its slot, in the order of the counters; pairs of counter and
- * sums whose weights weigh() leaves at zero are left out, which changes no bit. */
+/* Adds an entry's counters to the sums so far, in the order of the counters; pairs of counter and sums
+ * whose weights weigh() leaves at zero are left out, which changes no bit. */
 static inline void entry_add(const model_four w[STATE_ROW_COUNTERS][3], const uint32_t *counter,
-                             struct model_sums *sums, int32_t old)
+                             const struct model_sums *from, struct model_sums *to)
 {
-    const signed_four kept = {old, old, old, old}; /* all bits or none */
-    model_four a = (model_four)((signed_four)sums->four[0] & kept);
-    model_four b = (model_four)((signed_four)sums->four[1] & kept);
-    model_four d = (model_four)((signed_four)sums->four[2] & kept);
+    model_four a = from->four[0], b = from->four[1], d = from->four[2];
     counter_four raw;
     memcpy(&raw, counter, sizeof(raw));
     model_four c = __builtin_convertvector((signed_four)raw, model_four);
@@ -138,16 +137,31 @@ static inline void entry_add(const model_four w[STATE_ROW_COUNTERS][3], const ui
     b += w[STATE_PAIR_BACKWARD][1] * backward;
     d += w[STATE_PAIR_BACKWARD][2] * backward;
     d += w[STATE_PAIR_NEAR][2] * c[2];
-    sums->four[0] = a;
-    sums->four[1] = b;
-    sums->four[2] = d;
+    to->four[0] = a;
+    to->four[1] = b;
+    to->four[2] = d;
 }
 
-/* Slots of a few entries first, then their sums: the look-ups of one batch overlap, and their lines were
- * asked for one batch ahead. */
-static void scan(struct model_gather *gather, const struct model_visit_row *visit)
+/* The lines of the next row are asked for while this one is summed up: rows come from memory. */
+struct ahead {
+    const char *at;
+    uint32_t left; /* bytes */
+};
+
+static inline void ahead_ask(struct ahead *ahead, uint32_t lines)
 {
-    enum { FOURS = MODEL_GATHER_SUMS / 4 };
+    for (uint32_t l = 0; l < lines; l++)
+        __builtin_prefetch(ahead->at + FR_MIN(l * 64, ahead->left));
+    uint32_t bytes = FR_MIN(lines * 64, ahead->left);
+    ahead->at += bytes;
+    ahead->left -= bytes;
+}
+
+/* Slots of a few entries first, then their sums: the look-ups of one batch overlap. */
+static void scan(struct model_gather *gather, const struct model_visit_row *visit,
+                 struct ahead *ahead)
+{
+    enum { FOURS = MODEL_GATHER_SUMS / 4, LINES = SCAN_BATCH * 24 / 64 + 1 };
     _Static_assert(FOURS == 3 && MODEL_SUM_SEQ_6 == 4 && MODEL_SUM_NEAR_6 == 8,
                    "entry_add() knows which counters go where");
     model_four w[STATE_ROW_COUNTERS][FOURS];
@@ -156,21 +170,20 @@ static void scan(struct model_gather *gather, const struct model_visit_row *visi
     uint32_t met =
         gather->count; /* in a register: an entry waits for the number of the one before */
     for (uint32_t first = 0; first < row.count; first += SCAN_BATCH) {
-        uint32_t slot[SCAN_BATCH], place[SCAN_BATCH], count = 0;
-        uint32_t old = met, last = FR_MIN(first + SCAN_BATCH, row.count);
+        uint32_t from[SCAN_BATCH], to[SCAN_BATCH], place[SCAN_BATCH], count = 0;
+        uint32_t last = FR_MIN(first + SCAN_BATCH, row.count);
         if (gather->count_max - met < SCAN_BATCH)
             break;
+        ahead_ask(ahead, LINES);
         for (uint32_t e = first; e < last; e++) {
-            if (row.item[e] == 0)
-                continue;
-            if (e + SCAN_BATCH < row.count)
-                __builtin_prefetch(
-                    &gather->table[model_gather_home(gather, row.item[e + SCAN_BATCH])]);
             place[count] = e;
-            slot[count++] = slot_take(gather, row.item[e], &met);
+            count += row.item[e] != 0;
         }
         for (uint32_t i = 0; i < count; i++)
-            entry_add(w, row.counter[place[i]], &gather->sum[slot[i]], -(slot[i] < old));
+            to[i] = slot_take(gather, row.item[place[i]], &met, &from[i]);
+        for (uint32_t i = 0; i < count; i++)
+            entry_add(w, row.counter[place[i]], &gather->slot[from[i]].sum,
+                      &gather->slot[to[i]].sum);
     }
     gather->count = met;
 }
@@ -187,10 +200,10 @@ static void add_friends(struct model_gather *gather, const struct state *state)
         uint32_t count = state_history(state, follows->users[f], visits, FRIEND_VISITS);
         float weight = 1.0f / __builtin_sqrtf((float)(int32_t)count + 1.0f);
         for (uint32_t v = 0; v < count; v++) {
-            int32_t slot = visits[v].signal > 0.0f ? model_gather_slot(gather, visits[v].item) : -1;
-            if (slot < 0)
+            uint32_t slot = visits[v].signal > 0.0f ? model_gather_slot(gather, visits[v].item) : 0;
+            if (!slot)
                 continue;
-            gather->sum[slot].at[MODEL_SUM_FRIENDS] += weight;
+            gather->slot[slot].sum.at[MODEL_SUM_FRIENDS] += weight;
             gather->norm[MODEL_SUM_FRIENDS] += weight;
         }
     }
@@ -209,6 +222,38 @@ static bool find_friends(struct model_gather *gather, const struct state *state,
     return gather->follows != NULL;
 }
 
+/* Seen items get their slots first, marked. */
+static void add_seen(struct model_gather *gather, const struct model_query *query)
+{
+    for (uint32_t s = 0; s < query->seen_count; s++) {
+        uint32_t slot = model_gather_slot(gather, query->seen[s]);
+        if (slot)
+            gather->slot[slot].flags |= MODEL_SLOT_SEEN;
+    }
+}
+
+/* Row by row: its copy, its weights, its sums. */
+static void add_visits(struct model_gather *gather, const struct state *state,
+                       const struct model_query *query, struct base_arena *arena, bool in_place)
+{
+    float recency[3] = {1.0f, 1.0f, 1.0f};
+    for (uint32_t v = 0; v < gather->visit_count; v++) {
+        struct model_visit_row *visit = &gather->visit[v];
+        struct ahead ahead = {0};
+        if (v + 1 < gather->visit_count)
+            ahead = (struct ahead){gather->visit[v + 1].hint.at, gather->visit[v + 1].hint.bytes};
+        visit->any = state_row_get(state, STATE_ROW_ITEM, query->history[v].item, query->clock_s,
+                                   arena, in_place, &visit->row);
+        if (visit->any) {
+            weigh(visit, &query->history[v], v, recency, gather->norm);
+            scan(gather, visit, &ahead);
+        }
+        recency[0] *= 0.6f;
+        recency[1] *= 0.85f;
+        recency[2] *= 0.95f;
+    }
+}
+
 struct model_gather *model_gather_run(const struct state *state, const struct model_query *query,
                                       struct base_arena *arena, bool in_place)
 {
@@ -219,33 +264,21 @@ struct model_gather *model_gather_run(const struct state *state, const struct mo
     if (!gather || !visit)
         return NULL;
     gather->visit = visit;
-    for (uint32_t v = 0; v < visits; v++)
-        state_row_prefetch(state, STATE_ROW_ITEM, query->history[v].item);
     uint32_t entries = 0;
-    float recency[3] = {1.0f, 1.0f, 1.0f};
     for (uint32_t v = 0; v < visits && entries < SCAN_ENTRIES_MAX; v++) {
-        visit[v].any = state_row_get(state, STATE_ROW_ITEM, query->history[v].item, query->clock_s,
-                                     arena, in_place, &visit[v].row);
-        if (visit[v].any) {
-            weigh(&visit[v], &query->history[v], v, recency, gather->norm);
-            entries += visit[v].row.count;
-        }
-        recency[0] *= 0.6f;
-        recency[1] *= 0.85f;
-        recency[2] *= 0.95f;
+        visit[v].hint = state_row_hint(state, STATE_ROW_ITEM, query->history[v].item);
+        entries += visit[v].hint.slots;
         gather->visit_count = v + 1;
+    }
+    if (visits) {
+        struct ahead ahead = {visit[0].hint.at, visit[0].hint.bytes};
+        ahead_ask(&ahead, ahead.left / 64);
     }
     entries += find_friends(gather, state, query->user, arena) ? FRIENDS_ENTRIES : 0;
     if (!gather_alloc(gather, arena, query->seen_count + entries + 1024))
         return NULL;
-    for (uint32_t s = 0; s < query->seen_count; s++) {
-        int32_t slot = model_gather_slot(gather, query->seen[s]);
-        if (slot >= 0)
-            gather->flags[slot] |= MODEL_SLOT_SEEN;
-    }
-    for (uint32_t v = 0; v < gather->visit_count; v++)
-        if (visit[v].any)
-            scan(gather, &visit[v]);
+    add_seen(gather, query);
+    add_visits(gather, state, query, arena, in_place);
     if (gather->follows)
         add_friends(gather, state);
     return gather;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * model_gather: one pass over the neighbour rows of a query's history, shared by the generators
- * (which items?) and the experts (how much?). A slot for every item met; eight sums a slot:
+ * (which items?) and the experts (how much?). A slot for every item met; twelve sums a slot:
  *     sum[s] = over visits h: weight[h][s] . counters of the item in h's row
  * and for each sum the same over whole rows (norm), so that sum / norm is a share in [0, 1].
  * Rows stay in the arena: the shares by visit are computed from the very rows that were scored.
@@ -23,20 +23,32 @@ struct model_sums {
     };
 };
 
+/* What is known of an item: one cache line. */
+struct model_slot {
+    struct model_sums sum;
+    union {
+        uint64_t word; /* the three below, so that a slot is found and made by one load and store */
+        struct {
+            uint32_t item;
+            uint16_t generators;
+            uint16_t flags; /* MODEL_SLOT_* */
+        };
+    };
+    uint64_t spare;
+};
+
 struct model_visit_row {
     bool any;
+    struct state_row_hint hint;
     struct state_row row;
     float weight[STATE_ROW_COUNTERS][MODEL_GATHER_SUMS]; /* the counter's scale included */
 };
 
 struct model_gather {
-    uint64_t *table; /* open addressing: slot + 1, item; 0 = empty */
+    uint16_t *table; /* open addressing: the slot; 0 = empty */
     uint32_t mask;
     uint32_t count, count_max;
-    uint32_t *item;         /* [slot] */
-    uint16_t *generators;   /* [slot] */
-    uint8_t *flags;         /* [slot] MODEL_SLOT_* */
-    struct model_sums *sum; /* [slot] */
+    struct model_slot *slot; /* 1 .. count; slot 0 is none's and stays zero */
     float norm[MODEL_GATHER_SUMS];
     uint32_t visit_count;
     struct model_visit_row *visit;       /* [visit_count] */
@@ -51,20 +63,16 @@ static inline uint32_t model_gather_home(const struct model_gather *gather, uint
 {
     return (item * 0x9e3779b1u) >> 8 & gather->mask;
 }
-/* The item's slot, or -1. */
-static inline int32_t model_gather_find(const struct model_gather *gather, uint32_t item)
+/* The item's slot, or 0. */
+static inline uint32_t model_gather_find(const struct model_gather *gather, uint32_t item)
 {
     uint32_t at = model_gather_home(gather, item);
-    for (;; at = (at + 1) & gather->mask) {
-        uint64_t key = gather->table[at];
-        if (key == 0)
-            return -1;
-        if ((uint32_t)key == item)
-            return (int32_t)(uint32_t)(key >> 32) - 1;
-    }
+    while (gather->table[at] && gather->slot[gather->table[at]].item != item)
+        at = (at + 1) & gather->mask;
+    return gather->table[at];
 }
-/* The item's slot, made if need be; -1 when there is no room. */
-int32_t model_gather_slot(struct model_gather *gather, uint32_t item);
+/* The item's slot, made if need be; 0 when there is no room. */
+uint32_t model_gather_slot(struct model_gather *gather, uint32_t item);
 
 /* The share of one visit in an item's sum. */
 float model_gather_part(const struct model_gather *gather, uint32_t visit, uint32_t sum,

@@ -22,10 +22,10 @@ static bool batch_fill(const struct rank *rank, struct rank_scoring *scoring, bo
     if (base_arena_overflowed(arena))
         return false;
     for (uint32_t i = 0; i < batch->count; i++) {
-        int32_t slot = model_gather_find(gather, batch->item[i]);
-        FR_ASSERT(slot >= 0);
+        uint32_t slot = model_gather_find(gather, batch->item[i]);
+        FR_ASSERT(slot > 0);
         for (uint32_t s = 0; s < MODEL_GATHER_SUMS; s++)
-            sum[s * stride + i] = gather->sum[slot].at[s];
+            sum[s * stride + i] = gather->slot[slot].sum.at[s];
         float decayed[STATE_HALF_COUNT];
         state_item_popularity(rank->state, batch->item[i], batch->query->clock_s, decayed);
         for (uint32_t h = 0; h < STATE_HALF_COUNT; h++)

@@ -46,18 +46,18 @@ const char *retrieve_generator_name(enum retrieve_generator generator)
 }
 
 /* Marks a slot for a generator; true when it was not marked by any before. */
-static bool mark_slot(struct run *run, int32_t slot, enum retrieve_generator generator)
+static bool mark_slot(struct run *run, uint32_t slot, enum retrieve_generator generator)
 {
-    struct model_gather *gather = run->gather;
-    if (slot < 0 || gather->flags[slot] & MODEL_SLOT_SEEN)
+    struct model_slot *marked = &run->gather->slot[slot];
+    if (!slot || marked->flags & MODEL_SLOT_SEEN)
         return false;
-    bool fresh = gather->generators[slot] == 0;
+    bool fresh = marked->generators == 0;
     if (fresh && run->marked_count == MARKED_MAX)
         return false;
-    gather->generators[slot] |= (uint16_t)(1u << generator);
+    marked->generators |= (uint16_t)(1u << generator);
     if (fresh) {
-        run->marked[run->marked_count++] = (uint32_t)slot;
-        state_item_prefetch(run->state, gather->item[slot]); /* looked at by accepted() */
+        run->marked[run->marked_count++] = slot;
+        state_item_prefetch(run->state, marked->item); /* looked at by accepted() */
     }
     return fresh;
 }
@@ -96,38 +96,73 @@ static const struct wanted {
     {MODEL_SUM_EARLIER, 16, RETRIEVE_EARLIER}, {MODEL_SUM_FRIENDS, 64, RETRIEVE_FRIENDS},
 };
 
-/* The `quota` unseen slots with the largest sum so far: a heap, the least on top. */
+/* Unseen slots whose sum exceeds a least so far, in order; the `quota` largest are among them. */
 struct best {
     uint32_t quota, count;
-    struct {
-        float value;
-        uint32_t slot;
-    } at[BEST_MAX];
+    int32_t bits[BEST_MAX * 4]; /* of the sums, all > 0: their order is that of the integers */
+    uint32_t slot[BEST_MAX * 4];
 };
 
-/* Gives what the next one has to exceed. */
-static float best_add(struct best *best, float value, uint32_t slot)
+typedef int32_t mask_four __attribute__((vector_size(16)));
+
+static mask_four four_of(const int32_t *from)
 {
-    uint32_t at, count = best->count;
-    if (count < best->quota) { /* sift up */
-        for (at = best->count++; at > 0 && best->at[(at - 1) / 2].value > value; at = (at - 1) / 2)
-            best->at[at] = best->at[(at - 1) / 2];
-    } else { /* replace the least, sift down */
-        for (at = 0; at * 2 + 1 < count;) {
-            uint32_t child = at * 2 + 1;
-            child += child + 1 < count && best->at[child + 1].value < best->at[child].value;
-            if (best->at[child].value >= value)
-                break;
-            best->at[at] = best->at[child];
-            at = child;
-        }
-    }
-    best->at[at].value = value;
-    best->at[at].slot = slot;
-    return best->count == best->quota ? best->at[0].value : 0.0f;
+    mask_four four;
+    memcpy(&four, from, sizeof(four));
+    return four;
 }
 
-typedef int32_t mask_four __attribute__((vector_size(16)));
+/* The k-th largest, found bit by bit from the highest that is not the same everywhere: no branch hangs
+ * on a value. 1 <= k <= count. */
+static int32_t kth_largest(struct best *best, uint32_t k)
+{
+    uint32_t some = 0, every = UINT32_MAX, padded = (best->count + 3) & ~3u;
+    for (uint32_t i = 0; i < best->count; i++) {
+        some |= (uint32_t)best->bits[i];
+        every &= (uint32_t)best->bits[i];
+    }
+    for (uint32_t i = best->count; i < padded; i++)
+        best->bits[i] = 0;
+    if (some == every)
+        return (int32_t)every;
+    uint32_t high = 31 - (uint32_t)__builtin_clz(some ^ every);
+    int32_t found = (int32_t)(every >> high << high);
+    for (int32_t bit = (int32_t)(1u << high); bit; bit >>= 1) {
+        int32_t tried = found | bit;
+        mask_four enough = {0};
+        for (uint32_t i = 0; i < padded; i += 4)
+            enough -= four_of(best->bits + i) >= tried;
+        if ((uint32_t)(enough[0] + enough[1] + enough[2] + enough[3]) >= k)
+            found = tried;
+    }
+    return found;
+}
+
+static float float_of(int32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
+/* Keeps the quota largest, of equal ones the earlier; gives the least of them. */
+static float best_keep(struct best *best)
+{
+    int32_t least = kth_largest(best, best->quota);
+    uint32_t above = 0, kept = 0;
+    for (uint32_t i = 0; i < best->count; i++)
+        above += best->bits[i] > least;
+    uint32_t equal = best->quota - above;
+    for (uint32_t i = 0; i < best->count; i++) {
+        uint32_t ties = best->bits[i] == least && equal > 0, more = best->bits[i] > least;
+        best->bits[kept] = best->bits[i];
+        best->slot[kept] = best->slot[i];
+        equal -= ties;
+        kept += ties | more;
+    }
+    best->count = kept;
+    return float_of(least);
+}
 
 /* One bit for each sum of the slot that exceeds `least`. */
 static inline uint32_t sums_over(const struct model_sums *sums, const struct model_sums *least)
@@ -142,36 +177,80 @@ static inline uint32_t sums_over(const struct model_sums *sums, const struct mod
     return (uint32_t)half[0] | (uint32_t)(half[0] >> 32);
 }
 
-/* One pass over the slots for all wanted sums: most slots are over none of the leasts. */
-static void from_history(struct run *run)
+enum { SAMPLE_STEP = 16, SAMPLE_MIN = 64 * SAMPLE_STEP };
+
+/* Of a sum that is not wanted: nothing exceeds it. */
+static const float NEVER = 3e38f;
+
+/* Every step-th slot for all wanted sums: most slots are over none of the leasts. */
+static void pass(const struct model_gather *gather, uint32_t step, struct best *best,
+                 struct model_sums *least)
 {
-    struct model_gather *gather = run->gather;
-    struct best *best = base_arena_alloc(run->arena, FR_COUNT_OF(wanted) * sizeof(*best));
     uint8_t best_of[MODEL_GATHER_SUMS] = {0};
-    struct model_sums least;
-    if (!best)
-        return;
-    for (uint32_t s = 0; s < MODEL_GATHER_SUMS; s++)
-        least.at[s] = 3e38f;
     for (uint32_t i = 0; i < FR_COUNT_OF(wanted); i++) {
-        best[i].quota = quota_of(run, wanted[i].quota);
-        best[i].count = 0;
         best_of[wanted[i].sum] = (uint8_t)i;
-        if (gather->norm[wanted[i].sum] > 0.0f)
-            least.at[wanted[i].sum] = 0.0f;
+        best[i].count = 0;
     }
-    for (uint32_t s = 0; s < gather->count; s++) {
-        uint32_t over = sums_over(&gather->sum[s], &least);
-        if (!over || gather->flags[s] & MODEL_SLOT_SEEN)
+    for (uint32_t s = 1; s <= gather->count; s += step) {
+        const struct model_slot *slot = &gather->slot[s];
+        uint32_t over = sums_over(&slot->sum, least);
+        if (!over || slot->flags & MODEL_SLOT_SEEN)
             continue;
         for (; over; over &= over - 1) {
             uint32_t sum = (uint32_t)__builtin_ctz(over);
-            least.at[sum] = best_add(&best[best_of[sum]], gather->sum[s].at[sum], s);
+            struct best *to = &best[best_of[sum]];
+            memcpy(&to->bits[to->count], &slot->sum.at[sum], sizeof(float));
+            to->slot[to->count] = s;
+            if (++to->count == FR_COUNT_OF(to->slot))
+                least->at[sum] = best_keep(to);
         }
     }
+}
+
+/* A sample tells what about twice the quota will exceed. */
+static void guess_leasts(const struct model_gather *gather, struct best *best,
+                         struct model_sums *least)
+{
+    struct model_sums rising = *least;
+    pass(gather, SAMPLE_STEP, best, &rising);
+    for (uint32_t i = 0; i < FR_COUNT_OF(wanted); i++) {
+        uint32_t k = best[i].quota * 2 / SAMPLE_STEP + 4;
+        if (best[i].count >= k)
+            least->at[wanted[i].sum] = float_of(kth_largest(&best[i], k));
+    }
+}
+
+static void from_history(struct run *run)
+{
+    const struct model_gather *gather = run->gather;
+    struct best *best = base_arena_alloc(run->arena, FR_COUNT_OF(wanted) * sizeof(*best));
+    struct model_sums none, guess, least;
+    bool guessed_well = true;
+    if (!best)
+        return;
+    for (uint32_t s = 0; s < MODEL_GATHER_SUMS; s++)
+        none.at[s] = NEVER;
+    for (uint32_t i = 0; i < FR_COUNT_OF(wanted); i++) {
+        best[i].quota = quota_of(run, wanted[i].quota);
+        if (gather->norm[wanted[i].sum] > 0.0f)
+            none.at[wanted[i].sum] = 0.0f;
+    }
+    guess = none;
+    if (gather->count >= SAMPLE_MIN)
+        guess_leasts(gather, best, &guess);
+    least = guess;
+    pass(gather, 1, best, &least);
     for (uint32_t i = 0; i < FR_COUNT_OF(wanted); i++)
+        guessed_well &=
+            best[i].count >= best[i].quota || guess.at[wanted[i].sum] == none.at[wanted[i].sum];
+    if (!guessed_well)
+        pass(gather, 1, best, &none);
+    for (uint32_t i = 0; i < FR_COUNT_OF(wanted); i++) {
+        if (best[i].count > best[i].quota)
+            best_keep(&best[i]);
         for (uint32_t k = 0; k < best[i].count; k++)
-            mark_slot(run, (int32_t)best[i].at[k].slot, wanted[i].generator);
+            mark_slot(run, best[i].slot[k], wanted[i].generator);
+    }
 }
 
 static void from_popularity(struct run *run)
@@ -298,14 +377,14 @@ static void take(struct run *run, uint32_t from, uint32_t max)
 {
     uint32_t m = from;
     for (; m < run->marked_count && run->count < max; m++) {
-        uint32_t slot = run->marked[m];
-        if (!accepted(run, run->gather->item[slot]))
+        const struct model_slot *marked = &run->gather->slot[run->marked[m]];
+        if (!accepted(run, marked->item))
             continue;
-        run->item[run->count] = run->gather->item[slot];
-        run->generators[run->count++] = run->gather->generators[slot];
+        run->item[run->count] = marked->item;
+        run->generators[run->count++] = marked->generators;
     }
     for (uint32_t rest = m; rest < run->marked_count; rest++)
-        run->gather->generators[run->marked[rest]] = 0;
+        run->gather->slot[run->marked[rest]].generators = 0;
     run->marked_count = m;
 }
 

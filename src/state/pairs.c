@@ -153,6 +153,15 @@ void state__pairs_prefetch(const struct pairs *pairs, uint32_t ref)
         base_rows_prefetch(pairs->tables[class_of(ref)], index_of(ref));
 }
 
+struct state_row_hint state__pairs_hint(const struct pairs *pairs, uint32_t ref)
+{
+    if (!ref || class_of(ref) >= PAIR_CLASSES)
+        return (struct state_row_hint){0};
+    uint32_t slots = class_slots[class_of(ref)];
+    return (struct state_row_hint){base_rows_at(pairs->tables[class_of(ref)], index_of(ref)),
+                                   (uint32_t)sizeof(struct pair_head) + slots * ENTRY_BYTES, slots};
+}
+
 /* ---- places --------------------------------------------------------------------------------- */
 
 typedef uint32_t four __attribute__((vector_size(16)));

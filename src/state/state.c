@@ -293,19 +293,34 @@ static void count_popularity(struct state *state, const struct state_event *even
     base_row_done(&item->version);
 }
 
+/* Contexts that have rows of what is liked in them. */
+static const uint8_t counted_fields[] = {STATE_DEVICE, STATE_COUNTRY,  STATE_REGION,
+                                         STATE_CITY,   STATE_REFERRER, STATE_LANGUAGE};
+
+/* Rows of contexts, and the user's newest visits, have mostly left the cache when the event was judged in
+ * between: asked for side by side. The second call asks for what the first has brought. */
+static void ask_contexts(const struct state *state, const struct state_event *event,
+                         void (*ask)(const struct pairs *pairs, uint32_t ref, uint32_t item))
+{
+    ask(&state->pairs, state__total(state)->everyone, event->item);
+    for (uint32_t f = 0; f < FR_COUNT_OF(counted_fields); f++) {
+        const struct value_row *row =
+            base_rows_at(state->values, event->context[counted_fields[f]]);
+        ask(&state->pairs, row->pairs, event->item);
+    }
+}
+
 /* Popularity among everybody, in each context and in each category of the item. */
 static void count_contexts(struct state *state, const struct state_event *event, uint32_t weight)
 {
-    static const uint8_t fields[] = {STATE_DEVICE, STATE_COUNTRY,  STATE_REGION,
-                                     STATE_CITY,   STATE_REFERRER, STATE_LANGUAGE};
     const struct pair_add add = {event->item, {weight, weight, weight, weight, weight}};
     struct pair_owner owner = {STATE_ROW_EVERYONE, 0, event->clock_s, STATE_ROW_ENTRIES_MAX};
     struct total_row *total = base_rows_write(state->total, 1);
     FR_STORE(total->everyone, state__pairs_add(&state->pairs, total->everyone, &owner, &add, 1));
     owner.slots_max = 320;
     owner.kind = STATE_ROW_CONTEXT;
-    for (uint32_t f = 0; f < FR_COUNT_OF(fields); f++) {
-        uint32_t value = event->context[fields[f]];
+    for (uint32_t f = 0; f < FR_COUNT_OF(counted_fields); f++) {
+        uint32_t value = event->context[counted_fields[f]];
         if (!value)
             continue;
         struct value_row *row = base_rows_write(state->values, value);
@@ -378,9 +393,11 @@ void state_apply(struct state *state, const struct state_event *event)
         return;
     if (event->signal > 0.0f) {
         float signal = FR_MIN(event->signal, 4.0f);
+        ask_contexts(state, event, state__pairs_prefetch_set);
         if (!state__item(state, event->item)->event_count && !event->item_was_known)
             state__newest_add(state, event->item);
         count_popularity(state, event, weighted(STATE_UNIT, signal));
+        ask_contexts(state, event, state__pairs_prefetch_entry);
         count_contexts(state, event, weighted(STATE_UNIT, signal));
         count_pairs(state, event, signal);
     }
@@ -496,9 +513,10 @@ bool state_row_get(const struct state *state, enum state_row_kind kind, uint32_t
     return false;
 }
 
-void state_row_prefetch(const struct state *state, enum state_row_kind kind, uint32_t key)
+struct state_row_hint state_row_hint(const struct state *state, enum state_row_kind kind,
+                                     uint32_t key)
 {
-    state__pairs_prefetch(&state->pairs, row_ref(state, kind, key));
+    return state__pairs_hint(&state->pairs, row_ref(state, kind, key));
 }
 
 uint32_t state_row_top(const struct state *state, enum state_row_kind kind, uint32_t key,

@@ -245,7 +245,13 @@ struct state_row {
 bool state_row_get(const struct state *state, enum state_row_kind kind, uint32_t key,
                    uint32_t clock_s, struct base_arena *arena, bool in_place,
                    struct state_row *out_row);
-void state_row_prefetch(const struct state *state, enum state_row_kind kind, uint32_t key); /* R */
+/* R. Where a row lies now, for asking for its lines ahead of state_row_get(); slots 0: there is none. */
+struct state_row_hint {
+    const char *at;
+    uint32_t bytes, slots;
+};
+struct state_row_hint state_row_hint(const struct state *state, enum state_row_kind kind,
+                                     uint32_t key);
 /* The slot of `item` in the row, or -1: one line of ids is looked at. */
 int32_t state_row_place(const struct state_row *row, uint32_t item);
 /* R. The leaders of a row (not an item's) by one counter, best first; refreshed every few events.

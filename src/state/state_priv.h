@@ -250,6 +250,7 @@ bool state__pairs_read(const struct pairs *pairs, uint32_t ref, const struct pai
 uint32_t state__pairs_top(const struct pairs *pairs, uint32_t ref, const struct pair_owner *owner,
                           uint32_t counter, uint32_t *out_items, uint32_t count_max);
 void state__pairs_prefetch(const struct pairs *pairs, uint32_t ref);
+struct state_row_hint state__pairs_hint(const struct pairs *pairs, uint32_t ref);
 /* Of row `ref` (may be 0): the ids of the set that `item` (may be 0) falls into; then, when they are
  * there, its entry, or those that it may replace. */
 void state__pairs_prefetch_set(const struct pairs *pairs, uint32_t ref, uint32_t item);
