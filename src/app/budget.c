@@ -22,6 +22,7 @@
 #define MIB ((uint64_t)1 << 20)
 #define PROCESS_BYTES                                                                              \
     (31 * MIB + MIB / 2)        /* code, stacks, slates, what is learnt of no single row */
+#define GRU_BYTES (2 * MIB + MIB / 4) /* its cell, ring and values of contexts */
 #define BODIES_BYTES (16 * MIB) /* one body of the default maximum must fit */
 #define WAITING_BYTES_MAX (64 * MIB)
 
@@ -38,6 +39,7 @@ enum {
     SHARES = 64,
 
     /* bytes a row, index and experts included */
+    GRU_ITEM_BYTES = 1168, /* where that expert is asked for */
     ITEM_BYTES = 1704,
     USER_BYTES = 160,
     EVENT_BYTES =
@@ -101,10 +103,15 @@ void app_memory_share(const struct conf_options *conf, struct state_options *out
     uint64_t tables = tables_bytes(conf);
     if (rank_names(conf->experts, "ridge"))
         tables = tables / 4 * 3; /* its tables take as much as the neighbour rows at most */
+    uint64_t item_bytes = ITEM_BYTES;
+    if (rank_names(conf->experts, "gru")) {
+        tables -= GRU_BYTES;
+        item_bytes += GRU_ITEM_BYTES;
+    }
     uint64_t dedupe = rows_of(tables, SHARE_DEDUPE, DEDUPE_BYTES, UINT32_MAX);
     out->pair_bytes_max = tables / SHARES * SHARE_PAIRS / 9 * 8; /* a ninth: their leaders */
     out->event_count_max = rows_of(tables, SHARE_HISTORY, EVENT_BYTES, (uint64_t)1 << 31);
-    out->item_count_max = (uint32_t)rows_of(tables, SHARE_ITEMS, ITEM_BYTES, 1 << 24);
+    out->item_count_max = (uint32_t)rows_of(tables, SHARE_ITEMS, item_bytes, 1 << 24);
     out->user_count_max = (uint32_t)rows_of(tables, SHARE_USERS, USER_BYTES, 1 << 26);
     out->text_bytes_max = tables / SHARES * SHARE_TEXT;
     out->dedupe_count_max = (uint32_t)FR_MIN(dedupe, out->dedupe_count_max);

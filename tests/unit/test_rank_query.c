@@ -419,6 +419,16 @@ static void test_on_request(void **unused)
     assert_string_equal(figure[2].name, "ridge");
     assert_true(figure[2].recent_hit10 > 1.5 * figure[1].recent_hit10);
     bed_release(&bed);
+    bed_init(&bed, "all,ridge,gru"); /* both, in the table's order */
+    assert_int_equal(rank_experts(bed.rank, with, MODEL_EXPERTS_MAX), defaults + 2);
+    assert_string_equal(with[defaults + 1]->name, "gru");
+    bed_release(&bed);
+    bed_init(&bed, "gru"); /* alone it learns the tastes too */
+    live(&bed, 6000);
+    assert_int_equal(rank_figures(bed.rank, figure, 3), 3);
+    assert_string_equal(figure[2].name, "gru");
+    assert_true(figure[2].recent_hit10 > 1.5 * figure[1].recent_hit10);
+    bed_release(&bed);
 }
 
 static void figures_of(const struct bed *bed, uint64_t *out_organic, uint64_t *out_caused)

@@ -114,10 +114,13 @@ static void assert_nowhere(const struct bed *bed, uint32_t item)
             assert_int_not_equal(items[k], item);
     }
     assert_not_in(table_of(tables, count, "encoder-ring"), 0, 1, 1, item);
+    assert_not_in(table_of(tables, count, "gru-ring"), 0, 1, 1, item);
     assert_empty(table_of(tables, count, "sknn-posting"), item, 1);
     assert_empty(table_of(tables, count, "factors-items"), item, 0);
     assert_empty(table_of(tables, count, "encoder-in"), item, 0);
     assert_empty(table_of(tables, count, "encoder-out"), item, 0);
+    assert_empty(table_of(tables, count, "gru-in"), item, 0);
+    assert_empty(table_of(tables, count, "gru-out"), item, 0);
 }
 
 static void assert_stranger(const struct bed *bed, uint32_t user)
@@ -423,6 +426,12 @@ static void nor_where_ridge_learns(void **unused)
     items_turn_over("popularity,cooc,ridge,sessions");
 }
 
+static void nor_where_a_recurrent_network_learns(void **unused)
+{
+    (void)unused;
+    items_turn_over("popularity,cooc,gru");
+}
+
 /* ---- contexts and tokens --------------------------------------------------------------------- */
 
 /* A region is where one item is read: its leaders are that one, whoever had its rows before. */
@@ -525,6 +534,7 @@ int main(void)
         cmocka_unit_test(readers_are_told),
         cmocka_unit_test(nothing_names_an_item_that_comes_free),
         cmocka_unit_test(nor_where_ridge_learns),
+        cmocka_unit_test(nor_where_a_recurrent_network_learns),
         cmocka_unit_test(a_new_region_has_its_own_leaders),
         cmocka_unit_test(unused_tokens_make_room),
         cmocka_unit_test(deleted_items_make_room_for_tokens),
