@@ -30,7 +30,7 @@ struct eval {
     struct eval_kept *kept;
     size_t kept_count, kept_max;
     uint64_t events, unknown_target, outside, refused, queries;
-    double event_us, query_us, cpu_started_us;
+    double event_us, query_us, cpu_started_us, clock_us;
     const char *expert_name[EVAL_EXPERTS_MAX];
     uint32_t expert_count;
     uint32_t k[EVAL_K_MAX], k_count;
