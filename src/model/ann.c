@@ -272,7 +272,7 @@ enum fr_status model_ann_put_in(struct model_ann *ann, uint32_t item, const floa
 
 /* ---- search ---------------------------------------------------------------------------------- */
 
-enum { CHUNK_TILES = 128 };
+enum { CHUNK_TILES = 256 };
 struct best {
     uint64_t keys[MODEL_ANN_FOUND_MAX + CHUNK_TILES * SIMD_TILE_I8 + 1]; /* key_of() */
     uint32_t count, max;
@@ -328,8 +328,13 @@ static void keys_sort(uint64_t *keys, uint32_t count)
 
 static void best_cut(struct best *best)
 {
-    keys_sort(best->keys, best->count);
-    best->count = FR_MIN(best->count, best->max);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < best->count; i++) {
+        best->keys[count] = best->keys[i];
+        count += score_of(best->keys[i]) >= best->bound;
+    }
+    keys_sort(best->keys, count);
+    best->count = FR_MIN(count, best->max);
     if (best->count == best->max)
         best->bound = FR_MAX(best->bound, score_of(best->keys[best->max - 1]));
 }
@@ -374,7 +379,7 @@ static void chunk_take(struct chunk *chunk, struct best *best)
     }
     best->count = count;
     chunk->count = 0;
-    if (count > best->max)
+    if (count > MODEL_ANN_FOUND_MAX)
         best_cut(best);
 }
 
@@ -387,6 +392,7 @@ static void best_rescore(const struct model_ann_query *query, struct best *best)
     query->exact(query->context, items, best->count, scores);
     for (uint32_t i = 0; i < best->count; i++)
         best->keys[i] = key_of(scores[i], items[i]);
+    keys_sort(best->keys, best->count);
 }
 
 /* A block's rows into the chunk. */
@@ -475,9 +481,9 @@ uint32_t model_ann_search(const struct model_ann *ann, const struct model_ann_qu
     else if (!query->lists)
         list_scan(&search, 0);
     chunk_take(&search.chunk, best);
+    best_cut(best);
     if (query->exact)
         best_rescore(query, best);
-    keys_sort(best->keys, best->count);
     uint32_t n = 0;
     for (uint32_t i = 0; i < best->count && n < query->best; i++) {
         uint32_t item = item_of(best->keys[i]);

@@ -71,7 +71,7 @@ struct model_ann_query {
     void (*exact)(void *context, const uint32_t *items, uint32_t count, float *out_scores);
     void *context;
 };
-/* Best first; gives their number. About 80 KB of stack. */
+/* Best first; gives their number. About 100 KB of stack. */
 uint32_t model_ann_search(const struct model_ann *ann, const struct model_ann_query *query,
                           uint32_t *out_items, float *out_scores);
 

@@ -87,7 +87,7 @@ float model_encoder_learn(struct model_encoder *encoder, const struct model_enco
  * is the target; unknown ones stand aside. A gradient below MODEL_ENCODER_RARE is followed with
  * probability gradient / MODEL_ENCODER_RARE and that weight, by (seed, step): its mean stays. */
 enum { MODEL_ENCODER_AMONG_MAX = 1024 };
-#define MODEL_ENCODER_RARE 0.008f
+#define MODEL_ENCODER_RARE 0.02f
 float model_encoder_learn_among(struct model_encoder *encoder,
                                 const struct model_encoder_user *user, const uint32_t *items,
                                 uint32_t item_count, uint32_t target);

@@ -11,7 +11,7 @@
  * Objective: the blend's own loss, by the gradient that the blend gives (d loss / d score), so the
  * factors learn what the counts do not say yet (measured on news: the largest single gain after
  * transitions). Update: row-wise Adagrad (one sum a vector), .05; small gradients are kept with
- * probability p / .002, as in rank/network.c.
+ * probability p / .008, as in rank/network.c.
  *
  * Rows: an item's input and output vector, a context value's vector. An item's row is drawn from
  * its index when it is first learnt, so that nothing depends on order of arrival but the learning.
@@ -44,7 +44,7 @@ struct factors {
     uint64_t seed;
 };
 
-static const float rate = 0.05f, rare = 0.002f, spread = 0.3f;
+static const float rate = 0.05f, rare = 0.008f, spread = 0.3f;
 
 static const struct model_feature features[] = {
     {"factors", MODEL_REASON_PATTERN, 1.0f, -1, -1},

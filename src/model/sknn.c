@@ -18,6 +18,7 @@ enum { SKNN_SESSION, SKNN_POSTING, SKNN_USER };
 enum { META_NEXT };   /* of the session table: the newest session's number */
 enum { OVERLAP = 6 }; /* newest clicks of a full row that the next one begins with */
 enum { POSTINGS_MAX = 1022, SWEEP_ROWS = 128 };
+enum { SESSION_FIRST = 16 }; /* words of a session's row that are read at once: most are short */
 enum { KINDS = MODEL_SKNN_KINDS };
 
 struct session_row {
@@ -66,7 +67,7 @@ void model_sknn_defaults(struct model_sknn_options *out_options)
         .user_max = 4u << 20,
         .session_max = 1u << 18,
         .postings = 126,
-        .neighbours = 250,
+        .neighbours = 100,
         .age_half_s = 30.0f * 86400.0f,
         .decay = {[MODEL_SKNN_STAN] = {.step = 0.5f, .distance = 0.7f, .back = 1.0f, .idf = 0.0f},
                   [MODEL_SKNN_VSTAN] = {.step = 0.7f, .distance = 0.9f, .back = 1.0f, .idf = 1.0f}},
@@ -373,7 +374,10 @@ static uint32_t session_copy(const struct model_sknn *sknn, uint32_t number,
     uint32_t version;
     do {
         version = base_row_read_begin(&row->version);
-        base_rows_copy(out, row, sizeof(*out));
+        base_rows_copy(out, row, SESSION_FIRST * 4);
+        out->count = FR_MIN(out->count, (uint32_t)MODEL_SKNN_SESSION_ITEMS);
+        if (out->count > SESSION_FIRST - 6)
+            base_rows_copy(out, row, sizeof(*out));
     } while (!base_row_read_ok(&row->version, version));
     return out->number == number ? FR_MIN(out->count, (uint32_t)MODEL_SKNN_SESSION_ITEMS) : 0;
 }

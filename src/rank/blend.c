@@ -106,14 +106,14 @@ static void step_row(struct blend_row *row, uint32_t f, float g, float rate)
     __atomic_store_n((uint32_t *)(void *)&row->weight[f], bits[1], __ATOMIC_RELAXED);
 }
 
-static void learn(const struct rank *rank, struct base_rows *rows,
-                  const struct rank_scoring *scoring, const float *gradient)
+static void learn(struct base_rows *rows, const struct rank_scoring *scoring, const float *gradient)
 {
     const struct model_batch *batch = &scoring->batch;
     struct blend_row *global = base_rows_write(rows, BLEND_GLOBAL);
     struct blend_row *own = base_rows_write(rows, BLEND_FIRST_BUCKET + batch->query->bucket);
     bool cold = is_cold(batch->query->bucket);
-    for (uint32_t f = 0; f < rank->feature_count; f++) {
+    for (uint32_t k = 0; k < scoring->speaking_count; k++) {
+        uint32_t f = scoring->speaking[k];
         const float *x = scoring->x + f * batch->stride;
         vec4 sum = vec4_set(0.0f);
         for (uint32_t i = 0; i < batch->stride; i += 4)
@@ -129,7 +129,7 @@ static void learn(const struct rank *rank, struct base_rows *rows,
 
 void rank__blend_learn(struct rank *rank, const struct rank_scoring *scoring, const float *gradient)
 {
-    learn(rank, rank->blend, scoring, gradient);
+    learn(rank->blend, scoring, gradient);
 }
 
 /* ---- the twin ------------------------------------------------------------------------------- */
@@ -189,6 +189,6 @@ float rank__twin_learn(struct rank *rank, const struct rank_scoring *scoring, ui
     rank__loss_gradient(batch, score, target, gradient);
     for (uint32_t i = 0; i < batch->count; i++)
         gradient[i] *= weight;
-    learn(rank, rank->twin, scoring, gradient);
+    learn(rank->twin, scoring, gradient);
     return ahead;
 }

@@ -9,8 +9,8 @@
  * first 150,000 clicks: HR@10 .6882 with 192 and with all of them, .6844 with 128).
  * The context enters the first layer only, once a query: it becomes that layer's bias. Loss: -ln
  * softmax of the whole score, with the rank-weighted step of blend.c; Adam 3e-4 (Kingma & Ba 2015)
- * after every BATCH queries. Gradients of candidates with p < .002 are kept with probability p/.002
- * and weight .002 (dropping them lets all scores drift up together: measured). The last layer
+ * after every BATCH queries. Gradients of candidates with p < .008 are kept with probability p/.008
+ * and weight .008 (dropping them lets all scores drift up together: measured). The last layer
  * starts at zero, so the blend starts as the linear one.
  *
  * Parameters, moments and gradient sums live in one table of 16 KiB rows, which are adjacent in
@@ -30,7 +30,7 @@ enum { H1 = 64, H2 = 32, CONTEXT = 36, BATCH = 4, PUBLISH = 64, BEST = 192 };
 enum { PART_WEIGHTS, PART_MEAN, PART_SQUARE, PART_GRADIENT, PART_COUNT };
 enum { ROW_FLOATS = BASE_ROWS_BLOCK_BYTES / sizeof(float) };
 
-static const float rate = 3e-4f, rare = 0.002f, input_scale = 0.25f;
+static const float rate = 3e-4f, rare = 0.008f, input_scale = 0.25f;
 
 /* Offsets of the layers in the parameter vector. */
 struct layout {
@@ -223,22 +223,38 @@ static uint32_t best_find(const struct rank_scoring *scoring, uint32_t *index)
     return kept;
 }
 
-/* Features by candidate become rows of features, scaled, for the candidates that the network sees. */
-static void inputs_fill(const struct rank_scoring *scoring, uint32_t in, float *to)
+/* Features by candidate become rows of the features that speak, scaled, for the candidates that the
+ * network sees. */
+static void inputs_fill(const struct rank_scoring *scoring, float *to)
 {
     const struct rank_activations *a = &scoring->activations;
-    uint32_t stride = scoring->batch.stride, f = 0;
-    for (; f + 4 <= in; f += 4) {
-        const float *x = scoring->x + f * stride;
+    uint32_t stride = scoring->batch.stride, in = scoring->speaking_count, k = 0;
+    for (; k + 4 <= in; k += 4) {
+        const float *x[4];
+        for (uint32_t j = 0; j < 4; j++)
+            x[j] = scoring->x + scoring->speaking[k + j] * stride;
         for (uint32_t r = 0; r < a->count; r++) {
-            const float *at = x + a->index[r];
-            vec4 four = {at[0], at[stride], at[2 * stride], at[3 * stride]};
-            vec4_store(to + r * in + f, four * input_scale);
+            uint32_t i = a->index[r];
+            vec4 four = {x[0][i], x[1][i], x[2][i], x[3][i]};
+            vec4_store(to + r * in + k, four * input_scale);
         }
     }
-    for (; f < in; f++)
+    for (; k < in; k++)
         for (uint32_t r = 0; r < a->count; r++)
-            to[r * in + f] = scoring->x[f * stride + a->index[r]] * input_scale;
+            to[r * in + k] = scoring->x[scoring->speaking[k] * stride + a->index[r]] * input_scale;
+}
+
+/* The first layer's rows of the features that speak. */
+static void rows_take(const struct rank_scoring *scoring, const float *all, float *to)
+{
+    for (uint32_t k = 0; k < scoring->speaking_count; k++)
+        memcpy(to + k * H1, all + scoring->speaking[k] * H1, H1 * sizeof(float));
+}
+
+static void rows_give(const struct rank_scoring *scoring, const float *from, float *all)
+{
+    for (uint32_t k = 0; k < scoring->speaking_count; k++)
+        memcpy(all + scoring->speaking[k] * H1, from + k * H1, H1 * sizeof(float));
 }
 
 /* Leaves the activations for learning; adds the centred output to the scores of the best. */
@@ -251,7 +267,9 @@ void rank__network_score(const struct rank *rank, struct rank_scoring *scoring)
     struct rank_activations *a = &scoring->activations;
     a->context = base_arena_alloc(arena, CONTEXT * sizeof(float));
     a->index = base_arena_alloc(arena, (BEST + 1) * sizeof(uint32_t));
-    a->x = base_arena_alloc(arena, (size_t)BEST * l.in * sizeof(float) + 64);
+    uint32_t in = scoring->speaking_count; /* the others would add zeros */
+    float *w1 = base_arena_alloc(arena, in * H1 * sizeof(float) + 64);
+    a->x = base_arena_alloc(arena, (size_t)BEST * in * sizeof(float) + 64);
     a->h1 = base_arena_alloc(arena, (size_t)BEST * H1 * sizeof(float) + 64);
     a->h2 = base_arena_alloc(arena, (size_t)BEST * H2 * sizeof(float) + 64);
     a->out = base_arena_zalloc(arena, scoring->batch.stride * sizeof(float));
@@ -260,9 +278,10 @@ void rank__network_score(const struct rank *rank, struct rank_scoring *scoring)
     float bias1[H1], out[BEST], mean = 0.0f;
     a->count = best_find(scoring, a->index);
     context_fill(scoring, a->context);
-    inputs_fill(scoring, l.in, a->x);
+    inputs_fill(scoring, a->x);
+    rows_take(scoring, w + l.w1, w1);
     ops->dense(&(struct simd_dense){a->context, w, w + l.bias1, bias1, 1, CONTEXT, H1, false});
-    ops->dense(&(struct simd_dense){a->x, w + l.w1, bias1, a->h1, a->count, l.in, H1, true});
+    ops->dense(&(struct simd_dense){a->x, w1, bias1, a->h1, a->count, in, H1, true});
     ops->dense(&(struct simd_dense){a->h1, w + l.w2, w + l.bias2, a->h2, a->count, H1, H2, true});
     for (uint32_t r = 0; r < a->count; r++) {
         out[r] = ops->dot(a->h2 + r * H2, w + l.w3, H2);
@@ -324,15 +343,17 @@ static void backward(const struct rank_scoring *scoring, const struct layout *l,
     const struct rank_activations *a = &scoring->activations;
     struct base_arena *arena = scoring->batch.arena;
     const uint32_t count = chosen->count;
+    const uint32_t in = scoring->speaking_count;
     const float *dy = chosen->dy;
-    float *x = base_arena_alloc(arena, (size_t)count * l->in * sizeof(float) + 64);
+    float *x = base_arena_alloc(arena, (size_t)count * in * sizeof(float) + 64);
+    float *g1 = base_arena_alloc(arena, in * H1 * sizeof(float) + 64);
     float *h1 = base_arena_alloc(arena, (size_t)count * H1 * sizeof(float) + 64);
     float *h2 = base_arena_alloc(arena, (size_t)count * H2 * sizeof(float) + 64);
     float *d1 = base_arena_alloc(arena, (size_t)count * H1 * sizeof(float) + 64);
     float *d2 = base_arena_zalloc(arena, (size_t)count * H2 * sizeof(float) + 64);
     if (base_arena_overflowed(arena))
         return;
-    take_rows(x, a->x, chosen, l->in);
+    take_rows(x, a->x, chosen, in);
     take_rows(h1, a->h1, chosen, H1);
     take_rows(h2, a->h2, chosen, H2);
     for (uint32_t k = 0; k < count; k++) {
@@ -341,11 +362,17 @@ static void backward(const struct rank_scoring *scoring, const struct layout *l,
     }
     through_relu(d2, h2, count * H2);
     ops->dense_grad(
-        &(struct simd_dense_grad){h1, w + l->w2, d2, g + l->w2, g + l->bias2, d1, count, H1, H2});
+        &(struct simd_dense_grad){h1, NULL, d2, g + l->w2, g + l->bias2, NULL, count, H1, H2});
+    float across[H2 * H1];
+    for (uint32_t i = 0; i < H1; i++)
+        for (uint32_t o = 0; o < H2; o++)
+            across[o * H1 + i] = w[l->w2 + i * H2 + o];
+    ops->dense(&(struct simd_dense){d2, across, (float[H1]){0}, d1, count, H2, H1, false});
     through_relu(d1, h1, count * H1);
     float dbias1[H1] = {0};
-    ops->dense_grad(
-        &(struct simd_dense_grad){x, w + l->w1, d1, g + l->w1, dbias1, NULL, count, l->in, H1});
+    rows_take(scoring, g + l->w1, g1);
+    ops->dense_grad(&(struct simd_dense_grad){x, NULL, d1, g1, dbias1, NULL, count, in, H1});
+    rows_give(scoring, g1, g + l->w1);
     ops->axpy(g + l->bias1, 1.0f, dbias1, H1);
     ops->dense_grad(
         &(struct simd_dense_grad){a->context, w, dbias1, g, (float[H1]){0}, NULL, 1, CONTEXT, H1});

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/vec.h"
 #include "rank/rank_priv.h"
 
 bool rank_names(const char *list, const char *name)
@@ -211,11 +212,19 @@ static int32_t find_target(const struct rank_scoring *scoring, uint32_t item)
     return -1;
 }
 
+static void add_feature(const struct rank_scoring *scoring, uint32_t f, float *to)
+{
+    const float *x = scoring->x + f * scoring->batch.stride;
+    vec4 w = vec4_set(scoring->weight[f]);
+    for (uint32_t i = 0; i < scoring->batch.stride; i += 4)
+        vec4_store(to + i, vec4_load(to + i) + w * vec4_load(x + i));
+}
+
 /* Each expert alone: its features under the present weights. */
 static void judge_experts(struct rank *rank, const struct rank_scoring *scoring, bool caused,
                           int32_t target)
 {
-    uint32_t stride = scoring->batch.stride;
+    uint32_t stride = scoring->batch.stride, k = 0;
     float *alone = base_arena_alloc(scoring->batch.arena, stride * sizeof(float));
     if (!alone)
         return;
@@ -223,9 +232,9 @@ static void judge_experts(struct rank *rank, const struct rank_scoring *scoring,
         rank->expert_rank[e] = MISS;
         if (target >= 0) {
             memset(alone, 0, stride * sizeof(float));
-            for (uint32_t f = rank->first_feature[e]; f < rank->first_feature[e + 1]; f++)
-                for (uint32_t i = 0; i < stride; i++)
-                    alone[i] += scoring->weight[f] * scoring->x[f * stride + i];
+            for (; k < scoring->speaking_count && scoring->speaking[k] < rank->first_feature[e + 1];
+                 k++)
+                add_feature(scoring, scoring->speaking[k], alone);
             rank->expert_rank[e] = rank__rank_of(alone, scoring->batch.count, (uint32_t)target);
             if (!caused)
                 rank__health_alone(rank, 2 + e, alone, scoring, target);

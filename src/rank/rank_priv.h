@@ -94,9 +94,9 @@ struct rank {
 /* What the network computed on its way: a row for each candidate that it saw. */
 struct rank_activations {
     bool ready;
-    uint32_t *index, count; /* the candidate of each row */
-    float *context, *x, *h1, *h2;
-    float *out; /* [stride] its part of the score */
+    uint32_t *index, count;       /* the candidate of each row */
+    float *context, *x, *h1, *h2; /* x: of the features that speak */
+    float *out;                   /* [stride] its part of the score */
 };
 
 /* Everything about one scored query; arrays in the arena, by candidate index. */
@@ -108,6 +108,8 @@ struct rank_scoring {
     float *shadow; /* the same for experts that are shadows; NULL: there are none */
     float *weight; /* [feature_count] */
     float *score;  /* [stride] */
+    uint8_t speaking[MODEL_FEATURES_MAX]; /* [speaking_count] features that are not all zero */
+    uint32_t speaking_count;
     float *linear; /* [stride] without the network */
     struct rank_activations activations;
 };

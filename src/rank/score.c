@@ -52,14 +52,21 @@ static bool batch_is_judged(struct rank_scoring *scoring, const struct rank *ran
     return scoring->shadow != NULL;
 }
 
-static void add_up(const struct rank_scoring *scoring, uint32_t feature_count)
+/* Scores, and which features speak: a site without documents, say, has none of content. */
+static void add_up(struct rank_scoring *scoring, uint32_t feature_count)
 {
     uint32_t stride = scoring->batch.stride;
     for (uint32_t f = 0; f < feature_count; f++) {
         vec4 w = vec4_set(scoring->weight[f]);
+        ivec4 any = {0};
         const float *x = scoring->x + f * stride;
-        for (uint32_t i = 0; i < stride; i += 4)
-            vec4_store(scoring->score + i, vec4_load(scoring->score + i) + w * vec4_load(x + i));
+        for (uint32_t i = 0; i < stride; i += 4) {
+            vec4 four = vec4_load(x + i);
+            any |= (ivec4)four;
+            vec4_store(scoring->score + i, vec4_load(scoring->score + i) + w * four);
+        }
+        scoring->speaking[scoring->speaking_count] = (uint8_t)f;
+        scoring->speaking_count += (any[0] | any[1] | any[2] | any[3]) != 0;
     }
 }
 

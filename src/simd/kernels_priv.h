@@ -173,23 +173,34 @@ static void dense_columns_rest(const struct simd_dense *dense, size_t row, size_
     }
 }
 
+/* What no whole tile of rows holds goes in smaller ones: a row alone would wait for each of its sums. */
+#define REST_ROWS(tile, what, row, left, ...)                                                      \
+    do {                                                                                           \
+        if (TILE_ROWS > 8 && (left)&8)                                                             \
+            tile(what, row, TILE_ROWS > 8 ? 8 : 1, __VA_ARGS__), row += 8;                         \
+        if (TILE_ROWS > 4 && (left)&4)                                                             \
+            tile(what, row, TILE_ROWS > 4 ? 4 : 1, __VA_ARGS__), row += 4;                         \
+        if ((left)&2)                                                                              \
+            tile(what, row, 2, __VA_ARGS__), row += 2;                                             \
+        if ((left)&1)                                                                              \
+            tile(what, row, 1, __VA_ARGS__);                                                       \
+    } while (0)
+
+INLINE void dense_rows(const struct simd_dense *dense, size_t column, const int vectors)
+{
+    size_t row = 0, left = dense->batch % TILE_ROWS;
+    for (; row + TILE_ROWS <= dense->batch; row += TILE_ROWS)
+        dense_tile(dense, row, TILE_ROWS, column, vectors);
+    REST_ROWS(dense_tile, dense, row, left, column, vectors);
+}
+
 static void set_dense(const struct simd_dense *dense)
 {
     size_t column = 0;
-    for (; column + TILE_VECTORS * LANES <= dense->out; column += TILE_VECTORS * LANES) {
-        size_t row = 0;
-        for (; row + TILE_ROWS <= dense->batch; row += TILE_ROWS)
-            dense_tile(dense, row, TILE_ROWS, column, TILE_VECTORS);
-        for (; row < dense->batch; row++)
-            dense_tile(dense, row, 1, column, TILE_VECTORS);
-    }
-    for (; column + LANES <= dense->out; column += LANES) {
-        size_t row = 0;
-        for (; row + TILE_ROWS <= dense->batch; row += TILE_ROWS)
-            dense_tile(dense, row, TILE_ROWS, column, 1);
-        for (; row < dense->batch; row++)
-            dense_tile(dense, row, 1, column, 1);
-    }
+    for (; column + TILE_VECTORS * LANES <= dense->out; column += TILE_VECTORS * LANES)
+        dense_rows(dense, column, TILE_VECTORS);
+    for (; column + LANES <= dense->out; column += LANES)
+        dense_rows(dense, column, 1);
     for (size_t row = 0; row < dense->batch; row++)
         dense_columns_rest(dense, row, column);
 }
@@ -227,21 +238,22 @@ INLINE void grad_tile(const struct simd_dense_grad *grad, size_t i, const int ro
     }
 }
 
+INLINE void grad_rows(const struct simd_dense_grad *grad, size_t column, const int vectors)
+{
+    size_t i = 0, left = grad->in % TILE_ROWS;
+    for (; i + TILE_ROWS <= grad->in; i += TILE_ROWS)
+        grad_tile(grad, i, TILE_ROWS, column, vectors);
+    REST_ROWS(grad_tile, grad, i, left, column, vectors);
+}
+
 static void grad_weights(const struct simd_dense_grad *grad)
 {
     const size_t in = grad->in, out = grad->out;
     size_t column = 0;
-    for (; column + TILE_VECTORS * LANES <= out; column += TILE_VECTORS * LANES) {
-        size_t i = 0;
-        for (; i + TILE_ROWS <= in; i += TILE_ROWS)
-            grad_tile(grad, i, TILE_ROWS, column, TILE_VECTORS);
-        for (; i < in; i++)
-            grad_tile(grad, i, 1, column, TILE_VECTORS);
-    }
-    for (; column + LANES <= out; column += LANES) {
-        for (size_t i = 0; i < in; i++)
-            grad_tile(grad, i, 1, column, 1);
-    }
+    for (; column + TILE_VECTORS * LANES <= out; column += TILE_VECTORS * LANES)
+        grad_rows(grad, column, TILE_VECTORS);
+    for (; column + LANES <= out; column += LANES)
+        grad_rows(grad, column, 1);
     for (size_t b = 0; b < grad->batch && column < out; b++) {
         for (size_t i = 0; i < in; i++) {
             for (size_t o = column; o < out; o++)
