@@ -148,6 +148,8 @@ static void add_visits(struct gathering *gathering, enum explain_kind kind, floa
     uint8_t *at = gathering->at[kind];
     struct explain_reasons *out = gathering->out;
     for (uint32_t h = 0; h < parts->count; h++) {
+        if (parts->of[h][sum] == 0)
+            continue;
         float part = contribution * (parts->of[h][sum] / parts->whole[sum]);
         if (part == 0)
             continue;

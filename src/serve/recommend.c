@@ -141,6 +141,16 @@ static void explain_popular(const struct serve_answering *answering, uint32_t re
                                              .share = 1};
 }
 
+/* Ids and titles that will be printed come from memory: asked for while reasons are found. */
+static void ask_for_texts(const struct serve_answering *answering)
+{
+    const struct state *state = answering->call->serve->options.state;
+    for (uint32_t i = 0; i < answering->slate.count; i++)
+        state_item_prefetch_text(state, answering->slate.place[i].item);
+    for (uint32_t h = 0; h < answering->query.history_count; h++)
+        state_item_prefetch_text(state, answering->query.history[h].item);
+}
+
 static void explain(struct serve_answering *answering)
 {
     struct base_arena *arena = answering->call->arena;
@@ -179,6 +189,7 @@ static void answer_stages(struct serve_answering *answering)
     stage_end(answering, SERVE_STAGE_CANDIDATES);
     decide(answering);
     stage_end(answering, SERVE_STAGE_POLICY);
+    ask_for_texts(answering);
     if (answering->ask.explain != SERVE_EXPLAIN_NONE)
         explain(answering);
     if (answering->ask.counterfactual && serve__counterfactual(answering) == FR_FULL)

@@ -180,6 +180,16 @@ void state_item_prefetch(const struct state *state, uint32_t item)
     __builtin_prefetch(row + 64);
 }
 
+void state_item_prefetch_text(const struct state *state, uint32_t item)
+{
+    const struct item_row *row = state__item(state, item);
+    uint32_t text = FR_LOAD(row->text), document = FR_LOAD(row->document);
+    if (text)
+        __builtin_prefetch(state__text_at(state->text, text));
+    if (document)
+        __builtin_prefetch(state__text_at(state->text, document));
+}
+
 bool state_item_get(const struct state *state, uint32_t item, struct state_item *out)
 {
     if (item == 0 || item >= base_rows_count(state->items))

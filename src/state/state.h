@@ -172,6 +172,8 @@ struct state_item {
 };
 /* R. Asks for the lines of an item's row that state_item_get() reads; item < state_item_count(). */
 void state_item_prefetch(const struct state *state, uint32_t item);
+/* The same for its id and the beginning of its document; its row has been looked at. */
+void state_item_prefetch_text(const struct state *state, uint32_t item);
 /* R. False when index is out of range. */
 bool state_item_get(const struct state *state, uint32_t item, struct state_item *out_item);
 /* R. The whole schema_item, decoded into the arena; FR_NOT_FOUND when it was never PUT. */
