@@ -21,9 +21,9 @@
 
 #define MIB ((uint64_t)1 << 20)
 #define PROCESS_BYTES                                                                              \
-    (31 * MIB + MIB / 2)        /* code, stacks, slates, what is learnt of no single row */
+    (31 * MIB + MIB / 2)              /* code, stacks, slates, what is learnt of no single row */
 #define GRU_BYTES (2 * MIB + MIB / 4) /* its cell, ring and values of contexts */
-#define BODIES_BYTES (16 * MIB) /* one body of the default maximum must fit */
+#define BODIES_BYTES (16 * MIB)       /* one body of the default maximum must fit */
 #define WAITING_BYTES_MAX (64 * MIB)
 
 enum {

@@ -21,7 +21,7 @@ enum {
     PROGRESS_EVERY = 16384,
     PATH_BYTES = 1024,
     SNAPSHOT_SPACING = 4, /* times as long as the last one took, before one for the start's sake */
-    BLOCKS_BY_HAND = 8, /* of a snapshot, between two units, without a thread for it */
+    BLOCKS_BY_HAND = 8,   /* of a snapshot, between two units, without a thread for it */
 };
 
 static void gather_tables(struct fold *fold)

@@ -62,9 +62,9 @@ struct fold_options {
     struct state *state;       /* borrowed; empty */
     struct rank *rank;         /* borrowed; may be NULL: nothing is scored or blended */
     uint64_t snapshot_records; /* a snapshot every so many records; 0 = 1,000,000 */
-    int64_t replay_us;         /* and when those since the last one took so long to apply; 0 = never */
-    uint64_t segment_bytes;    /* journal segments; 0 = default */
-    int64_t retention_us;      /* older segments go once two snapshots are past them; 0 = never */
+    int64_t replay_us;      /* and when those since the last one took so long to apply; 0 = never */
+    uint64_t segment_bytes; /* journal segments; 0 = default */
+    int64_t retention_us;   /* older segments go once two snapshots are past them; 0 = never */
     uint32_t queue_bytes_max;  /* waiting batches, bytes; 0 = 64 MiB */
     uint32_t copied_bytes_max; /* blocks copied before their change, for a snapshot; 0 = 64 MiB */
     uint32_t sample_one_in;    /* 0 = automatic (1 .. 32 by load), else fixed */

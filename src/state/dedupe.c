@@ -147,8 +147,8 @@ void state__dedupe_prefetch(const struct state *state, struct base_hash128 key)
     uint64_t hash = hash_of(words);
     const struct sub *sub = sub_of(state, hash);
     if (sub->slots)
-        __builtin_prefetch(sub->slots + (size_t)home_of(sub, tag_of(state->dedupe_index, hash)) *
-                                            SLOT_BYTES);
+        __builtin_prefetch(sub->slots +
+                           (size_t)home_of(sub, tag_of(state->dedupe_index, hash)) * SLOT_BYTES);
 }
 
 /* The row that holds the key, or NULL. */

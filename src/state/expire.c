@@ -45,9 +45,8 @@ static size_t gone_bytes(const struct state *state)
 
 struct state_memory state__expire_memory(const struct state *state)
 {
-    return (struct state_memory){.name = "gone",
-                                 .use = gone_bytes(state),
-                                 .budget = gone_bytes(state)};
+    return (
+        struct state_memory){.name = "gone", .use = gone_bytes(state), .budget = gone_bytes(state)};
 }
 
 enum fr_status state__expire_new(struct state *state, struct fr_error *error)

@@ -19,12 +19,6 @@
 enum { EVENTS = 4000, SEED = 7 };
 #define NOW_US ((int64_t)1767225600000000)
 
-struct manner {
-    uint64_t batch, snapshot_records;
-    uint64_t restart_every; /* events between restarts; 0: none */
-    bool kill;              /* restarts are kills */
-};
-
 /* Visitors who come three times and never again, and items that are clicked a dozen times. */
 static void add_event(struct folding *folding, uint64_t n)
 {
@@ -47,72 +41,55 @@ static void add_event(struct folding *folding, uint64_t n)
     fold_batch_add(&folding->batch, SCHEMA_KIND_EVENT, base_buf_slice(&folding->payload));
 }
 
-static void restart(struct folding *folding, const struct manner *manner, uint64_t n)
+static void many_have_expired(const struct folding *folding)
 {
-    struct fr_error error = {0};
-    struct os_sim *sim = folding->sim;
-    if (manner->kill)
-        folding_kill(folding, n % 2);
-    else
-        folding_close(folding);
-    assert_int_equal(folding_open_tight(folding, sim, manner->snapshot_records, &error), FR_OK);
-}
-
-static struct base_hash128 hash_of(const struct manner *manner)
-{
-    struct os_sim *sim = os_sim_new(SEED, NULL);
-    struct folding folding;
-    struct fr_error error = {0};
-    assert_int_equal(folding_open_tight(&folding, sim, manner->snapshot_records, &error), FR_OK);
-    for (uint64_t n = 0; n < EVENTS;) {
-        for (uint64_t i = 0; i < manner->batch && n < EVENTS; i++, n++)
-            add_event(&folding, n);
-        folding.batch.received_us = NOW_US + (int64_t)EVENTS * 7000000;
-        assert_int_equal(folding_run(&folding), FR_OK);
-        if (manner->restart_every && n % manner->restart_every < manner->batch && n < EVENTS)
-            restart(&folding, manner, n);
-    }
-    struct base_hash128 hash = fold_hash(folding.fold, NULL);
     struct state_stats stats;
-    state_stats_get(folding.state, &stats);
+    state_stats_get(folding->state, &stats);
     assert_true(stats.expired_users > 300 && stats.expired_items > 100);
-    folding_close(&folding);
-    os_sim_free(sim);
-    return hash;
 }
 
-static void same_hash(const struct manner *manner)
+static const struct folding_stream stream = {.seed = SEED,
+                                             .events = EVENTS,
+                                             .tight = true,
+                                             .received_us = NOW_US + (int64_t)EVENTS * 7000000,
+                                             .add = add_event,
+                                             .check = many_have_expired};
+
+static void same_hash(const struct folding_manner *manner)
 {
-    static const struct manner plain = {.batch = 100, .snapshot_records = 1000000};
+    static const struct folding_manner plain = {.batch = 100, .snapshot_records = 1000000};
     static struct base_hash128 expected;
     if (expected.lo == 0)
-        expected = hash_of(&plain);
-    assert_true(folding_hash_equal(hash_of(manner), expected));
+        expected = folding_stream_hash(&stream, &plain);
+    assert_true(folding_hash_equal(folding_stream_hash(&stream, manner), expected));
 }
 
 static void batch_of_one(void **state)
 {
     (void)state;
-    same_hash(&(struct manner){.batch = 1, .snapshot_records = 1000000});
+    same_hash(&(struct folding_manner){.batch = 1, .snapshot_records = 1000000});
 }
 
 static void batch_of_4096(void **state)
 {
     (void)state;
-    same_hash(&(struct manner){.batch = 4096, .snapshot_records = 1000000});
+    same_hash(&(struct folding_manner){.batch = 4096, .snapshot_records = 1000000});
 }
 
 static void restarts(void **state)
 {
     (void)state;
-    same_hash(&(struct manner){.batch = 1, .snapshot_records = 1000000, .restart_every = 101});
+    same_hash(
+        &(struct folding_manner){.batch = 1, .snapshot_records = 1000000, .restart_every = 101});
 }
 
 static void kills_with_snapshots(void **state)
 {
     (void)state;
-    same_hash(
-        &(struct manner){.batch = 13, .snapshot_records = 29, .restart_every = 170, .kill = true});
+    same_hash(&(struct folding_manner){.batch = 13,
+                                       .snapshot_records = 29,
+                                       .restart_every = 170,
+                                       .kill = true});
 }
 
 int main(void)

@@ -209,6 +209,57 @@ enum fr_status folding_run(struct folding *folding)
     return status;
 }
 
+static void stream_open(struct folding *folding, struct os_sim *sim,
+                        const struct folding_stream *stream, const struct folding_manner *manner)
+{
+    struct fr_error error = {0};
+    enum fr_status status =
+        (stream->tight ? folding_open_tight : folding_open)(folding, sim, manner->snapshot_records,
+                                                            &error);
+    FR_ASSERT(status == FR_OK);
+}
+
+static void stream_restart(struct folding *folding, const struct folding_stream *stream,
+                           const struct folding_manner *manner, uint64_t n)
+{
+    if (manner->kill)
+        folding_kill(folding, n % 2);
+    else
+        folding_close(folding);
+    stream_open(folding, folding->sim, stream, manner);
+}
+
+static void stream_run(struct folding *folding, const struct folding_stream *stream)
+{
+    folding->batch.received_us = stream->received_us;
+    FR_ASSERT(folding_run(folding) == FR_OK);
+}
+
+struct base_hash128 folding_stream_hash(const struct folding_stream *stream,
+                                        const struct folding_manner *manner)
+{
+    struct os_sim *sim = os_sim_new(stream->seed, NULL);
+    struct folding folding;
+    stream_open(&folding, sim, stream, manner);
+    if (stream->first) {
+        stream->first(&folding);
+        stream_run(&folding, stream);
+    }
+    for (uint64_t n = 0; n < stream->events;) {
+        for (uint64_t i = 0; i < manner->batch && n < stream->events; i++, n++)
+            stream->add(&folding, n);
+        stream_run(&folding, stream);
+        if (manner->restart_every && n % manner->restart_every < manner->batch &&
+            n < stream->events)
+            stream_restart(&folding, stream, manner, n);
+    }
+    struct base_hash128 hash = fold_hash(folding.fold, NULL);
+    stream->check(&folding);
+    folding_close(&folding);
+    os_sim_free(sim);
+    return hash;
+}
+
 bool folding_hash_equal(struct base_hash128 a, struct base_hash128 b)
 {
     return a.lo == b.lo && a.hi == b.hi;

@@ -69,6 +69,26 @@ void folding_add_items(struct folding *folding, uint64_t seed);
 /* Runs the batch and empties it. */
 enum fr_status folding_run(struct folding *folding);
 
+/* A stream, and what is asked of its end. */
+struct folding_stream {
+    uint64_t seed, events;
+    bool tight;                                       /* folding_open_tight() */
+    int64_t received_us;                              /* of all records, whatever the batches */
+    void (*first)(struct folding *folding);           /* fills the first batch; may be NULL */
+    void (*add)(struct folding *folding, uint64_t n); /* event n */
+    void (*check)(const struct folding *folding);     /* when all are folded */
+};
+/* How one run goes about a stream. */
+struct folding_manner {
+    uint64_t batch;            /* events a batch */
+    uint64_t snapshot_records; /* automatic snapshots */
+    uint64_t restart_every;    /* events between restarts; 0: none */
+    bool kill;                 /* restarts are kills, every other one with the power */
+};
+/* The state's hash at the end of the stream on a machine of its own. */
+struct base_hash128 folding_stream_hash(const struct folding_stream *stream,
+                                        const struct folding_manner *manner);
+
 bool folding_hash_equal(struct base_hash128 a, struct base_hash128 b);
 
 #endif

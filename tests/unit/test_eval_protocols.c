@@ -110,8 +110,8 @@ static void visitors(struct eval *eval, uint32_t count)
 static void test_full_tables_make_room(void **unused)
 {
     (void)unused;
-    static const enum eval_protocol protocols[] = {EVAL_PREQUENTIAL, EVAL_LEAVE_ONE_OUT,
-                                                   EVAL_REFIT, EVAL_SESSIONS};
+    static const enum eval_protocol protocols[] = {EVAL_PREQUENTIAL, EVAL_LEAVE_ONE_OUT, EVAL_REFIT,
+                                                   EVAL_SESSIONS};
     const struct state_options tables = {.user_count_max = 200, .item_count_max = 100};
     for (uint32_t p = 0; p < FR_COUNT_OF(protocols); p++) {
         struct eval *eval = begin(&(struct eval_options){.protocol = protocols[p],
@@ -124,7 +124,8 @@ static void test_full_tables_make_room(void **unused)
                 act(eval, 5000, i, "a", 70000, true);
         struct eval_result result = end(eval);
         assert_true(result.events >= 1000);
-        assert_in_range(result.refused, 300, 1000); /* the first visits of those who came late alone */
+        assert_in_range(result.refused, 300,
+                        1000); /* the first visits of those who came late alone */
         assert_true(result.scored > 0);
     }
 }
@@ -260,16 +261,11 @@ static void test_refit(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_scored),
-        cmocka_unit_test(test_session_unit),
-        cmocka_unit_test(test_repeats_allowed),
-        cmocka_unit_test(test_full_tables_make_room),
-        cmocka_unit_test(test_leave_one_out),
-        cmocka_unit_test(test_leave_one_out_of_a_repeat),
-        cmocka_unit_test(test_sessions),
-        cmocka_unit_test(test_split),
-        cmocka_unit_test(test_refit),
-        cmocka_unit_test(test_reports),
+        cmocka_unit_test(test_what_is_scored),  cmocka_unit_test(test_session_unit),
+        cmocka_unit_test(test_repeats_allowed), cmocka_unit_test(test_full_tables_make_room),
+        cmocka_unit_test(test_leave_one_out),   cmocka_unit_test(test_leave_one_out_of_a_repeat),
+        cmocka_unit_test(test_sessions),        cmocka_unit_test(test_split),
+        cmocka_unit_test(test_refit),           cmocka_unit_test(test_reports),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

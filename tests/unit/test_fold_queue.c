@@ -81,7 +81,8 @@ static void a_full_queue_takes_nothing_and_loses_nothing(void **state)
     bed_open(&bed, QUEUE_BYTES);
     uint32_t taken = submit_until_full(&bed);
     assert_in_range(taken, 1, BATCHES - 1);
-    assert_int_equal(bed.batches[taken].count, 10); /* the refused one is still the caller's, whole */
+    assert_int_equal(bed.batches[taken].count,
+                     10); /* the refused one is still the caller's, whole */
     assert_int_equal(answered, 0);
     fold_drain(bed.folding.fold);
     assert_int_equal(answered, taken);
@@ -154,7 +155,8 @@ static void a_long_replay_asks_for_a_snapshot(void **state)
     assert_int_equal(folding_open_prompt(&folding, sim, 1000000, &error), FR_OK);
     for (uint64_t n = 0; n < 100; n++) {
         folding_add_event(&folding, SEED, n);
-        assert_int_equal(fold_submit(folding.fold, &folding.batch, FOLD_ACK_APPLIED, take_long, sim),
+        assert_int_equal(fold_submit(folding.fold, &folding.batch, FOLD_ACK_APPLIED, take_long,
+                                     sim),
                          FR_OK);
         fold_drain(folding.fold);
         fold_batch_clear(&folding.batch);
