@@ -37,7 +37,7 @@ static int start(void **unused)
                                   .pair_bytes_max = 64 << 20,
                                   .dedupe_count_max = 512};
     assert_int_equal(state_new(&state, &error, &folding.state), FR_OK);
-    struct rank_options rank = {.state = folding.state};
+    struct rank_options rank = {.state = folding.state, .experts = "all,gru"};
     assert_int_equal(rank_new(&rank, &error, &folding.rank), FR_OK);
     struct fold_options fold = {.os = os_real(),
                                 .directory = directory,

@@ -152,7 +152,7 @@ static struct base_hash128 run(uint32_t readers)
     struct base_digest digest;
     uint32_t count;
     assert_int_equal(state_new(NULL, NULL, &world.state), FR_OK);
-    const struct rank_options options = {.state = world.state};
+    const struct rank_options options = {.state = world.state, .experts = "all,gru"};
     assert_int_equal(rank_new(&options, NULL, &world.rank), FR_OK);
     for (uint32_t t = 0; t < readers; t++)
         assert_int_equal(pthread_create(&threads[t], NULL, ask, &world), 0);
