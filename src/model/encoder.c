@@ -92,9 +92,10 @@ static enum fr_status tables_new(struct model_encoder *encoder, struct fr_error 
 {
     const struct model_encoder_options *o = &encoder->options;
     uint32_t d = o->dimension;
-    static const char *const names[MODEL_ENCODER_TABLES] =
-        {"encoder-in",   "encoder-out",   "encoder-gate", "encoder-layer",
-         "encoder-ring", "encoder-value", "encoder-age"};
+    static const char *const names[MODEL_ENCODER_TABLES] = {"encoder-in",   "encoder-out",
+                                                            "encoder-gate", "encoder-layer",
+                                                            "encoder-ring", "encoder-value",
+                                                            "encoder-age"};
     const char *const *name = o->names ? o->names : names;
     struct base_rows_options tables[MODEL_ENCODER_TABLES] = {
         [ENC_IN] = {name[ENC_IN], 8 * d, o->item_max},

@@ -180,13 +180,6 @@ const float *model_gru_published(const struct model_gru *gru, struct base_arena 
 
 /* ---- forward -------------------------------------------------------------------------------- */
 
-static void layer(const float *x, const float *w, const float *bias, float *y, uint32_t batch,
-                  uint32_t out)
-{
-    const struct simd_dense dense = {x, w, bias, y, batch, UNITS, out, false};
-    simd_ops()->dense(&dense);
-}
-
 /* (1) to (4) of one step. */
 static void run_step(const float *weights, struct model_gru_pass *pass, uint32_t t)
 {
@@ -194,7 +187,13 @@ static void run_step(const float *weights, struct model_gru_pass *pass, uint32_t
     float *r = pass->rz[t], *z = r + UNITS, *n = pass->n[t], *past = pass->past[t],
           *after = pass->h[t + 1], drive[2 * UNITS];
     memcpy(drive, r, sizeof(drive));
-    layer(before, weights + MODEL_GRU_U_RZ, drive, r, 1, 2 * UNITS);
+    simd_ops()->dense(&(struct simd_dense){.x = before,
+                                           .w = weights + MODEL_GRU_U_RZ,
+                                           .bias = drive,
+                                           .y = r,
+                                           .batch = 1,
+                                           .in = UNITS,
+                                           .out = 2 * UNITS});
     for (uint32_t k = 0; k < UNITS; k += 4) {
         vec4 look = vec4_sigmoid(vec4_load(r + k));
         vec4_store(r + k, look);
@@ -202,7 +201,13 @@ static void run_step(const float *weights, struct model_gru_pass *pass, uint32_t
         vec4_store(past + k, look * vec4_load(before + k));
     }
     memcpy(drive, n, UNITS * sizeof(float));
-    layer(past, weights + MODEL_GRU_U_N, drive, n, 1, UNITS);
+    simd_ops()->dense(&(struct simd_dense){.x = past,
+                                           .w = weights + MODEL_GRU_U_N,
+                                           .bias = drive,
+                                           .y = n,
+                                           .batch = 1,
+                                           .in = UNITS,
+                                           .out = UNITS});
     for (uint32_t k = 0; k < UNITS; k += 4) {
         vec4 h = vec4_load(before + k), fresh = vec4_tanh(vec4_load(n + k));
         vec4_store(n + k, fresh);
@@ -214,10 +219,20 @@ void model_gru_run(const float *weights, struct model_gru_pass *pass)
 {
     FR_ASSERT(pass->count <= MODEL_GRU_STEPS_MAX);
     memset(pass->h[0], 0, sizeof(pass->h[0]));
-    layer(pass->x[0], weights + MODEL_GRU_W_RZ, weights + MODEL_GRU_B_RZ, pass->rz[0], pass->count,
-          2 * UNITS);
-    layer(pass->x[0], weights + MODEL_GRU_W_N, weights + MODEL_GRU_B_N, pass->n[0], pass->count,
-          UNITS);
+    simd_ops()->dense(&(struct simd_dense){.x = pass->x[0],
+                                           .w = weights + MODEL_GRU_W_RZ,
+                                           .bias = weights + MODEL_GRU_B_RZ,
+                                           .y = pass->rz[0],
+                                           .batch = pass->count,
+                                           .in = UNITS,
+                                           .out = 2 * UNITS});
+    simd_ops()->dense(&(struct simd_dense){.x = pass->x[0],
+                                           .w = weights + MODEL_GRU_W_N,
+                                           .bias = weights + MODEL_GRU_B_N,
+                                           .y = pass->n[0],
+                                           .batch = pass->count,
+                                           .in = UNITS,
+                                           .out = UNITS});
     for (uint32_t t = 0; t < pass->count; t++)
         run_step(weights, pass, t);
 }
@@ -250,12 +265,44 @@ static void step_back(const float *weights, const struct model_gru_pass *pass, u
         dh[k] += simd->dot(weights + MODEL_GRU_U_RZ + k * 2 * UNITS, dr, 2 * UNITS);
 }
 
-/* dw += x^T dy, and what of dx comes through w. */
-static void layer_back(const float *x, const float *w, const float *dy, float *dw, float *dbias,
-                       float *dx, uint32_t batch, uint32_t out)
+/* What goes into the matrices of r and z, then of n, adds to the gradient; through W to the inputs. */
+static void matrices_back(struct model_gru *gru, const struct model_gru_pass *pass,
+                          const struct drives *drives,
+                          float out_dx[MODEL_GRU_STEPS_MAX][MODEL_GRU_UNITS])
 {
-    const struct simd_dense_grad grad = {x, w, dy, dw, dbias, dx, batch, UNITS, out};
-    simd_ops()->dense_grad(&grad);
+    const float *weights = model_gru_weights(gru);
+    float *gradient = part_write(gru, PART_GRADIENT);
+    float once[2 * UNITS] = {0},
+                   through_n[MODEL_GRU_STEPS_MAX][UNITS]; /* biases count once, by W */
+    struct simd_dense_grad rz = {.x = pass->x[0],
+                                 .w = weights + MODEL_GRU_W_RZ,
+                                 .dy = drives->rz[0],
+                                 .dw = gradient + MODEL_GRU_W_RZ,
+                                 .dbias = gradient + MODEL_GRU_B_RZ,
+                                 .dx = out_dx[0],
+                                 .batch = pass->count,
+                                 .in = UNITS,
+                                 .out = 2 * UNITS};
+    struct simd_dense_grad n = {.x = pass->x[0],
+                                .w = weights + MODEL_GRU_W_N,
+                                .dy = drives->n[0],
+                                .dw = gradient + MODEL_GRU_W_N,
+                                .dbias = gradient + MODEL_GRU_B_N,
+                                .dx = through_n[0],
+                                .batch = pass->count,
+                                .in = UNITS,
+                                .out = UNITS};
+    simd_ops()->dense_grad(&rz);
+    simd_ops()->dense_grad(&n);
+    rz.x = pass->h[0];
+    rz.dw = gradient + MODEL_GRU_U_RZ;
+    n.x = pass->past[0];
+    n.dw = gradient + MODEL_GRU_U_N;
+    rz.dbias = n.dbias = once;
+    rz.dx = n.dx = NULL;
+    simd_ops()->dense_grad(&rz);
+    simd_ops()->dense_grad(&n);
+    simd_ops()->axpy(out_dx[0], 1.0f, through_n[0], (size_t)pass->count * UNITS);
 }
 
 /* The batch's gradient, cut to the largest norm; it begins again at zero. */
@@ -282,22 +329,12 @@ void model_gru_learn(struct model_gru *gru, const struct model_gru_pass *pass, c
                      float out_dx[MODEL_GRU_STEPS_MAX][UNITS])
 {
     const float *weights = model_gru_weights(gru);
-    float *gradient = part_write(gru, PART_GRADIENT);
-    float back[UNITS], spare[2 * UNITS] = {0}, through_n[MODEL_GRU_STEPS_MAX][UNITS];
+    float back[UNITS];
     struct drives drives;
-    uint32_t count = pass->count;
     memcpy(back, dh, sizeof(back));
-    for (uint32_t t = count; t-- > 0;)
+    for (uint32_t t = pass->count; t-- > 0;)
         step_back(weights, pass, t, back, &drives);
-    layer_back(pass->x[0], weights + MODEL_GRU_W_RZ, drives.rz[0], gradient + MODEL_GRU_W_RZ,
-               gradient + MODEL_GRU_B_RZ, out_dx[0], count, 2 * UNITS);
-    layer_back(pass->x[0], weights + MODEL_GRU_W_N, drives.n[0], gradient + MODEL_GRU_W_N,
-               gradient + MODEL_GRU_B_N, through_n[0], count, UNITS);
-    layer_back(pass->h[0], weights + MODEL_GRU_U_RZ, drives.rz[0], gradient + MODEL_GRU_U_RZ, spare,
-               NULL, count, 2 * UNITS);
-    layer_back(pass->past[0], weights + MODEL_GRU_U_N, drives.n[0], gradient + MODEL_GRU_U_N, spare,
-               NULL, count, UNITS);
-    simd_ops()->axpy(out_dx[0], 1.0f, through_n[0], (size_t)count * UNITS);
+    matrices_back(gru, pass, &drives, out_dx);
     uint64_t sequences = ++base_rows_meta(gru->cell)[META_SEQUENCES];
     if (sequences % gru->options.batch == 0)
         cell_step(gru);
