@@ -46,7 +46,8 @@ struct eval_options {
     uint32_t candidates_max; /* 0 = default */
     uint32_t history_max;    /* visits that scoring looks at; 0 = default */
     uint64_t seed;
-    const struct state_options *tables; /* how many rows; borrowed for the call; NULL = state's defaults */
+    const struct state_options
+        *tables;          /* how many rows; borrowed for the call; NULL = state's defaults */
     uint64_t event_count; /* expected, for blocks; 0 = blocks of the events seen */
     void (*progress)(void *context, uint64_t events, uint64_t scored);
     void *progress_context;
