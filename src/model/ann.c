@@ -326,6 +326,32 @@ static void keys_sort(uint64_t *keys, uint32_t count)
     }
 }
 
+/* Best first, soon where scores are spread: into buckets by score, which leaves little to sort. */
+static void keys_order(uint64_t *keys, uint32_t count)
+{
+    enum { BUCKETS = 64, FEW = 256 };
+    uint64_t from[FEW];
+    uint8_t bucket[FEW], first[BUCKETS + 1] = {0};
+    float most = -INFINITY, least = INFINITY;
+    for (uint32_t i = 0; i < count; i++) {
+        most = FR_MAX(most, score_of(keys[i]));
+        least = FR_MIN(least, score_of(keys[i]));
+    }
+    if (count < FEW && most - least > 1e-30f && most - least < 1e30f) {
+        float by = (BUCKETS - 1) / (most - least);
+        for (uint32_t i = 0; i < count; i++) {
+            from[i] = keys[i];
+            bucket[i] = (uint8_t)((most - score_of(keys[i])) * by);
+            first[bucket[i] + 1]++;
+        }
+        for (uint32_t b = 0; b < BUCKETS; b++)
+            first[b + 1] = (uint8_t)(first[b + 1] + first[b]);
+        for (uint32_t i = 0; i < count; i++)
+            keys[first[bucket[i]]++] = from[i];
+    }
+    keys_sort(keys, count);
+}
+
 static void best_cut(struct best *best)
 {
     uint32_t count = 0;
@@ -333,7 +359,7 @@ static void best_cut(struct best *best)
         best->keys[count] = best->keys[i];
         count += score_of(best->keys[i]) >= best->bound;
     }
-    keys_sort(best->keys, count);
+    keys_order(best->keys, count);
     best->count = FR_MIN(count, best->max);
     if (best->count == best->max)
         best->bound = FR_MAX(best->bound, score_of(best->keys[best->max - 1]));

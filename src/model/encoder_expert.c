@@ -20,7 +20,7 @@
 enum {
     EXTRA = 16,         /* candidates more than there would be */
     EXTRA_HISTORY = 16, /* the longest history for which counts alone name too little */
-    AHEAD = 48,         /* searched for, as most of the nearest are candidates already */
+    AHEAD = 32,         /* searched for, as most of the nearest are candidates already */
     NAMED = 128         /* at most: what the user has seen is among them too */
 };
 

@@ -417,9 +417,12 @@ static uint32_t rows_read(struct asking *asking, uint32_t clock_s, struct sessio
 {
     const struct model_sknn *sknn = asking->sknn;
     uint32_t items = 0;
-    for (uint32_t n = 0; n < asking->count; n++)
-        base_rows_prefetch(sknn->tables[SKNN_SESSION],
-                           session_index(sknn, asking->neighbour[n].number));
+    for (uint32_t n = 0; n < asking->count; n++) {
+        uint32_t index = session_index(sknn, asking->neighbour[n].number);
+        const struct session_row *row = base_rows_at(sknn->tables[SKNN_SESSION], index);
+        __builtin_prefetch(row);
+        __builtin_prefetch((const uint32_t *)(const void *)row + SESSION_FIRST - 1);
+    }
     for (uint32_t n = 0; n < asking->count; n++) {
         struct neighbour *neighbour = &asking->neighbour[n];
         rows[n].count = session_copy(sknn, neighbour->number, &rows[n]);

@@ -390,11 +390,11 @@ static void stamped_requests_recompute_to_the_bit(void **unused)
                                       .model = FR_SLICE("ctr"),
                                       .value = RANK_LIVE};
     put_all(&bed);
-    live(&bed, 0, 1500, 40);
+    live(&bed, 0, 1350, 40);
     act(&bed, RANK_ACT_ROLE, RANK_LIVE, FR_SLICE(""));
     act_on(&bed, &ctr_live);
     for (uint32_t i = 0; i < STAMPS; i++) {
-        live(&bed, 1500 + i * 150, 1650 + i * 150, 30);
+        live(&bed, 1350 + i * 150, 1500 + i * 150, 30);
         put_user(&bed, state_user_id(bed.state, 1 + i * 7), "green");
         stamp[i] = (struct stamp){.user = 1 + i * 7,
                                   .clock_s = (uint32_t)(state_clock_us(bed.state) / 1000000) + i};
