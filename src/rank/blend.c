@@ -7,6 +7,8 @@
  * the step of an event whose target stood at rank r now is
  * multiplied by 1.5 / (1 + r/10): plain log loss spends itself on hopeless targets (measured on
  * MovieLens: .202 -> .213 HR@10; on news it changes nothing).
+ * A bucket's rate is a quarter of the global one: it hears a fraction of the events (.1 -> .05: Beauty's
+ * validation items HR@10 .1122 -> .1136, Toys .1192 -> .1196, news .6912 -> .6923; films -.0005).
  * Cost: one pass over features x candidates forward, one back.
  * Thread: learning on the fold thread; weights are read word by word by any.
  */
@@ -17,7 +19,7 @@
 #include "rank/rank_priv.h"
 
 enum { COLD_BUCKETS = 4 };
-static const float global_rate = 0.2f, bucket_rate = 0.1f, squares_first = 1.0f;
+static const float global_rate = 0.2f, bucket_rate = 0.05f, squares_first = 1.0f;
 
 static enum fr_status table_new(struct rank *rank, const char *name, struct fr_error *error,
                                 struct base_rows **out_rows)
