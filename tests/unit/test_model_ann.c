@@ -106,6 +106,25 @@ static void finds_what_is_there(void **context)
     }
 }
 
+/* Few are found by a bound that leaves most unsorted, many without: the few are the first of the many. */
+static void few_are_the_first_of_many(void **context)
+{
+    (void)context;
+    enum { FEW = 60, MANY = 1000 };
+    struct model_ann *ann = index_make(0, 0);
+    uint32_t few[FEW], many[MANY];
+    float few_scores[FEW], many_scores[MANY];
+    for (uint32_t q = 0; q < 50; q++) {
+        struct model_ann_query query = {.vector = vectors[q * 7], .best = FEW};
+        assert_int_equal(model_ann_search(ann, &query, few, few_scores), FEW);
+        query.best = MANY;
+        assert_int_equal(model_ann_search(ann, &query, many, many_scores), MANY);
+        assert_memory_equal(few, many, sizeof(few));
+        assert_memory_equal(few_scores, many_scores, sizeof(few_scores));
+    }
+    model_ann_free(ann);
+}
+
 static void refuses_bad_options(void **context)
 {
     (void)context;
@@ -171,6 +190,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_what_is_there),
+        cmocka_unit_test(few_are_the_first_of_many),
         cmocka_unit_test(refuses_bad_options),
         cmocka_unit_test(searches_while_rows_move),
     };
