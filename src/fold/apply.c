@@ -7,6 +7,7 @@
 #include "fold/fold_priv.h"
 #include "rank/health.h"
 #include "rank/rank.h"
+#include "state/audit.h"
 
 /* What an applier is given. */
 struct applying {

@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "base/rows.h"
 #include "model/vec.h"
 #include "simd/simd.h"
 
@@ -45,11 +46,12 @@ static inline float tiles_bytes(const float *vector, uint32_t n, int8_t *out)
     return largest / 127.0f;
 }
 
-/* Row r of a tile becomes these bytes. */
+/* Row r of a tile becomes these bytes. Others may scan it meanwhile: a score of a row that is half written
+ * only names a candidate. */
 static inline void tiles_put(int8_t *tile, uint32_t r, const int8_t *bytes, uint32_t width)
 {
     for (uint32_t i = 0; i < width; i += 4)
-        memcpy(tile + simd_tile_i8(i, r), bytes + i, 4);
+        base_rows_put(tile + simd_tile_i8(i, r), bytes + i, 4);
 }
 
 /* A row of a tile becomes a row of another. */
@@ -57,7 +59,7 @@ static inline void tiles_copy(int8_t *to, uint32_t to_r, const int8_t *from, uin
                               uint32_t width)
 {
     for (uint32_t i = 0; i < width; i += 4)
-        memcpy(to + simd_tile_i8(i, to_r), from + simd_tile_i8(i, r), 4);
+        base_rows_put(to + simd_tile_i8(i, to_r), from + simd_tile_i8(i, r), 4);
 }
 
 #endif

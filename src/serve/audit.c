@@ -7,6 +7,7 @@
 
 #include "obs/obs.h"
 #include "serve/serve_priv.h"
+#include "state/audit.h"
 
 enum { SHOWN_MAX = 100 };
 

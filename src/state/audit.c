@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "state/audit.h"
 #include "state/state_priv.h"
 
 enum { READ_TRIES = 8 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "state/audit.h"
 #include "state/state_priv.h"
 
 enum { WINDOW = 50, SOURCES_MAX = 16384 /* partitions of topics */ };

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "schema/schema.h"
-#include "state/state.h"
+#include "state/audit.h"
 
 static struct state *state;
 static struct base_buf payload;
