@@ -333,7 +333,7 @@ part(name="S2", title="MovieLens 100K, leave-one-out",
           "though it is part of the history; online: it is learnt, as a server would have.",
      metrics=["hr@10", "ndcg@10"], asked=[0.230, 0.125],
      rows=[*loo_rows(lib.ml100k),
-           Row("kernels, fitted blend, strict", "offline", offline_loo("ml100k-loo"),
+           Row("kernels, fitted blend, strict", "offline", offline_loo("ml100k-loo", "kernels"),
                lambda r: r)],
      published=[("SASRec", [.1198, .0594], "public log of WEARec"), ("GRU4Rec", [.1304, .0650], "public log of WEARec"),
                 ("WEARec", [.1930, .1023], "public log of WEARec")])
