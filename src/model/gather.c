@@ -150,11 +150,12 @@ struct ahead {
 
 static inline void ahead_ask(struct ahead *ahead, uint32_t lines)
 {
-    for (uint32_t l = 0; l < lines; l++)
-        __builtin_prefetch(ahead->at + FR_MIN(l * 64, ahead->left));
-    uint32_t bytes = FR_MIN(lines * 64, ahead->left);
-    ahead->at += bytes;
-    ahead->left -= bytes;
+    for (uint32_t l = 0; l < lines && ahead->left > 0; l++) {
+        uint32_t bytes = FR_MIN(64u, ahead->left);
+        __builtin_prefetch(ahead->at);
+        ahead->at += bytes;
+        ahead->left -= bytes;
+    }
 }
 
 /* Slots of a few entries first, then their sums: the look-ups of one batch overlap. */
