@@ -21,7 +21,7 @@
 #include "state/state.h"
 
 enum {
-    FOLD__TABLES_MAX = 96,
+    FOLD__TABLES_MAX = 192,
     FOLD__GROUP_RECORDS_MAX = 1000,
     FOLD__GROUP_BYTES_MAX = 4 << 20,
     FOLD__STRETCH_RECORDS_MAX = 256,

@@ -28,7 +28,7 @@ static enum fr_status table_new(struct rank *rank, const char *name, struct fr_e
                                         .row_bytes = sizeof(struct blend_row),
                                         .count_max = BLEND_FIRST_BUCKET + MODEL_BUCKETS};
     FR_TRY(base_rows_new(&options, error, out_rows));
-    rank->tables[rank->table_count++] = *out_rows;
+    rank__table_add(rank, *out_rows);
     for (uint32_t i = BLEND_GLOBAL; i < BLEND_FIRST_BUCKET + MODEL_BUCKETS; i++)
         FR_ASSERT(base_rows_add(*out_rows) == i);
     return FR_OK;

@@ -33,10 +33,8 @@ static const float weight_rate = 0.05f, weight_max = 4.0f, signal_max = 4.0f;
 
 static void tables_add(struct rank *rank, struct base_rows *const *tables, uint32_t count)
 {
-    for (uint32_t t = 0; t < count; t++) {
-        FR_ASSERT(rank->table_count < STATE_TABLES_MAX);
-        rank->tables[rank->table_count++] = tables[t];
-    }
+    for (uint32_t t = 0; t < count; t++)
+        rank__table_add(rank, tables[t]);
 }
 
 static enum fr_status open_experts(struct rank *rank, struct fr_error *error)

@@ -16,7 +16,7 @@ enum fr_status rank__figures_new(struct rank *rank, struct fr_error *error)
                                         .row_bytes = sizeof(struct figure_row),
                                         .count_max = FIGURE_ROWS};
     FR_TRY(base_rows_new(&options, error, &rank->figures));
-    rank->tables[rank->table_count++] = rank->figures;
+    rank__table_add(rank, rank->figures);
     for (uint32_t i = 1; i < FIGURE_ROWS; i++)
         FR_ASSERT(base_rows_add(rank->figures) == i);
     return FR_OK;

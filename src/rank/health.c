@@ -99,7 +99,7 @@ static enum fr_status table_new(struct rank *rank, struct base_rows_options opti
                                 struct fr_error *error, struct base_rows **out_rows)
 {
     FR_TRY(base_rows_new(&options, error, out_rows));
-    rank->tables[rank->table_count++] = *out_rows;
+    rank__table_add(rank, *out_rows);
     for (uint32_t i = 1; i < options.count_max; i++)
         FR_ASSERT(base_rows_add(*out_rows) == i);
     return FR_OK;

@@ -37,7 +37,7 @@ enum fr_status rank__models_new(struct rank *rank, struct fr_error *error)
                                         .row_bytes = sizeof(struct model_row),
                                         .count_max = 1 + RANK_MODELS_MAX};
     FR_TRY(base_rows_new(&options, error, &rank->models));
-    rank->tables[rank->table_count++] = rank->models;
+    rank__table_add(rank, rank->models);
     for (uint32_t i = 1; i <= RANK_MODELS_MAX; i++) {
         FR_ASSERT(base_rows_add(rank->models) == i);
         struct model_row *row = base_rows_write(rank->models, i);

@@ -105,11 +105,11 @@ enum fr_status rank__network_new(struct rank *rank, struct fr_error *error)
                                         .row_bytes = BASE_ROWS_BLOCK_BYTES,
                                         .count_max = 1 + PART_COUNT * l.rows};
     FR_TRY(base_rows_new(&options, error, &rank->network));
-    rank->tables[rank->table_count++] = rank->network;
+    rank__table_add(rank, rank->network);
     options.name = "network-view";
     options.count_max = 2 + l.rows;
     FR_TRY(base_rows_new(&options, error, &rank->network_view));
-    rank->tables[rank->table_count++] = rank->network_view;
+    rank__table_add(rank, rank->network_view);
     for (uint32_t r = 1; r < 1 + PART_COUNT * l.rows; r++)
         FR_ASSERT(base_rows_add(rank->network) == r);
     for (uint32_t r = 1; r < 2 + l.rows; r++)

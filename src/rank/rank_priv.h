@@ -91,6 +91,13 @@ struct rank {
     struct rank_refit *refit;                   /* notes what is learnt (refit.h); NULL: nobody */
 };
 
+/* One more table to save, load and hash. */
+static inline void rank__table_add(struct rank *rank, struct base_rows *table)
+{
+    FR_ASSERT(rank->table_count < FR_COUNT_OF(rank->tables));
+    rank->tables[rank->table_count++] = table;
+}
+
 /* What the network computed on its way: a row for each candidate that it saw. */
 struct rank_activations {
     bool ready;

@@ -21,7 +21,7 @@
 struct state;
 
 enum {
-    STATE_TABLES_MAX = 64,
+    STATE_TABLES_MAX = 128,
     STATE_HISTORY_MAX = 4096,   /* events kept a user; older ones only as "seen" */
     STATE_ITEM_TOKENS_MAX = 48, /* content tokens kept an item */
     STATE_ITEM_CATEGORIES_MAX = 8,
