@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/rows.h"
+#include "model/pick.h"
 #include "model/tiles.h"
 
 #include <math.h>
@@ -290,11 +291,7 @@ struct chunk {
 /* Larger: a better score, of equal ones the lower id. */
 static uint64_t key_of(float score, uint32_t item)
 {
-    uint32_t bits;
-    score += 0.0f; /* no -0 */
-    memcpy(&bits, &score, sizeof(bits));
-    bits ^= bits >> 31 ? UINT32_MAX : 1u << 31;
-    return (uint64_t)bits << 32 | (uint32_t)~item;
+    return (uint64_t)((uint32_t)pick_key(score) ^ 1u << 31) << 32 | (uint32_t)~item;
 }
 
 static uint32_t item_of(uint64_t key)
@@ -304,11 +301,7 @@ static uint32_t item_of(uint64_t key)
 
 static float score_of(uint64_t key)
 {
-    uint32_t bits = (uint32_t)(key >> 32);
-    float score;
-    bits ^= bits >> 31 ? 1u << 31 : UINT32_MAX;
-    memcpy(&score, &bits, sizeof(score));
-    return score;
+    return pick_value((int32_t)((uint32_t)(key >> 32) ^ 1u << 31));
 }
 
 /* Best first: Shell's sort by Ciura's gaps. */
@@ -365,27 +358,14 @@ static void best_cut(struct best *best)
         best->bound = FR_MAX(best->bound, score_of(best->keys[best->max - 1]));
 }
 
-/* A score that at least `n` of the maxima reach, so that the n best reach it: found by the upper half
- * of its bits. */
+/* A score that at least `n` of the maxima reach, so that the n best reach it: the upper half of its bits. */
 static float bound_of(const float *most, uint32_t count, uint32_t n)
 {
-    int32_t keys[CHUNK_TILES + 3];
-    uint32_t least = 0, padded = (count + 3) & ~3u;
-    for (uint32_t i = 0; i < padded; i++)
-        keys[i] =
-            i < count ? (int32_t)((uint32_t)(key_of(most[i], 0) >> 32) ^ 1u << 31) : INT32_MIN;
-    for (uint32_t bit = 1u << 31; bit >= 1u << 16; bit >>= 1) {
-        int32_t tried = (int32_t)((least | bit) ^ 1u << 31);
-        ivec4 enough = {0};
-        for (uint32_t i = 0; i < padded; i += 4) {
-            ivec4 four;
-            memcpy(&four, keys + i, sizeof(four));
-            enough -= four >= tried;
-        }
-        if ((uint32_t)(enough[0] + enough[1] + enough[2] + enough[3]) >= n)
-            least |= bit;
-    }
-    return least > key_of(-INFINITY, 0) >> 32 ? score_of((uint64_t)least << 32) : -INFINITY;
+    int32_t keys[PICK_ROOM(CHUNK_TILES)];
+    for (uint32_t i = 0; i < count; i++)
+        keys[i] = pick_key(most[i]);
+    int32_t bound = pick_kth(keys, count, n, 16);
+    return bound > pick_key(-INFINITY) ? pick_value(bound) : -INFINITY;
 }
 
 /* What of the chunk may be among the best joins them. */

@@ -8,6 +8,8 @@
  * AdaGrad's rate .1 against .15: HR@20 of those films .302 against .301, Beauty's NDCG@10 .0713
  * against .0704, news the same (above .15 all fall). Feature = ln(1 + 1000 * softmax among the candidates).
  */
+#include "model/encoder_expert.h"
+
 #include "base/fmath.h"
 #include "model/deep_lookup.h"
 #include "model/encoder_index.h"
@@ -15,7 +17,6 @@
 #include <stdlib.h>
 
 #define HISTORY 40
-#define VALUE_ROWS 2048
 
 enum {
     EXTRA = 16,         /* candidates more than there would be */
@@ -60,7 +61,7 @@ static enum fr_status expert_open(struct state *state, uint64_t seed, struct fr_
     options.recency = 0.95f;
     options.rate = 0.1f;
     options.negatives = 64;
-    options.value_rows = VALUE_ROWS;
+    options.value_rows = MODEL_ENCODER_VALUE_ROWS;
     options.seed = seed;
     struct expert *expert = calloc(1, sizeof(*expert));
     if (!expert)
@@ -94,9 +95,35 @@ static enum fr_status expert_rebuild(void *self, struct fr_error *error)
     return model_encoder_index_rebuild(expert->index, error);
 }
 
+uint32_t model_encoder_values(const struct model_query *query, uint32_t out[MODEL_ENCODER_VALUES])
+{
+    uint32_t count = 0;
+    out[count++] = 1 + query->clock_s / 3600 % 24;
+    out[count++] = 30 + FR_MIN(query->session_count, 15u);
+    for (uint32_t f = 0; f < STATE_EXTRA_FIRST; f++)
+        if (query->context[f])
+            out[count++] = 64 + query->context[f];
+    return count;
+}
+
+void model_encoder_shares(const struct model_encoder *encoder, const float *vector,
+                          const struct model_batch *batch, float *out)
+{
+    float largest = -1e30f;
+    if (batch->in_place)
+        model_encoder_scores_in_place(encoder, vector, batch->item, batch->count, out);
+    else
+        model_encoder_scores(encoder, vector, batch->item, batch->count, out);
+    for (uint32_t c = 0; c < batch->count; c++)
+        largest = FR_MAX(largest, out[c]);
+    for (uint32_t c = 0; c < batch->count; c++)
+        out[c] = base_expf(out[c] - largest);
+    model_deep_shares(out, batch->count, batch->stride);
+}
+
 struct asked {
     uint8_t age[HISTORY];
-    uint32_t history[HISTORY], values[2 + STATE_EXTRA_FIRST];
+    uint32_t history[HISTORY], values[MODEL_ENCODER_VALUES];
     struct model_encoder_user user;
 };
 
@@ -123,11 +150,7 @@ static const struct model_encoder_user *ask(const struct model_query *query, str
         asked->age[i] = age_class(query, i);
         asked->history[user->count++] = query->history[i].item;
     }
-    asked->values[user->value_count++] = 1 + query->clock_s / 3600 % 24;
-    asked->values[user->value_count++] = 30 + FR_MIN(query->session_count, 15u);
-    for (uint32_t f = 0; f < STATE_EXTRA_FIRST; f++)
-        if (query->context[f])
-            asked->values[user->value_count++] = 64 + query->context[f];
+    user->value_count = model_encoder_values(query, asked->values);
     return user;
 }
 
@@ -158,19 +181,8 @@ static void expert_score(void *self, const struct model_batch *batch, float *out
 {
     struct expert *expert = self;
     const struct proposed *proposed = batch->memo;
-    float largest = -1e30f;
-    if (!batch->count || !proposed || !proposed->known)
-        return;
-    const float *vector = proposed->vector;
-    if (batch->in_place)
-        model_encoder_scores_in_place(expert->encoder, vector, batch->item, batch->count, out);
-    else
-        model_encoder_scores(expert->encoder, vector, batch->item, batch->count, out);
-    for (uint32_t c = 0; c < batch->count; c++)
-        largest = FR_MAX(largest, out[c]);
-    for (uint32_t c = 0; c < batch->count; c++)
-        out[c] = base_expf(out[c] - largest);
-    model_deep_shares(out, batch->count, batch->stride);
+    if (batch->count && proposed && proposed->known)
+        model_encoder_shares(expert->encoder, proposed->vector, batch, out);
 }
 
 static void expert_learn(void *self, const struct model_batch *batch,

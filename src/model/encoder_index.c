@@ -8,6 +8,7 @@
 #include "model/encoder_index.h"
 
 #include "model/ann.h"
+#include "model/pick.h"
 #include "model/tiles.h"
 
 #include <stdlib.h>
@@ -311,38 +312,26 @@ enum fr_status model_encoder_index_rebuild(struct model_encoder_index *index,
 
 /* ---- searching ------------------------------------------------------------------------------ */
 
-/* Unsigned order of the result = the products' order. */
-static uint32_t order_of(float product)
-{
-    uint32_t bits;
-    memcpy(&bits, &product, sizeof(bits));
-    return bits ^ (bits >> 31 ? UINT32_MAX : 1u << 31);
-}
-
 /* List 0, and those with the largest product, as many as hold about `scan` items: what reaches the
- * last of them, which is found bit by bit; of equal ones the first. */
+ * last of them; of equal ones the first. */
 static uint32_t lists_of(const struct model_encoder_index *index, const float *query,
                          uint32_t lists[ENCODER_INDEX_LISTS + 1])
 {
     float product[ENCODER_INDEX_LISTS];
-    uint32_t order[ENCODER_INDEX_LISTS], last = 0, n = 0;
+    int32_t key[ENCODER_INDEX_LISTS];
+    uint32_t n = 0;
     uint64_t wanted = (uint64_t)index->options.scan * ENCODER_INDEX_LISTS;
     uint32_t probes = (uint32_t)(wanted / FR_MAX(model_ann_count(index->ann), 1u));
     probes = FR_MIN(FR_MAX(probes, 1u), (uint32_t)ENCODER_INDEX_LISTS);
     coarse_products(index, query, product);
     for (uint32_t i = 0; i < ENCODER_INDEX_LISTS; i++)
-        order[i] = order_of(product[i]);
-    for (uint32_t bit = 1u << 31; bit; bit >>= 1) {
-        uint32_t enough = 0;
-        for (uint32_t i = 0; i < ENCODER_INDEX_LISTS; i++)
-            enough += order[i] >= (last | bit);
-        last |= enough >= probes ? bit : 0;
-    }
+        key[i] = pick_key(product[i]);
+    const int32_t last = pick_kth(key, ENCODER_INDEX_LISTS, probes, 0);
     for (uint32_t i = 0; i < ENCODER_INDEX_LISTS; i++)
-        if (order[i] > last)
+        if (key[i] > last)
             lists[n++] = i + 1;
     for (uint32_t i = 0; i < ENCODER_INDEX_LISTS && n < probes; i++)
-        if (order[i] == last)
+        if (key[i] == last)
             lists[n++] = i + 1;
     lists[n++] = 0;
     return n;

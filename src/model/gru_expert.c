@@ -9,14 +9,10 @@
  * Loss: softmax among the candidates that the target was ranked with, or the sampled one with its
  * logQ correction when the target was none of them. Feature = ln(1 + 1000 * softmax among the candidates).
  */
-#include "base/fmath.h"
-#include "model/deep_lookup.h"
-#include "model/encoder.h"
+#include "model/encoder_expert.h"
 #include "model/gru.h"
 
 #include <stdlib.h>
-
-#define VALUE_ROWS 2048
 
 struct sequence {
     uint32_t item[MODEL_GRU_STEPS_MAX];
@@ -57,7 +53,7 @@ static enum fr_status expert_open(struct state *state, uint64_t seed, struct fr_
     items.dimension = MODEL_GRU_UNITS;
     items.history = MODEL_GRU_STEPS_MAX;
     items.negatives = 64;
-    items.value_rows = VALUE_ROWS;
+    items.value_rows = MODEL_ENCODER_VALUE_ROWS;
     items.seed = seed + 91;
     items.names = names;
     model_gru_defaults(&cell);
@@ -112,7 +108,7 @@ static bool read_history(const struct expert *expert, const struct model_batch *
 }
 
 struct asked {
-    uint32_t values[2 + STATE_EXTRA_FIRST];
+    uint32_t values[MODEL_ENCODER_VALUES];
     struct model_encoder_user user;
 };
 
@@ -122,11 +118,7 @@ static struct model_encoder_user *ask(const struct model_query *query,
 {
     struct model_encoder_user *user = &asked->user;
     *user = (struct model_encoder_user){.given = pass->h[pass->count], .values = asked->values};
-    asked->values[user->value_count++] = 1 + query->clock_s / 3600 % 24;
-    asked->values[user->value_count++] = 30 + FR_MIN(query->session_count, 15u);
-    for (uint32_t f = 0; f < STATE_EXTRA_FIRST; f++)
-        if (query->context[f])
-            asked->values[user->value_count++] = 64 + query->context[f];
+    user->value_count = model_encoder_values(query, asked->values);
     return user;
 }
 
@@ -136,19 +128,11 @@ static void expert_score(void *self, const struct model_batch *batch, float *out
     struct sequence *sequence =
         batch->in_place ? &expert->learning : base_arena_alloc(batch->arena, sizeof(*sequence));
     struct asked asked;
-    float vector[MODEL_GRU_UNITS], largest = -1e30f;
+    float vector[MODEL_GRU_UNITS];
     if (!sequence || !read_history(expert, batch, sequence))
         return;
     model_encoder_vector(expert->items, ask(batch->query, &sequence->pass, &asked), vector);
-    if (batch->in_place)
-        model_encoder_scores_in_place(expert->items, vector, batch->item, batch->count, out);
-    else
-        model_encoder_scores(expert->items, vector, batch->item, batch->count, out);
-    for (uint32_t c = 0; c < batch->count; c++)
-        largest = FR_MAX(largest, out[c]);
-    for (uint32_t c = 0; c < batch->count; c++)
-        out[c] = base_expf(out[c] - largest);
-    model_deep_shares(out, batch->count, batch->stride);
+    model_encoder_shares(expert->items, vector, batch, out);
 }
 
 /* score() of this very batch has read the history. */

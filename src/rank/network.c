@@ -24,6 +24,7 @@
  */
 #include <string.h>
 
+#include "model/pick.h"
 #include "model/vec.h"
 #include "rank/rank_priv.h"
 #include "simd/simd.h"
@@ -177,42 +178,15 @@ static const float *weights_for(const struct rank *rank, const struct layout *l,
     return NULL;
 }
 
-/* A key whose signed order is that of finite scores; -0 is 0. */
-static int32_t key_of(float score)
-{
-    int32_t bits;
-    score += 0.0f;
-    memcpy(&bits, &score, sizeof(bits));
-    return bits ^ (int32_t)((uint32_t)(bits >> 31) >> 1);
-}
-
-/* The key of the BEST-th of the keys, found bit by bit, the highest first: no branch hangs on a score. */
-static int32_t key_of_last(const int32_t *key, uint32_t stride)
-{
-    uint32_t least = 0; /* with the sign turned over, so that it is an unsigned order */
-    for (uint32_t bit = 1u << 31; bit; bit >>= 1) {
-        int32_t tried = (int32_t)((least | bit) ^ 1u << 31);
-        ivec4 enough = {0};
-        for (uint32_t i = 0; i < stride; i += 4) {
-            ivec4 four;
-            memcpy(&four, key + i, sizeof(four));
-            enough -= four >= tried;
-        }
-        if (enough[0] + enough[1] + enough[2] + enough[3] >= BEST)
-            least |= bit;
-    }
-    return (int32_t)(least ^ 1u << 31);
-}
-
 /* The BEST best by the linear score, in the candidates' order; of equal ones the first. */
 static uint32_t best_find(const struct rank_scoring *scoring, uint32_t *index)
 {
-    uint32_t count = scoring->batch.count, stride = scoring->batch.stride, kept = 0, above = 0;
-    int32_t key[MODEL_BATCH_MAX], last = INT32_MIN;
-    for (uint32_t i = 0; i < stride; i++)
-        key[i] = i < count ? key_of(scoring->score[i]) : INT32_MIN;
+    uint32_t count = scoring->batch.count, kept = 0, above = 0;
+    int32_t key[PICK_ROOM(MODEL_BATCH_MAX)], last = INT32_MIN;
+    for (uint32_t i = 0; i < count; i++)
+        key[i] = pick_key(scoring->score[i]);
     if (count > BEST)
-        last = key_of_last(key, stride);
+        last = pick_kth(key, count, BEST, 0);
     for (uint32_t i = 0; i < count; i++)
         above += key[i] > last;
     uint32_t equal = FR_MIN(count, (uint32_t)BEST) - above;

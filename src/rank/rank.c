@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/pick.h"
 #include "model/vec.h"
 #include "rank/rank_priv.h"
 
@@ -432,13 +433,10 @@ void rank_make_room(struct rank *rank, struct state *state)
 
 /* ---- answering ------------------------------------------------------------------------------ */
 
-/* Unsigned order of the result = descending order of finite scores; -0 is 0. */
+/* Unsigned order of the result = descending order of finite scores. */
 static uint32_t order_key(float score)
 {
-    uint32_t bits;
-    score += 0.0f;
-    memcpy(&bits, &score, sizeof(bits));
-    return bits >> 31 ? bits : ~bits & 0x7fffffffu;
+    return ~((uint32_t)pick_key(score) ^ 1u << 31);
 }
 
 /* Best first; equal scores keep the candidates' order. Radix sort, a byte a pass, the least first. */

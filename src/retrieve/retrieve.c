@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "model/gather.h"
+#include "model/pick.h"
 
 enum { CANDIDATES_DEFAULT = 192, MARKED_MAX = 1024, LEADERS = 48, BEST_MAX = 256 };
 
@@ -99,76 +100,34 @@ static const struct wanted {
 /* Unseen slots whose sum exceeds a least so far, in order; the `quota` largest are among them. */
 struct best {
     uint32_t quota, count;
-    int32_t bits[BEST_MAX * 4]; /* of the sums, all > 0: their order is that of the integers */
+    int32_t key[BEST_MAX * 4]; /* pick_key() of the sums */
     uint32_t slot[BEST_MAX * 4];
 };
-
-typedef int32_t mask_four __attribute__((vector_size(16)));
-
-static mask_four four_of(const int32_t *from)
-{
-    mask_four four;
-    memcpy(&four, from, sizeof(four));
-    return four;
-}
-
-/* The k-th largest, found bit by bit from the highest that is not the same everywhere: no branch hangs
- * on a value. 1 <= k <= count. */
-static int32_t kth_largest(struct best *best, uint32_t k)
-{
-    uint32_t some = 0, every = UINT32_MAX, padded = (best->count + 3) & ~3u;
-    for (uint32_t i = 0; i < best->count; i++) {
-        some |= (uint32_t)best->bits[i];
-        every &= (uint32_t)best->bits[i];
-    }
-    for (uint32_t i = best->count; i < padded; i++)
-        best->bits[i] = 0;
-    if (some == every)
-        return (int32_t)every;
-    uint32_t high = 31 - (uint32_t)__builtin_clz(some ^ every);
-    int32_t found = (int32_t)(every >> high << high);
-    for (int32_t bit = (int32_t)(1u << high); bit; bit >>= 1) {
-        int32_t tried = found | bit;
-        mask_four enough = {0};
-        for (uint32_t i = 0; i < padded; i += 4)
-            enough -= four_of(best->bits + i) >= tried;
-        if ((uint32_t)(enough[0] + enough[1] + enough[2] + enough[3]) >= k)
-            found = tried;
-    }
-    return found;
-}
-
-static float float_of(int32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof(value));
-    return value;
-}
 
 /* Keeps the quota largest, of equal ones the earlier; gives the least of them. */
 static float best_keep(struct best *best)
 {
-    int32_t least = kth_largest(best, best->quota);
+    int32_t least = pick_kth(best->key, best->count, best->quota, 0);
     uint32_t above = 0, kept = 0;
     for (uint32_t i = 0; i < best->count; i++)
-        above += best->bits[i] > least;
+        above += best->key[i] > least;
     uint32_t equal = best->quota - above;
     for (uint32_t i = 0; i < best->count; i++) {
-        uint32_t ties = best->bits[i] == least && equal > 0, more = best->bits[i] > least;
-        best->bits[kept] = best->bits[i];
+        uint32_t ties = best->key[i] == least && equal > 0, more = best->key[i] > least;
+        best->key[kept] = best->key[i];
         best->slot[kept] = best->slot[i];
         equal -= ties;
         kept += ties | more;
     }
     best->count = kept;
-    return float_of(least);
+    return pick_value(least);
 }
 
 /* One bit for each sum of the slot that exceeds `least`. */
 static inline uint32_t sums_over(const struct model_sums *sums, const struct model_sums *least)
 {
-    const mask_four bits = {1, 2, 4, 8};
-    mask_four over = (sums->four[0] > least->four[0]) & bits;
+    const ivec4 bits = {1, 2, 4, 8};
+    ivec4 over = (sums->four[0] > least->four[0]) & bits;
     over |= (sums->four[1] > least->four[1]) & (bits << 4);
     over |= (sums->four[2] > least->four[2]) & (bits << 8);
     uint64_t half[2];
@@ -199,7 +158,7 @@ static void pass(const struct model_gather *gather, uint32_t step, struct best *
         for (; over; over &= over - 1) {
             uint32_t sum = (uint32_t)__builtin_ctz(over);
             struct best *to = &best[best_of[sum]];
-            memcpy(&to->bits[to->count], &slot->sum.at[sum], sizeof(float));
+            to->key[to->count] = pick_key(slot->sum.at[sum]);
             to->slot[to->count] = s;
             if (++to->count == FR_COUNT_OF(to->slot))
                 least->at[sum] = best_keep(to);
@@ -216,7 +175,7 @@ static void guess_leasts(const struct model_gather *gather, struct best *best,
     for (uint32_t i = 0; i < FR_COUNT_OF(wanted); i++) {
         uint32_t k = best[i].quota * 2 / SAMPLE_STEP + 4;
         if (best[i].count >= k)
-            least->at[wanted[i].sum] = float_of(kth_largest(&best[i], k));
+            least->at[wanted[i].sum] = pick_value(pick_kth(best[i].key, best[i].count, k, 0));
     }
 }
 

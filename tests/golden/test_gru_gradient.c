@@ -134,6 +134,17 @@ static double gradient_of(double before, double after, double sum, double rate)
     return r * sqrt(sum / (1 - r * r));
 }
 
+/* The problem before a step, AdaGrad's sums before it, and the step. */
+static void learn_once(struct model_gru *gru, struct model_gru_pass *pass, const float *dh,
+                       struct problem *p, float sums[MODEL_GRU_WEIGHTS],
+                       float dx[MODEL_GRU_STEPS_MAX][U])
+{
+    problem_take(gru, pass, dh, p);
+    memcpy(sums, sums_of(gru), MODEL_GRU_WEIGHTS * sizeof(*sums));
+    model_gru_run(model_gru_weights(gru), pass);
+    model_gru_learn(gru, pass, dh, dx);
+}
+
 static void equals_the_reference(void **context)
 {
     (void)context;
@@ -147,13 +158,10 @@ static void equals_the_reference(void **context)
     struct model_gru *gru = gru_make(1e9f);
     live(gru, 40);
     inputs_draw(1, &pass, dh);
-    problem_take(gru, &pass, dh, &p);
-    memcpy(sums, sums_of(gru), sizeof(sums));
+    learn_once(gru, &pass, dh, &p, sums, dx);
     loss_of(&p, h);
-    model_gru_run(model_gru_weights(gru), &pass);
     for (uint32_t k = 0; k < U; k++)
         assert_true(fabs((double)pass.h[STEPS][k] - h[k]) < 1e-5);
-    model_gru_learn(gru, &pass, dh, dx);
     for (uint32_t k = 0; k < STEPS * U; k += 7) {
         double slope = slope_of(&p, &p.x[k / U][k % U]);
         assert_true(fabs((double)dx[k / U][k % U] - slope) <= 1e-3 * fabs(slope) + 1e-5);
@@ -184,10 +192,7 @@ static void the_norm_is_cut(void **context)
     inputs_draw(1, &pass, dh);
     for (uint32_t k = 0; k < U; k++)
         dh[k] *= 100.0f;
-    problem_take(gru, &pass, dh, &p);
-    memcpy(sums, sums_of(gru), sizeof(sums));
-    model_gru_run(model_gru_weights(gru), &pass);
-    model_gru_learn(gru, &pass, dh, dx);
+    learn_once(gru, &pass, dh, &p, sums, dx);
     const float *after = model_gru_weights(gru);
     for (uint32_t k = 0; k < MODEL_GRU_WEIGHTS; k++) {
         double g = gradient_of(p.w[k], (double)after[k], (double)sums[k], (double)options.rate);
