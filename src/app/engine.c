@@ -30,6 +30,7 @@ static enum fr_status open_rank(const struct app *app, struct state *state, stru
     struct rank_options options = {
         .state = state,
         .experts = strcmp(app->options->experts, "all") == 0 ? NULL : app->options->experts,
+        .vectors_exact = (uint32_t)app->options->vectors_exact,
     };
     return rank_new(&options, error, out_rank);
 }
@@ -39,6 +40,31 @@ static void draw_progress(void *context, uint64_t done, uint64_t total)
     struct app_progress *progress = context;
     progress->total = total;
     app_progress_update(progress, done);
+}
+
+/* Settings that the state depends on, when they are not those that the journal told last: told by a
+ * record, so that `why` knows which answers were given under others. */
+static enum fr_status record_settings(struct app_engine *engine, struct fr_error *error)
+{
+    if (fold_settings_hold(engine->fold))
+        return FR_OK;
+    struct fr_slice settings = fr_slice_str((const char *)engine->settings.bytes);
+    struct base_buf act;
+    struct fold_batch batch;
+    base_buf_init(&act, 0);
+    fold_batch_init(&batch);
+    fold_batch_add(&batch, SCHEMA_KIND_CONFIG, settings);
+    schema_act_encode(&(struct schema_act){.actor = FR_SLICE("configuration"),
+                                           .act = FR_SLICE("settings_changed"),
+                                           .detail = settings},
+                      &act);
+    fold_batch_add(&batch, SCHEMA_KIND_AUDIT, base_buf_slice(&act));
+    enum fr_status status = fold_run(engine->fold, &batch, FOLD_ACK_APPLIED);
+    if (status != FR_OK && error)
+        *error = batch.error;
+    fold_batch_release(&batch);
+    base_buf_release(&act);
+    return status;
 }
 
 /* What the configuration says of event types takes effect as a record, so that a replay weighs the
@@ -80,6 +106,7 @@ static enum fr_status open_fold(const struct app *app, const struct app_engine_o
         .directory = conf->data_dir,
         .state = engine->state,
         .rank = engine->rank,
+        .settings = (const char *)engine->settings.bytes,
         .snapshot_records = (uint64_t)conf->snapshot_records,
         .replay_us = options->serving ? conf->snapshot_replay : 0,
         .segment_bytes = conf->segment_bytes,
@@ -105,6 +132,9 @@ enum fr_status app_engine_open(const struct app *app, const struct app_engine_op
                                struct fr_error *error, struct app_engine *out_engine)
 {
     struct app_engine engine = {0};
+    base_buf_init(&engine.settings, 0);
+    conf_print_fold(app->conf, &engine.settings);
+    base_buf_put_u8(&engine.settings, 0);
     enum fr_status status = app_event_types(app->conf, &engine.types, error);
     if (status == FR_OK)
         status = open_state(app, error, &engine.state);
@@ -114,6 +144,8 @@ enum fr_status app_engine_open(const struct app *app, const struct app_engine_op
         status = open_fold(app, options, error, &engine);
     if (status == FR_OK && !options->read_only)
         status = record_types(&engine, error);
+    if (status == FR_OK && !options->read_only)
+        status = record_settings(&engine, error);
     if (status != FR_OK) {
         app_engine_close(&engine);
         return status;
@@ -127,6 +159,7 @@ void app_engine_close(struct app_engine *engine)
     fold_close(engine->fold);
     rank_free(engine->rank);
     state_free(engine->state);
+    base_buf_release(&engine->settings);
     *engine = (struct app_engine){0};
 }
 

@@ -16,6 +16,7 @@ struct app_engine {
     struct state *state;
     struct rank *rank;
     struct fold *fold;
+    struct base_buf settings;  /* conf_print_fold(), with a NUL behind */
     struct schema_types types; /* of the configuration, journalled when they differ */
 };
 

@@ -201,14 +201,16 @@ void conf_print_fold(const struct conf *conf, struct base_buf *out)
 {
     uint32_t count;
     const struct conf__option *options = conf__options(&count);
+    struct conf *defaults = NULL;
+    FR_ASSERT(conf_new(&defaults) == FR_OK);
     for (uint32_t i = 0; i < count; i++) {
         char name[CONF__NAME_BYTES];
-        if (!(options[i].flags & CONF_FOLD))
+        if (!(options[i].flags & CONF_FOLD) || same_value(&options[i], conf, defaults))
             continue;
-        base_buf_printf(out, "%s=", conf__name(&options[i], name));
+        base_buf_printf(out, "%s%s=", out->count ? " " : "", conf__name(&options[i], name));
         conf__value_print(&options[i], &conf->options, out);
-        base_buf_put_u8(out, '\n');
     }
+    conf_free(defaults);
 }
 
 void conf_print_text(const struct conf *conf, struct base_buf *out)

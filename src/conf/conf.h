@@ -111,8 +111,8 @@ void conf_compare(const struct conf *now, const struct conf *next, conf_changed_
 /* Does a comma-separated LIST hold the name? "all" holds every one. */
 bool conf_list_holds(const char *list, const char *name);
 
-/* Canonical "name=value" lines of the options that the fold depends on (CONF_FOLD), for the journal
- * record of the configuration. */
+/* "name=value name=value", in the order of the table: the options that the fold depends on (CONF_FOLD)
+ * that are not at their defaults. */
 void conf_print_fold(const struct conf *conf, struct base_buf *out);
 /* Every option with its value and where it came from; for check-config. */
 void conf_print_text(const struct conf *conf, struct base_buf *out);

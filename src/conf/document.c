@@ -62,6 +62,13 @@ static void put_cell(struct base_buf *out, struct fr_slice text)
     }
 }
 
+static const char *when(const struct conf__option *option)
+{
+    if (option->flags & CONF_RELOAD)
+        return "at a reload";
+    return option->flags & CONF_FOLD ? "at a start that folds all anew" : "at a start";
+}
+
 static void markdown_option(struct base_buf *out, const struct conf__option *option)
 {
     char name[CONF__NAME_BYTES];
@@ -72,8 +79,7 @@ static void markdown_option(struct base_buf *out, const struct conf__option *opt
     put_cell(out, base_buf_slice(&must));
     base_buf_put_str(out, *option->value ? " | `" : " | ");
     put_default(out, option);
-    base_buf_printf(out, "%s | %s | %s |\n", *option->value ? "`" : "",
-                    option->flags & CONF_RELOAD ? "at a reload" : "at a start", option->text);
+    base_buf_printf(out, "%s | %s | %s |\n", *option->value ? "`" : "", when(option), option->text);
     base_buf_release(&must);
 }
 

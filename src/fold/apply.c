@@ -135,6 +135,13 @@ static enum fr_status apply_model(const struct applying *applying)
     return fold__jobs_apply(applying->fold, applying->record);
 }
 
+/* They hold for the whole journal, from the start that told them (snapshot.c); the record tells when. */
+static enum fr_status apply_settings(const struct applying *applying)
+{
+    FR_STORE(applying->fold->row->settings, fold__settings_of(applying->record->payload));
+    return FR_OK;
+}
+
 static enum fr_status apply_remedy(const struct applying *applying)
 {
     struct rank_remedy remedy;
@@ -164,6 +171,7 @@ static const applier_fn appliers[] = {
     [SCHEMA_KIND_SOURCE] = apply_source,
     [SCHEMA_KIND_MODEL] = apply_model,
     [SCHEMA_KIND_AUDIT] = apply_act,
+    [SCHEMA_KIND_CONFIG] = apply_settings,
     [SCHEMA_KIND_REMEDY] = apply_remedy,
 };
 

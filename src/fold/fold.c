@@ -59,6 +59,8 @@ static enum fr_status fold_new(const struct fold_options *options, struct fr_err
     if (!fold)
         return base_fail(error, FR_MEMORY, "fold", "no memory for the fold");
     fold->options = *options;
+    if (options->settings)
+        fold->settings = fold__settings_of(fr_slice_str(options->settings));
     if (!fold->options.snapshot_records)
         fold->options.snapshot_records = SNAPSHOT_RECORDS_DEFAULT;
     if (!fold->options.queue_bytes_max)
@@ -242,6 +244,16 @@ void fold_sample_set(struct fold *fold, uint32_t one_in)
 {
     __atomic_store_n(&fold->options.sample_one_in, one_in, __ATOMIC_RELAXED);
     fold__want_rate(fold, one_in); /* now: before what is submitted from here on */
+}
+
+uint32_t fold__settings_of(struct fr_slice text)
+{
+    return text.bytes ? (uint32_t)base_hash64(text.ptr, text.bytes, 0) | 1u : 0;
+}
+
+bool fold_settings_hold(const struct fold *fold)
+{
+    return fold->row->settings == fold->settings;
 }
 
 const struct schema_types *fold_types(const struct fold *fold)

@@ -58,9 +58,12 @@ void fold_batch_add(struct fold_batch *batch, uint8_t kind, struct fr_slice payl
 
 struct fold_options {
     struct os *os;
-    const char *directory;     /* the data directory: journal/, snapshot/ */
-    struct state *state;       /* borrowed; empty */
-    struct rank *rank;         /* borrowed; may be NULL: nothing is scored or blended */
+    const char *directory; /* the data directory: journal/, snapshot/ */
+    struct state *state;   /* borrowed; empty */
+    struct rank *rank;     /* borrowed; may be NULL: nothing is scored or blended */
+    /* Borrowed, canonical text of what else the state depends on, "" for the defaults. What was made under
+     * other settings is folded anew while the journal is whole; a change is a record of kind SCHEMA_KIND_CONFIG. */
+    const char *settings;
     uint64_t snapshot_records; /* a snapshot every so many records; 0 = 1,000,000 */
     int64_t replay_us;      /* and when those since the last one took so long to apply; 0 = never */
     uint64_t segment_bytes; /* journal segments; 0 = default */
@@ -106,6 +109,10 @@ uint64_t fold_durable(const struct fold *fold);
 uint64_t fold_still_begin(const struct fold *fold);
 bool fold_still(const struct fold *fold, uint64_t began);
 bool fold_failed(const struct fold *fold); /* the journal has failed: stop acknowledging */
+
+/* Are the settings of the options those that the journal tells at the current position? Thread: as
+ * fold_types(). */
+bool fold_settings_hold(const struct fold *fold);
 
 /* The event types in force at the current position. Thread: any; changes only by a record. */
 const struct schema_types *fold_types(const struct fold *fold);

@@ -57,7 +57,7 @@ struct fold__row {
     uint64_t clamped; /* events whose time lay more than five minutes ahead of their receipt */
     uint64_t refused; /* records that could not be applied: unknown kind, or a table was full */
     uint32_t sample_one_in;
-    uint32_t pad;
+    uint32_t settings; /* fold__settings_of() those that the journal told last; 0: the defaults */
     struct schema_types types;
 };
 
@@ -66,6 +66,7 @@ struct fold__jobs;     /* of deferred learners: jobs.c */
 
 struct fold {
     struct fold_options options;
+    uint32_t settings; /* fold__settings_of() the options' */
     struct journal *journal;
     struct base_rows *own; /* one row: struct fold__row */
     struct fold__row *row; /* that row, in place */
@@ -128,6 +129,8 @@ void fold__threads_start(struct fold *fold);
 void fold__threads_stop(struct fold *fold);
 
 /* fold.c */
+/* A name for settings: 0 for "" or NULL, else never 0. */
+uint32_t fold__settings_of(struct fr_slice text);
 void fold__commands(struct fold *fold); /* apply stage, between units */
 /* Writes up to `blocks` blocks of the running snapshot; FR_AGAIN: more to do; else it has ended. */
 enum fr_status fold__snapshot_advance(struct fold *fold, uint32_t blocks);

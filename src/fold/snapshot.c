@@ -6,7 +6,8 @@
  *             4  format version (3)
  *             4  number of tables
  *             8  position: the state after exactly the records up to it (F4)
- *             8  journal bytes are not here: recovery = this + records from position + 1
+ *             4  the settings it was made under (fold__settings_of())
+ *             4  zero; journal bytes are not here: recovery = this + records from position + 1
  *   tables    for each: varint-prefixed name, u32 row bytes, u32 rows, 16 x u64 meta, u32 blocks
  *             u32 CRC-32C of header and tables
  *   frames    for each block, in any order:
@@ -65,7 +66,8 @@ static void write_head(struct fold__snapshot *snapshot)
     base_buf_put_u32(out, FORMAT_VERSION);
     base_buf_put_u32(out, (uint32_t)fold->table_count);
     base_buf_put_u64(out, snapshot->position);
-    base_buf_put_u64(out, 0);
+    base_buf_put_u32(out, fold->settings);
+    base_buf_put_u32(out, 0);
     for (size_t t = 0; t < fold->table_count; t++) {
         struct base_rows *rows = fold->tables[t];
         base_buf_put_string(out, fr_slice_str(base_rows_name(rows)));
@@ -349,6 +351,23 @@ static enum fr_status load_table(struct loader *loader, struct fold *fold, uint3
     return FR_OK;
 }
 
+/* The state is a function of journal and settings. Where records are gone, the snapshot is all there is. */
+static enum fr_status check_settings(const struct loader *loader, const struct fold *fold,
+                                     uint32_t settings)
+{
+    if (settings == fold->settings)
+        return FR_OK;
+    if (journal_first(fold->journal) <= 1)
+        return base_fail(loader->error, FR_UNSUPPORTED, "fold",
+                         "snapshot %s was made under other settings than these: %s", loader->path,
+                         fold->settings ? fold->options.settings : "the defaults");
+    obs_log(OBS_WARN, "fold",
+            "snapshot %s was made under other settings, and the records before position %" PRIu64
+            " are gone: what it holds stays as it was, the settings hold from here on",
+            loader->path, journal_first(fold->journal));
+    return FR_OK;
+}
+
 static enum fr_status load_head(struct loader *loader, struct fold *fold,
                                 struct file_table tables[FOLD__TABLES_MAX], uint64_t *out_position)
 {
@@ -366,6 +385,7 @@ static enum fr_status load_head(struct loader *loader, struct fold *fold,
                          version, FORMAT_VERSION);
     uint32_t count = base_reader_u32(&reader);
     *out_position = base_reader_u64(&reader);
+    FR_TRY(check_settings(loader, fold, base_reader_u32(&reader)));
     if (count != fold->table_count)
         return base_fail(loader->error, FR_UNSUPPORTED, "fold",
                          "snapshot %s has %u tables, this version %zu", loader->path, count,

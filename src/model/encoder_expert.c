@@ -51,25 +51,26 @@ static void expert_close(void *self)
     free(expert);
 }
 
-static enum fr_status expert_open(struct state *state, uint64_t seed, struct fr_error *error,
+static enum fr_status expert_open(const struct model_setup *setup, struct fr_error *error,
                                   void **out_self)
 {
     struct model_encoder_options options;
     model_encoder_defaults(&options);
-    options.item_max = state_limits(state)->item_count_max + 2;
+    options.item_max = state_limits(setup->state)->item_count_max + 2;
     options.history = HISTORY;
     options.recency = 0.95f;
     options.rate = 0.1f;
     options.negatives = 64;
     options.value_rows = MODEL_ENCODER_VALUE_ROWS;
-    options.seed = seed;
+    options.seed = setup->seed;
     struct expert *expert = calloc(1, sizeof(*expert));
     if (!expert)
         return base_fail(error, FR_MEMORY, "model", "no memory for the encoder expert");
     enum fr_status status = model_encoder_new(&options, error, &expert->encoder);
     const struct model_encoder_index_options index = {.encoder = expert->encoder,
                                                       .item_max = options.item_max,
-                                                      .dimension = options.dimension};
+                                                      .dimension = options.dimension,
+                                                      .exact = setup->vectors_exact};
     if (status == FR_OK)
         status = model_encoder_index_new(&index, error, &expert->index);
     if (status != FR_OK) {

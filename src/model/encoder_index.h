@@ -4,7 +4,7 @@
  * encoder (encoder.h) knows. Holds the Out vectors with their bias as int8 and one scale each
  * (ann.h), updated in place after each step of the encoder.
  *
- * Up to ENCODER_INDEX_EXACT items all are scanned. From then on they move to the lists of an
+ * Up to `exact` items all are scanned (64-d: some 5 us a thousand). From then on they move to the lists of an
  * inverted file: k-means once, on a sample (some 20 ms on the fold thread), then a few items a step
  * until all are listed; whoever changes often is listed anew now and then, and draws its centroid
  * after it. A search scans about ENCODER_INDEX_SCAN items, whatever the size of the catalogue.

@@ -60,17 +60,17 @@ static void factors_close(void *self)
     free(factors);
 }
 
-static enum fr_status factors_open(struct state *state, uint64_t seed, struct fr_error *error,
+static enum fr_status factors_open(const struct model_setup *setup, struct fr_error *error,
                                    void **out_self)
 {
     struct factors *factors = calloc(1, sizeof(*factors));
     if (!factors)
         return base_fail(error, FR_MEMORY, "model", "no memory for the factors");
-    factors->seed = seed;
+    factors->seed = setup->seed;
     struct base_rows_options items = {"factors-items", sizeof(struct item_factors),
-                                      state_limits(state)->item_count_max + 2};
+                                      state_limits(setup->state)->item_count_max + 2};
     struct base_rows_options values = {"factors-values", sizeof(struct value_factors),
-                                       state_limits(state)->context_count_max + 2};
+                                       state_limits(setup->state)->context_count_max + 2};
     enum fr_status status = base_rows_new(&items, error, &factors->items);
     if (status == FR_OK)
         status = base_rows_new(&values, error, &factors->values);

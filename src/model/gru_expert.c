@@ -40,7 +40,7 @@ static void expert_close(void *self)
     free(expert);
 }
 
-static enum fr_status expert_open(struct state *state, uint64_t seed, struct fr_error *error,
+static enum fr_status expert_open(const struct model_setup *setup, struct fr_error *error,
                                   void **out_self)
 {
     static const char *const names[MODEL_ENCODER_TABLES] = {"gru-in",    "gru-out",  "gru-gate",
@@ -49,12 +49,12 @@ static enum fr_status expert_open(struct state *state, uint64_t seed, struct fr_
     struct model_encoder_options items;
     struct model_gru_options cell;
     model_encoder_defaults(&items);
-    items.item_max = state_limits(state)->item_count_max + 2;
+    items.item_max = state_limits(setup->state)->item_count_max + 2;
     items.dimension = MODEL_GRU_UNITS;
     items.history = MODEL_GRU_STEPS_MAX;
     items.negatives = 64;
     items.value_rows = MODEL_ENCODER_VALUE_ROWS;
-    items.seed = seed + 91;
+    items.seed = setup->seed + 91;
     items.names = names;
     model_gru_defaults(&cell);
     cell.seed = items.seed;

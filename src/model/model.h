@@ -165,6 +165,13 @@ struct model_feature {
     int16_t context; /* enum state_context_field it speaks of, or -1 */
 };
 
+/* What an expert is opened with. */
+struct model_setup {
+    struct state *state; /* borrowed, outlives the expert */
+    uint64_t seed;
+    uint32_t vectors_exact; /* items up to which all learnt vectors are compared; 0: the default */
+};
+
 /* One expert. `self` is what open() gave (NULL for experts without parameters of their own). */
 struct model_expert {
     const char *name;
@@ -174,8 +181,8 @@ struct model_expert {
     bool
         leaves_session_out; /* its counts hold nothing of the session that asks: it may speak of the
                                 session's own items where those come back */
-    /* A. Parameters live in row tables only; `experts` seeds come from options. All may be NULL. */
-    enum fr_status (*open)(struct state *state, uint64_t seed, struct fr_error *error,
+    /* A. Parameters live in row tables only. All may be NULL. */
+    enum fr_status (*open)(const struct model_setup *setup, struct fr_error *error,
                            void **out_self);
     void (*close)(void *self);
     struct base_rows *const *(*tables)(void *self, uint32_t *out_count);

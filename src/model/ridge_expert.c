@@ -40,13 +40,12 @@ static void expert_close(void *self)
     free(expert);
 }
 
-static enum fr_status expert_open(struct state *state, uint64_t seed, struct fr_error *error,
+static enum fr_status expert_open(const struct model_setup *setup, struct fr_error *error,
                                   void **out_self)
 {
-    (void)seed; /* nothing is drawn */
     struct model_ridge_options options;
     model_ridge_defaults(&options);
-    const struct state_options *limits = state_limits(state);
+    const struct state_options *limits = state_limits(setup->state);
     uint64_t half = limits->pair_bytes_max / 2;
     options.neighbours = NEIGHBOURS;
     options.row_targets = ROW_TARGETS;
@@ -56,7 +55,7 @@ static enum fr_status expert_open(struct state *state, uint64_t seed, struct fr_
     struct expert *expert = calloc(1, sizeof(*expert));
     if (!expert)
         return base_fail(error, FR_MEMORY, "model", "no memory for the ridge expert");
-    expert->state = state;
+    expert->state = setup->state;
     enum fr_status status = model_ridge_new(&options, error, &expert->ridge);
     if (status != FR_OK) {
         expert_close(expert);

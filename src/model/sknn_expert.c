@@ -30,11 +30,10 @@ static void expert_close(void *self)
     model_sknn_free(expert->sknn);
     free(expert);
 }
-static enum fr_status expert_open(struct state *state, uint64_t seed, struct fr_error *error,
+static enum fr_status expert_open(const struct model_setup *setup, struct fr_error *error,
                                   void **out_self)
 {
-    (void)seed; /* nothing is drawn */
-    const struct state_options *limits = state_limits(state);
+    const struct state_options *limits = state_limits(setup->state);
     struct model_sknn_options options;
     model_sknn_defaults(&options);
     options.item_max = limits->item_count_max + 2;

@@ -77,9 +77,12 @@ static enum fr_status expert_add(struct rank *rank, const struct model_expert *e
                                  struct fr_error *error)
 {
     uint32_t e = rank->expert_count, first = rank->feature_count;
+    const struct model_setup setup = {.state = rank->state,
+                                      .seed = rank->options.seed,
+                                      .vectors_exact = rank->options.vectors_exact};
     FR_ASSERT(e < MODEL_EXPERTS_MAX && first + expert->feature_count <= MODEL_FEATURES_MAX);
     if (expert->open)
-        FR_TRY(expert->open(rank->state, rank->options.seed, error, &rank->self[e]));
+        FR_TRY(expert->open(&setup, error, &rank->self[e]));
     rank->expert[e] = expert;
     rank->first_feature[e] = first;
     for (uint32_t f = 0; f < expert->feature_count; f++) {

@@ -27,6 +27,7 @@ struct rank_options {
     struct state *state;     /* borrowed, outlives the rank */
     const char *experts;     /* comma-separated names; NULL, "" or "all": those of the default */
     uint32_t candidates_max; /* 0 = 128 to 320, by the length of the history */
+    uint32_t vectors_exact;  /* as of model_setup */
     uint64_t seed;
     bool no_network;   /* the linear blend alone */
     bool repeats;      /* events on seen items are scored too, and seen items may come back */

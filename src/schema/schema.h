@@ -237,7 +237,7 @@ enum schema_kind {
     SCHEMA_KIND_MODEL = 12,      /* a deferred job's start or publication */
     SCHEMA_KIND_AUDIT = 13,      /* schema_act: an administrative act */
     SCHEMA_KIND_ERASE = 14,      /* user id: erasure asked for */
-    SCHEMA_KIND_CONFIG = 15,     /* options that the fold depends on, from here on */
+    SCHEMA_KIND_CONFIG = 15,     /* settings (fold_options) from here on, as text */
     SCHEMA_KIND_REMEDY = 16,     /* what a drift alarm brought about: rank/health.h */
 };
 
