@@ -230,6 +230,12 @@ bool fold_still(const struct fold *fold, uint64_t began)
     return began != 0 && __atomic_load_n(&fold->applying, __ATOMIC_RELAXED) == began;
 }
 
+uint64_t fold_under_way(const struct fold *fold)
+{
+    uint64_t applied = fold_applied(fold); /* first: `applying` is never behind it */
+    return __atomic_load_n(&fold->applying, __ATOMIC_RELAXED) - applied;
+}
+
 uint64_t fold_durable(const struct fold *fold)
 {
     return __atomic_load_n(&fold->durable, __ATOMIC_ACQUIRE);

@@ -108,6 +108,8 @@ uint64_t fold_durable(const struct fold *fold);
  * says so. Never waits. */
 uint64_t fold_still_begin(const struct fold *fold);
 bool fold_still(const struct fold *fold, uint64_t began);
+/* Records of the unit that is being applied, about ten microseconds each; 0 at rest. Any thread. */
+uint64_t fold_under_way(const struct fold *fold);
 bool fold_failed(const struct fold *fold); /* the journal has failed: stop acknowledging */
 
 /* Are the settings of the options those that the journal tells at the current position? Thread: as

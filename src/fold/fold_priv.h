@@ -151,8 +151,10 @@ void fold__jobs_stop(struct fold *fold);
 void fold__jobs_step(struct fold *fold); /* fold stage, between units: adds records that are due */
 enum fr_status fold__jobs_apply(struct fold *fold, const struct journal_record *record);
 
-/* stretch.c: records one after the other, with memory asked for ahead. */
-void fold__apply_stretch(struct fold *fold, const struct journal_record *records, uint32_t count);
+/* stretch.c: records one after the other, with memory asked for ahead. give_way: a thread that waits for this
+ * core gets it between two records, not at the end of the scheduler's slice, some milliseconds later. */
+void fold__apply_stretch(struct fold *fold, const struct journal_record *records, uint32_t count,
+                         bool give_way);
 
 /* replay.c: applies what the journal holds, up to and with position `last`; FR_END when it ends before. */
 typedef void (*fold__progress_fn)(const struct fold *fold, uint64_t last);

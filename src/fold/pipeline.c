@@ -20,6 +20,7 @@ enum {
     SPARE_BYTES_MAX = 1 << 20, /* a larger buffer is not kept */
     SPARE_SHARE = 4,           /* kept buffers: at most this part of what the queues may hold */
     LATE_NS = 3000000,         /* durable to applied: sample less */
+    BEHIND_NS = 5000000,       /* durable until its turn: from then on it gives way to nobody */
     PAUSE_NS = 20000000,       /* between two changes */
     CALM_NS = 1000000000,
     BUSY_PART = 4, /* of the time: busy for more than this, it does not sample more */
@@ -491,7 +492,7 @@ static void count_unit(const struct fold__unit *unit, const struct fold__row *be
         obs_counter_add(OBS_CHANGES, unit->count - events - duplicates);
 }
 
-static void apply_unit(struct fold *fold, struct fold__unit *unit)
+static void apply_unit(struct fold *fold, struct fold__unit *unit, bool give_way)
 {
     struct base_reader reader = base_reader_of(unit->bytes.bytes, unit->bytes.count);
     const struct fold__row before = *fold->row;
@@ -506,7 +507,7 @@ static void apply_unit(struct fold *fold, struct fold__unit *unit)
             records[i].payload = base_reader_string(&reader);
         }
         FR_ASSERT(!reader.failed);
-        fold__apply_stretch(fold, records, count);
+        fold__apply_stretch(fold, records, count, give_way);
         done += count;
     }
     fold__apply_publish(fold, unit->first_position + unit->count - 1);
@@ -536,7 +537,7 @@ bool fold__apply_step(struct fold *fold, bool wait)
     if (unit) {
         int64_t began_ns = os_mono_ns(fold->options.os);
         FR_ASSERT(unit->first_position == fold->row->position + 1); /* F2 */
-        apply_unit(fold, unit);
+        apply_unit(fold, unit, fold->threads_running && began_ns - unit->durable_ns < BEHIND_NS);
         measure_unit(fold, unit);
         unit_answer(unit);
         fold->applying_ns += os_mono_ns(fold->options.os) - began_ns;

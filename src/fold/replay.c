@@ -114,7 +114,7 @@ static enum fr_status run(struct replay *replay, bool threaded, fold__progress_f
             stretch = wait_for(replay);
         else
             fill(replay, &replay->ring[0]);
-        fold__apply_stretch(fold, stretch->records, stretch->count);
+        fold__apply_stretch(fold, stretch->records, stretch->count, false);
         status = stretch->status;
         if (status != FR_OK && error)
             *error = stretch->error;

@@ -5,6 +5,8 @@
  * replay go this way alike. The state is the same whatever the stretches are.
  * Thread: the fold stage.
  */
+#include <sched.h>
+
 #include "fold/fold_priv.h"
 #include "state/ahead.h"
 
@@ -15,7 +17,7 @@ struct fold__soon {
     bool is_event;
 };
 
-enum { DEPTH = STATE_AHEAD_STEPS };
+enum { DEPTH = STATE_AHEAD_STEPS, GIVE_WAY_EVERY = 8 };
 
 static void look_at(const struct fold *fold, const struct journal_record *record,
                     struct fold__soon *soon)
@@ -26,12 +28,15 @@ static void look_at(const struct fold *fold, const struct journal_record *record
         state_ahead_begin(fold->options.state, &soon->event, &soon->ahead);
 }
 
-void fold__apply_stretch(struct fold *fold, const struct journal_record *records, uint32_t count)
+void fold__apply_stretch(struct fold *fold, const struct journal_record *records, uint32_t count,
+                         bool give_way)
 {
     struct fold__soon soon[DEPTH];
     for (uint32_t i = 0; i < count + DEPTH; i++) {
         if (i >= DEPTH) {
             const struct fold__soon *now = &soon[i % DEPTH];
+            if (give_way && i % GIVE_WAY_EVERY == 0)
+                sched_yield();
             fold__apply_record(fold, &records[i - DEPTH], now->is_event ? &now->event : NULL);
         }
         if (i < count)
