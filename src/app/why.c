@@ -198,8 +198,8 @@ static void answer(struct asking *asking, const struct wanted *wanted)
         print_refusal(asking, wanted, reason);
     } else if (!fold_settings_hold(asking->engine.fold)) {
         print_refusal(asking, wanted,
-                      "settings that the state depends on were others then (`freshet export audit` "
-                      "tells which and when): give them to why");
+                      "settings that the state depends on were others then (`freshet export --what "
+                      "audit` tells which and when): give them to why");
     } else if (serve_rebuild_answer(asking->rebuild,
                                     fr_slice_of((const char *)asking->slates.bytes + wanted->at,
                                                 wanted->bytes),

@@ -852,6 +852,13 @@ bool os_sim_is_dead(const struct os_sim *sim)
     return sim->dead;
 }
 
+void os_sim_halt(struct os_sim *sim)
+{
+    pthread_mutex_lock(&sim->mutex);
+    sim->dead = true;
+    pthread_mutex_unlock(&sim->mutex);
+}
+
 static void reboot(struct os_sim *sim)
 {
     sim->boot++;

@@ -40,9 +40,11 @@ void os_sim_wall_jump(struct os_sim *sim, int64_t us); /* the wall clock only, a
 uint64_t os_sim_operations(const struct os_sim *sim); /* done so far */
 
 /* From operation `number` on the process is dead: that operation is done in part (a write, whole
- * sectors) or not at all, and it and all later ones give FR_IO, until os_sim_crash(). 0: never. */
+ * sectors) or not at all, and it and all later ones give FR_IO, until os_sim_crash() or os_sim_kill(). 0: never. */
 void os_sim_crash_at(struct os_sim *sim, uint64_t number);
 bool os_sim_is_dead(const struct os_sim *sim);
+/* It is dead from here on: what releases its memory reaches no file. */
+void os_sim_halt(struct os_sim *sim);
 /* Power is cut and comes back: un-synced state is lost or torn as above, locks and handles are gone
  * (a handle still open gives FR_IO and can be closed). Faults asked for are forgotten, but for the
  * size of the disk. */

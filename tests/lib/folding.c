@@ -46,6 +46,7 @@ static enum fr_status open_parts(struct folding *folding, struct fr_error *error
                                 .retention_us = folding->retention_us,
                                 .replay_us = folding->replay_us,
                                 .queue_bytes_max = folding->queue_bytes_max,
+                                .settings = folding->settings,
                                 .segment_bytes = 1 << 14, /* several in a run: rolled, sealed */
                                 .sample_one_in = 1,
                                 .no_remedies = folding->no_remedies,
@@ -114,6 +115,14 @@ enum fr_status folding_open_watching(struct folding *folding, struct os_sim *sim
     return open_whole(folding, error);
 }
 
+enum fr_status folding_open_settings(struct folding *folding, struct os_sim *sim,
+                                     const char *settings, int64_t retention_us,
+                                     struct fr_error *error)
+{
+    *folding = (struct folding){.sim = sim, .settings = settings, .retention_us = retention_us};
+    return open_whole(folding, error);
+}
+
 enum fr_status folding_open_bare(struct folding *folding, struct os_sim *sim,
                                  struct fr_error *error)
 {
@@ -143,11 +152,12 @@ void folding_close(struct folding *folding)
 
 void folding_kill(struct folding *folding, bool power)
 {
+    os_sim_halt(folding->sim);
+    release_parts(folding);
     if (power)
         os_sim_crash(folding->sim);
     else
         os_sim_kill(folding->sim);
-    release_parts(folding); /* every handle is dead: nothing more reaches the disk */
 }
 
 uint32_t folding_user_of(uint64_t seed, uint64_t n)

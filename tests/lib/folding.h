@@ -21,6 +21,7 @@ struct folding {
     uint64_t snapshot_records;
     int64_t retention_us, replay_us;
     uint32_t queue_bytes_max; /* 0: the default */
+    const char *settings;     /* NULL: the defaults */
     bool no_remedies;
     bool bare;      /* small tables, and no rank: quick to open */
     bool tight;     /* tables that a few hundred ids fill, with rank */
@@ -44,6 +45,10 @@ enum fr_status folding_open_bounded(struct folding *folding, struct os_sim *sim,
                                     uint32_t queue_bytes_max, struct fr_error *error);
 /* The same with alarms of drift that ask for nothing. */
 enum fr_status folding_open_watching(struct folding *folding, struct os_sim *sim,
+                                     struct fr_error *error);
+/* The same under settings (fold_options), with journal segments removed at that age. */
+enum fr_status folding_open_settings(struct folding *folding, struct os_sim *sim,
+                                     const char *settings, int64_t retention_us,
                                      struct fr_error *error);
 /* The same without rank and with small tables, for those who open thousands. */
 enum fr_status folding_open_bare(struct folding *folding, struct os_sim *sim,

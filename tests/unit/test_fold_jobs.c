@@ -214,8 +214,9 @@ static void a_job_survives_a_death(void **unused)
     send(&bed, &start);
     live(&bed, 1600, 2100, 40); /* a snapshot within */
     assert_true(model_of(&bed, "mlp").running);
-    os_sim_kill(sim);
+    os_sim_halt(sim);
     bed_close(&bed);
+    os_sim_kill(sim);
     bed.no_jobs = false;
     assert_int_equal(bed_open(&bed, &error), FR_OK);
     assert_true(model_of(&bed, "mlp").running);
@@ -244,8 +245,8 @@ static void kills_give_the_same(void **unused)
                     add_event(&bed, n);
                 next += run(&bed) == FR_OK ? 25 : 0;
             }
-            os_sim_crash(sim);
             bed_close(&bed);
+            os_sim_crash(sim);
         }
         assert_int_equal(bed_open(&bed, &error), FR_OK);
         live(&bed, next, next + 400, 25);

@@ -189,6 +189,52 @@ static void a_reader_is_told_of_what_was_applied(void **state)
     os_sim_free(sim);
 }
 
+/* 1,000 events, 100 a batch, a second apart. */
+static void learn_some(struct folding *folding, uint64_t first)
+{
+    for (uint64_t n = 0; n < 1000; n++) {
+        folding_add_event(folding, SEED, first + n);
+        if (n % 100 != 99)
+            continue;
+        assert_int_equal(folding_run(folding), FR_OK);
+        os_sim_advance(folding->sim, 1000000);
+    }
+}
+
+/* Opens under settings; gives the position of the snapshot it began with. */
+static uint64_t began_with(struct os_sim *sim, const char *settings, int64_t retention_us)
+{
+    struct folding folding;
+    struct fold_stats stats;
+    struct fr_error error = {0};
+    assert_int_equal(folding_open_settings(&folding, sim, settings, retention_us, &error), FR_OK);
+    fold_stats_get(folding.fold, &stats);
+    assert_true(fold_settings_hold(folding.fold) == !settings); /* no record says any */
+    folding_kill(&folding, false);
+    return stats.snapshot_position;
+}
+
+static void other_settings_fold_anew_what_is_there(void **state)
+{
+    (void)state;
+    struct os_sim *sim = os_sim_new(SEED, NULL);
+    struct folding folding;
+    struct fr_error error = {0};
+    assert_int_equal(folding_open_settings(&folding, sim, NULL, 0, &error), FR_OK);
+    learn_some(&folding, 0);
+    folding_close(&folding);
+    assert_int_equal(began_with(sim, NULL, 0), 1000);
+    assert_int_equal(began_with(sim, "history-max=20", 0), 0);
+    for (uint64_t run = 1; run < 4; run++) { /* segments go once two snapshots are past them */
+        assert_int_equal(folding_open_settings(&folding, sim, NULL, 1, &error), FR_OK);
+        learn_some(&folding, run * 1000);
+        folding_close(&folding);
+    }
+    assert_int_not_equal(folding_open_until(&folding, sim, 1, &error), FR_OK); /* it is gone */
+    assert_int_equal(began_with(sim, "history-max=20", 1), 4000);
+    os_sim_free(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +243,7 @@ int main(void)
         cmocka_unit_test(a_rate_under_way_stays),
         cmocka_unit_test(a_long_replay_asks_for_a_snapshot),
         cmocka_unit_test(a_reader_is_told_of_what_was_applied),
+        cmocka_unit_test(other_settings_fold_anew_what_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
