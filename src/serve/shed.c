@@ -17,7 +17,9 @@
  *   S3: While there is a share, whoever would stand behind more than QUEUE_MAX_NS of work is refused, bulk
  *       behind a quarter of that, administration behind half. It bounds what an accepted request waits; how
  *       long its bytes lay unread is not counted, since that may be the machine's stall and not ours. With
- *       1.3 ms so much was refused here that no share formed, and bytes lay unread for 100 ms.
+ *       1.3 ms so much was refused here that no share formed, and bytes lay unread for 100 ms. A queue of
+ *       QUEUE_FULL_NS begins a share at once: until the window's end told one, the first tenths of a second
+ *       of an overload were all accepted, behind up to 100 ms of work. A burst of less passes whole.
  *   S4: A refusal costs no more than reading the head, and says when to come back.
  *   S5: No random numbers: each class adds up its share and refuses when a whole one is full.
  *
@@ -27,8 +29,14 @@
 #include "serve/serve_priv.h"
 
 static const double TARGET_NS = 1e6, GAIN_OFFSET = 0.008, GAIN_TREND = 0.005, DECAY = 0.65,
-                    SHARE_MIN = 0.02;
-enum { WINDOW_NS = 100000000, COUNT_MIN = 16, QUEUE_MAX_NS = 2000000, WINDOWS_EMPTY_MAX = 16 };
+                    SHARE_MIN = 0.02, SHARE_FIRST = 0.1;
+enum {
+    WINDOW_NS = 100000000,
+    COUNT_MIN = 16,
+    QUEUE_MAX_NS = 2000000,
+    QUEUE_FULL_NS = 20000000,
+    WINDOWS_EMPTY_MAX = 16
+};
 
 static double clamp(double value, double low, double high)
 {
@@ -62,6 +70,8 @@ bool serve__shed(struct serve_shed *shed, uint32_t scope, const struct serve_wai
         steer(shed, wait->now_ns);
     shed->least_ns = FR_MIN(shed->least_ns, waited_ns);
     shed->count++;
+    if (shed->share < SHARE_MIN && wait->queue_ns > QUEUE_FULL_NS)
+        shed->share = SHARE_FIRST;
     if (scope == 0 || shed->share < SHARE_MIN)
         return false;
     uint32_t class = scope == SERVE_READ ? 0 : scope == SERVE_INGEST ? 2 : 1;

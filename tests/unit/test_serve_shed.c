@@ -68,9 +68,21 @@ static void bursts_that_drain_are_not_refused(void **state)
     (void)state;
     struct line line = {0};
     for (int64_t at_ns = SECOND_NS; at_ns < 6 * (int64_t)SECOND_NS; at_ns += 80000000)
-        for (int i = 0; i < 200; i++) /* 50 ms of work each 80 ms */
+        for (int i = 0; i < 76; i++) /* 19 ms of work each 80 ms */
             arrive(&line, at_ns, 0);
     assert_int_equal(line.refused[0], 0);
+}
+
+/* What a window's least wait tells only after two of them. */
+static void an_overload_is_met_at_once(void **state)
+{
+    (void)state;
+    struct line line = {0};
+    load(&line, SECOND_NS, SECOND_NS + SECOND_NS / 2, 8000, 0);
+    assert_in_range(line.worst_wait_ns, 19000000, 21000000);
+    reset(&line);
+    load(&line, SECOND_NS + SECOND_NS / 2, 2 * (int64_t)SECOND_NS, 8000, 0);
+    assert_true(line.worst_wait_ns <= 2500000);
 }
 
 static void twice_the_load_keeps_goodput_and_waits(void **state)
@@ -117,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(below_capacity_nothing_is_refused),
         cmocka_unit_test(bursts_that_drain_are_not_refused),
+        cmocka_unit_test(an_overload_is_met_at_once),
         cmocka_unit_test(twice_the_load_keeps_goodput_and_waits),
         cmocka_unit_test(bulk_goes_before_recommendations),
         cmocka_unit_test(what_needs_no_scope_is_always_answered),
