@@ -42,33 +42,27 @@ static void draw_progress(void *context, uint64_t done, uint64_t total)
     app_progress_update(progress, done);
 }
 
-/* Settings that the state depends on, when they are not those that the journal told last: told by a
- * record, so that `why` knows which answers were given under others. */
-static enum fr_status record_settings(struct app_engine *engine, struct fr_error *error)
+/* What the configuration says takes effect as a record, with an act for the audit. */
+static enum fr_status record_change(struct app_engine *engine, uint8_t kind,
+                                    struct fr_slice payload, const struct schema_act *act,
+                                    struct fr_error *error)
 {
-    if (fold_settings_hold(engine->fold))
-        return FR_OK;
-    struct fr_slice settings = fr_slice_str((const char *)engine->settings.bytes);
-    struct base_buf act;
+    struct base_buf told;
     struct fold_batch batch;
-    base_buf_init(&act, 0);
+    base_buf_init(&told, 0);
     fold_batch_init(&batch);
-    fold_batch_add(&batch, SCHEMA_KIND_CONFIG, settings);
-    schema_act_encode(&(struct schema_act){.actor = FR_SLICE("configuration"),
-                                           .act = FR_SLICE("settings_changed"),
-                                           .detail = settings},
-                      &act);
-    fold_batch_add(&batch, SCHEMA_KIND_AUDIT, base_buf_slice(&act));
+    fold_batch_add(&batch, kind, payload);
+    schema_act_encode(act, &told);
+    fold_batch_add(&batch, SCHEMA_KIND_AUDIT, base_buf_slice(&told));
     enum fr_status status = fold_run(engine->fold, &batch, FOLD_ACK_APPLIED);
     if (status != FR_OK && error)
         *error = batch.error;
     fold_batch_release(&batch);
-    base_buf_release(&act);
+    base_buf_release(&told);
     return status;
 }
 
-/* What the configuration says of event types takes effect as a record, so that a replay weighs the
- * events of then as it did then. */
+/* Event types: a replay weighs the events of then as it did then. */
 static enum fr_status record_types(struct app_engine *engine, struct fr_error *error)
 {
     struct base_buf now, then;
@@ -77,23 +71,27 @@ static enum fr_status record_types(struct app_engine *engine, struct fr_error *e
     schema_types_encode(&engine->types, &now);
     schema_types_encode(fold_types(engine->fold), &then);
     enum fr_status status = FR_OK;
-    if (!fr_slice_equal(base_buf_slice(&now), base_buf_slice(&then))) {
-        struct fold_batch batch;
-        fold_batch_init(&batch);
-        fold_batch_add(&batch, SCHEMA_KIND_TYPES, base_buf_slice(&now));
-        base_buf_clear(&then);
-        schema_act_encode(&(struct schema_act){.actor = FR_SLICE("configuration"),
-                                               .act = FR_SLICE("event_types_changed")},
-                          &then);
-        fold_batch_add(&batch, SCHEMA_KIND_AUDIT, base_buf_slice(&then));
-        status = fold_run(engine->fold, &batch, FOLD_ACK_APPLIED);
-        if (status != FR_OK && error)
-            *error = batch.error;
-        fold_batch_release(&batch);
-    }
+    if (!fr_slice_equal(base_buf_slice(&now), base_buf_slice(&then)))
+        status = record_change(engine, SCHEMA_KIND_TYPES, base_buf_slice(&now),
+                               &(struct schema_act){.actor = FR_SLICE("configuration"),
+                                                    .act = FR_SLICE("event_types_changed")},
+                               error);
     base_buf_release(&now);
     base_buf_release(&then);
     return status;
+}
+
+/* Settings that the state depends on: `why` knows which answers were given under others. */
+static enum fr_status record_settings(struct app_engine *engine, struct fr_error *error)
+{
+    struct fr_slice settings = fr_slice_str((const char *)engine->settings.bytes);
+    if (fold_settings_hold(engine->fold))
+        return FR_OK;
+    return record_change(engine, SCHEMA_KIND_CONFIG, settings,
+                         &(struct schema_act){.actor = FR_SLICE("configuration"),
+                                              .act = FR_SLICE("settings_changed"),
+                                              .detail = settings},
+                         error);
 }
 
 static enum fr_status open_fold(const struct app *app, const struct app_engine_options *options,

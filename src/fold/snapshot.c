@@ -3,7 +3,7 @@
  * Snapshots: caches of the fold. <data>/snapshot/<position, 16 hex>.snap, little-endian:
  *
  *   header    8  magic "FRSHSNAP"
- *             4  format version (3)
+ *             4  format version (4)
  *             4  number of tables
  *             8  position: the state after exactly the records up to it (F4)
  *             4  the settings it was made under (fold__settings_of())

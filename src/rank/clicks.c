@@ -31,12 +31,6 @@ static const float weight_rate = 0.05f, weight_max = 4.0f, signal_max = 4.0f;
 
 /* ---- making --------------------------------------------------------------------------------- */
 
-static void tables_add(struct rank *rank, struct base_rows *const *tables, uint32_t count)
-{
-    for (uint32_t t = 0; t < count; t++)
-        rank__table_add(rank, tables[t]);
-}
-
 static enum fr_status open_experts(struct rank *rank, struct fr_error *error)
 {
     uint32_t count;
@@ -50,7 +44,7 @@ static enum fr_status open_experts(struct rank *rank, struct fr_error *error)
         FR_TRY(model_click_open(all[c], &shape, error, &rank->click_self[c]));
         rank->click[c] = all[c];
         rank->click_count++;
-        tables_add(rank, tables, all[c]->tables(rank->click_self[c], tables));
+        rank__tables_add(rank, tables, all[c]->tables(rank->click_self[c], tables));
     }
     return FR_OK;
 }
@@ -62,13 +56,13 @@ enum fr_status rank__clicks_new(struct rank *rank, struct fr_error *error)
     struct base_rows *tables[MODEL_FEATURES_TABLES];
     FR_TRY(model_clicks_new(&options, error, &rank->clicks));
     model_clicks_tables(rank->clicks, tables);
-    tables_add(rank, tables, MODEL_FEATURES_TABLES);
+    rank__tables_add(rank, tables, MODEL_FEATURES_TABLES);
     model_calibration_defaults(&calibration);
     calibration.name = "click_calibration";
     calibration.segment_max = MODEL_CLICK_EXPERTS_MAX;
     FR_TRY(model_calibration_new(&calibration, error, &rank->click_calibration));
     struct base_rows *table = model_calibration_table(rank->click_calibration);
-    tables_add(rank, &table, 1);
+    rank__tables_add(rank, &table, 1);
     rank->click_examples = calloc(EXAMPLES_MAX, sizeof(*rank->click_examples));
     if (!rank->click_examples)
         return base_fail(error, FR_MEMORY, "rank", "no memory for click examples");

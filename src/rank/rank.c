@@ -96,8 +96,7 @@ static enum fr_status expert_add(struct rank *rank, const struct model_expert *e
     rank->first_feature[rank->expert_count] = rank->feature_count;
     uint32_t count = 0;
     struct base_rows *const *tables = expert->tables ? expert->tables(rank->self[e], &count) : NULL;
-    for (uint32_t t = 0; t < count; t++)
-        rank__table_add(rank, tables[t]);
+    rank__tables_add(rank, tables, count);
     return FR_OK;
 }
 

@@ -98,6 +98,13 @@ static inline void rank__table_add(struct rank *rank, struct base_rows *table)
     rank->tables[rank->table_count++] = table;
 }
 
+static inline void rank__tables_add(struct rank *rank, struct base_rows *const *tables,
+                                    uint32_t count)
+{
+    for (uint32_t t = 0; t < count; t++)
+        rank__table_add(rank, tables[t]);
+}
+
 /* What the network computed on its way: a row for each candidate that it saw. */
 struct rank_activations {
     bool ready;

@@ -69,7 +69,7 @@ def main():
         server.start()
         _, acts = server.call("GET", "/v1/audit")
         lib.check("nothing changed, nothing told", sum(act["act"] == "settings_changed" for act in acts["acts"]) == 1)
-    lib.end()
+    return lib.end()
 
 
 sys.exit(main())
